@@ -1,0 +1,47 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test test-slow lint format bench lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; name another 3.11+ with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.installed ## The whole job on sample data, against a local Stripe
+	$(BIN)/meterledger demo
+
+test: $(VENV)/.installed ## Every test but the slow ones
+	$(BIN)/python -m pytest -n 2 -q
+
+test-slow: $(VENV)/.installed ## The longer runs: kill loops, large histories
+	$(BIN)/python -m pytest -q -m slow
+
+lint: $(VENV)/.installed ## Style, types, import rules, docstrings
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate src tests benchmarks sample_data
+
+format: $(VENV)/.installed ## Put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed ## Ratios against named peers, in one run
+	$(BIN)/python benchmarks/run.py
+
+lock: $(VENV)/.installed ## Pin and hash the versions for tests again
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --python-version 3.11 --universal --generate-hashes --no-header --no-emit-index-url \
+		--no-emit-find-links --group dev pyproject.toml -o requirements/dev.txt --quiet
+
+clean: ## Remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

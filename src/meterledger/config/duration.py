@@ -1,0 +1,31 @@
+"""Durations as people write them: ``90s``, ``15m``, ``1h``, ``3d``, ``1h30m``."""
+
+import re
+
+from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND
+
+_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
+_DURATION = re.compile(r"(?:\d{1,6}[dhms])+", re.ASCII)
+_PART = re.compile(r"(\d+)([dhms])", re.ASCII)
+
+
+def parse_duration(text: str) -> int:
+    """Return a duration in microseconds; raises ValueError for anything that is no such text."""
+    if not _DURATION.fullmatch(text.strip()):
+        msg = f"'{text}' is no duration; write it like 90s, 15m, 1h or 3d"
+        raise ValueError(msg)
+    return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(text))
+
+
+def duration_text(microseconds: int) -> str:
+    """Write a duration in its two largest units, rounded down to seconds: ``26h 3m``, ``45s``."""
+    seconds = abs(microseconds) // SECOND
+    sign = "-" if microseconds < 0 else ""
+    if seconds < 60:  # noqa: PLR2004 # seconds of a minute
+        return f"{sign}{seconds}s"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return sign + " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count)

@@ -1,0 +1,98 @@
+"""What the config says, checked: values that the rest of the program can rely on."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from decimal import Decimal
+from pathlib import Path
+
+from dateutil import tz
+
+from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
+from meterledger.domain.instant import MINUTE
+from meterledger.domain.meter import Catalogue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where usage comes from, and how its fields are named there."""
+
+    name: str
+    time_zone: str | None = None
+    key: tuple[str, ...] = ("request_id",)
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Canonical field -> its name in the source."""
+
+    @property
+    def zone(self) -> tzinfo | None:
+        """The time zone of times without an offset, if the source names one."""
+        return tz.gettz(self.time_zone) if self.time_zone else None
+
+    def column_of(self, canonical: str) -> str:
+        """Return what the source calls a canonical field."""
+        return self.columns.get(canonical, canonical)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeSettings:
+    """How Stripe is reached."""
+
+    api: str = "v1"
+    account: str = ""
+    """A connected account, sent as Stripe-Account."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invoicing:
+    """What decides whether usage makes its invoice; durations in microseconds."""
+
+    grace_period: int = DEFAULT_GRACE_PERIOD
+    grace_period_configured: bool = False
+    calendar_periods: bool = False
+    """``anchors = "calendar"``: every period is a calendar month in UTC, for certain."""
+    safety_margin: int = 5 * MINUTE
+    retry_time: int = 15 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFeature:
+    """What a plan includes of a feature, and the shares of it at which it warns."""
+
+    included: Decimal | None = None
+    soft_warning: Decimal | None = None
+    hard_warning: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A plan and its features."""
+
+    name: str
+    features: Mapping[str, PlanFeature]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the config decides; ``config_path`` is None where no file was found."""
+
+    config_path: Path | None
+    ledger_path: Path
+    catalogue: Catalogue
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    plans: Mapping[str, Plan] = field(default_factory=dict)
+    stripe: StripeSettings = field(default_factory=StripeSettings)
+    invoicing: Invoicing = field(default_factory=Invoicing)
+
+    def import_digest(self, source: Source) -> str:
+        """Return a digest of all that decides what a row of a source becomes."""
+        facts = {
+            "source": [source.name, source.time_zone, source.key, sorted(source.columns.items())],
+            "meters": sorted(
+                [m.event_name, sorted(m.features), m.aggregation, m.decimal_places, sorted(m.dimensions)]
+                for m in self.catalogue.meters
+            ),
+            "features": self.catalogue.features,
+        }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,71 @@
+"""
+Billing periods and their deadlines.
+
+A period is [start, end). Periods are counted from an anchor, never stepped from the period before, so
+that the 31st stays the 31st. Here: calendar months in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dateutil.relativedelta import relativedelta
+
+from meterledger.domain.instant import EPOCH, HOUR, Instant, from_datetime, to_datetime
+
+DEFAULT_GRACE_PERIOD = HOUR
+MAX_GRACE_PERIOD = 72 * HOUR
+"""The longest grace period Stripe offers: after it no draft of the period is open."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class BillingPeriod:
+    """One billing period; both ends are instants, the end exclusive."""
+
+    start: Instant
+    end: Instant
+
+    def holds(self, instant: Instant) -> bool:
+        """Tell whether an instant lies in the period."""
+        return self.start <= instant < self.end
+
+    def deadline(self, grace_period: int) -> Instant:
+        """Return when the period's invoice finalizes, given a grace period in microseconds."""
+        return self.end + grace_period
+
+
+def calendar_month(instant: Instant) -> BillingPeriod:
+    """Return the calendar month in UTC that an instant lies in."""
+    moment = to_datetime(instant)
+    return _month_from_epoch((moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month)
+
+
+def months_back(period: BillingPeriod, count: int) -> BillingPeriod:
+    """Return the calendar month that lies ``count`` months before another."""
+    moment = to_datetime(period.start)
+    return _month_from_epoch((moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month - count)
+
+
+def _month_from_epoch(number: int) -> BillingPeriod:
+    start = EPOCH + relativedelta(months=number)
+    end = EPOCH + relativedelta(months=number + 1)
+    return BillingPeriod(from_datetime(start), from_datetime(end))
+
+
+def is_closed_for_certain(period: BillingPeriod, now: Instant, *, dates_known: bool) -> bool:
+    """
+    Tell whether Stripe would take usage of the period with 200 and never bill it.
+
+    Only where the period's dates are known, and the longest grace period Stripe offers is over.
+    """
+    return dates_known and now >= period.end + MAX_GRACE_PERIOD
+
+
+def utc_midnights(after: Instant, until: Instant) -> list[Instant]:
+    """Return every UTC midnight in (after, until], in order."""
+    day = to_datetime(after)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) + relativedelta(days=1)
+    found = []
+    while (instant := from_datetime(midnight)) <= until:
+        found.append(instant)
+        midnight += relativedelta(days=1)
+    return found

@@ -1,0 +1,76 @@
+"""
+What holds usage back before it is sealed, and what a person can do about it.
+
+A timestamp is never changed to make an event fit.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from meterledger.domain.billing_period import calendar_month, is_closed_for_certain
+from meterledger.domain.instant import DAY, MINUTE, Instant
+from meterledger.domain.meter import Catalogue
+
+MAX_AGE = 35 * DAY
+MAX_AHEAD = 5 * MINUTE
+STRIPE_CUSTOMER_PREFIX = "cus_"
+
+
+class BlockReason(StrEnum):
+    """Why usage is not sent, in the order in which the rules are tried."""
+
+    NO_METER = "no_meter"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    TOO_OLD = "too_old"
+    IN_FUTURE = "in_future"
+    CLOSED_PERIOD = "closed_period"
+    SUPERSEDED = "superseded"
+
+    @property
+    def mend(self) -> str:
+        """What to do next, in one line."""
+        return _MENDS[self]
+
+
+_MENDS = {
+    BlockReason.NO_METER: "add the feature to a meter in the config, and see that the meter is active",
+    BlockReason.UNKNOWN_CUSTOMER: "usage must name a Stripe customer (cus_…)",
+    BlockReason.TOO_OLD: "Stripe takes usage up to 35 days old; bill it by an invoice item",
+    BlockReason.IN_FUTURE: "Stripe takes usage up to 5 minutes ahead; check the clock there, or wait",
+    BlockReason.CLOSED_PERIOD: "its invoice is final, Stripe would take it and never bill it; bill it by an "
+    "invoice item, or send it all the same with push --include-closed",
+    BlockReason.SUPERSEDED: "a later value of this meter and customer was sent; this one would replace it",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRules:
+    """What the answer depends on besides the usage itself."""
+
+    catalogue: Catalogue
+    now: Instant
+    missing_meters: frozenset[str] = frozenset()
+    """Event names that Stripe said it has no active meter for."""
+    calendar_periods: bool = False
+    """The config says for certain that every period is a calendar month in UTC."""
+    include_closed: bool = False
+
+
+def block_reason(
+    rules: BlockRules, feature: str, customer_id: str, event_time: Instant
+) -> BlockReason | None:
+    """Return why a usage event cannot be sent now, or None; order on `last` meters is checked apart."""
+    meter = rules.catalogue.meter_of(feature)
+    if meter is None or meter.event_name in rules.missing_meters:
+        return BlockReason.NO_METER
+    if not customer_id.startswith(STRIPE_CUSTOMER_PREFIX):
+        return BlockReason.UNKNOWN_CUSTOMER
+    if event_time < rules.now - MAX_AGE:
+        return BlockReason.TOO_OLD
+    if event_time > rules.now + MAX_AHEAD:
+        return BlockReason.IN_FUTURE
+    if not rules.include_closed and is_closed_for_certain(
+        calendar_month(event_time), rules.now, dates_known=rules.calendar_periods
+    ):
+        return BlockReason.CLOSED_PERIOD
+    return None

@@ -1,0 +1,83 @@
+"""Meters and the catalogue: which feature is counted by which meter, and how."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Aggregation(StrEnum):
+    """How Stripe aggregates the values of a meter."""
+
+    SUM = "sum"
+    COUNT = "count"
+    LAST = "last"
+
+
+class EventTimeWindow(StrEnum):
+    """On a pre-aggregated meter only the event received last in each UTC window counts."""
+
+    NONE = "none"
+    HOUR = "hour"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """One meter as the config declares it; ``event_name`` is Stripe's name for it."""
+
+    event_name: str
+    features: tuple[str, ...]
+    aggregation: Aggregation = Aggregation.SUM
+    event_time_window: EventTimeWindow = EventTimeWindow.NONE
+    decimal_places: int = 0
+    customer_key: str = "stripe_customer_id"
+    value_key: str = "value"
+    dimensions: tuple[str, ...] = ()
+
+    @property
+    def is_ordered(self) -> bool:
+        """Tell whether a later event replaces an earlier one, so that they go strictly by event_time."""
+        return self.aggregation is Aggregation.LAST or self.event_time_window is not EventTimeWindow.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every meter, and every feature that a meter or a plan names."""
+
+    meters: tuple[Meter, ...]
+    plan_features: frozenset[str] = frozenset()
+    _by_feature: Mapping[str, Meter] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        by_feature = {feature: meter for meter in self.meters for feature in meter.features}
+        object.__setattr__(self, "_by_feature", by_feature)
+
+    def meter_of(self, feature: str) -> Meter | None:
+        """Return the meter that counts a feature, if there is one."""
+        return self._by_feature.get(feature)
+
+    def knows(self, feature: str) -> bool:
+        """Tell whether a meter or a plan names the feature."""
+        return feature in self._by_feature or feature in self.plan_features
+
+    @property
+    def features(self) -> list[str]:
+        """Every known feature, sorted."""
+        return sorted(set(self._by_feature) | self.plan_features)
+
+    @property
+    def dimension_names(self) -> tuple[str, ...]:
+        """Every dimension that some meter names, sorted: the extra fields a reader has to bring."""
+        return tuple(sorted({name for meter in self.meters for name in meter.dimensions}))
+
+
+def features_claimed_twice(meters: Iterable[Meter]) -> list[tuple[str, str, str]]:
+    """Return (feature, first meter, second meter) for each feature that two meters count."""
+    seen: dict[str, str] = {}
+    claimed = []
+    for meter in meters:
+        for feature in meter.features:
+            if feature in seen:
+                claimed.append((feature, seen[feature], meter.event_name))
+            seen.setdefault(feature, meter.event_name)
+    return claimed

@@ -1,0 +1,261 @@
+"""
+From the fields of a row to a usage event or a rejection.
+
+The rules are tried in the order of ``Reason``; the first that fails names the rejection. Everything
+that repeats from row to row (features, quantities) is looked up in a cache first: this runs once for
+every row of every file.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from meterledger.domain import quantity as decimal
+from meterledger.domain.instant import Instant, OffsetMissingError, TimeError, parse_instant
+from meterledger.domain.meter import Aggregation, Catalogue, Meter
+from meterledger.domain.usage import (
+    MAX_FIELD_CHARS,
+    MAX_REQUEST_ID_CHARS,
+    REQUIRED_FIELDS,
+    Reason,
+    Rejection,
+    UsageEvent,
+    kept_raw,
+    shown,
+)
+
+Values = Sequence[str | None]
+"""The fields of one row in canonical order, the catalogue's dimensions behind them."""
+
+_QUANTITIES_CACHED = 50_000
+_KEY_FIELDS = ("request_id", "customer_id", "subscription_id", "feature")
+
+
+@dataclass(slots=True)
+class _FeatureRule:
+    """What a feature asks of its rows, and the quantities already found good under it."""
+
+    scale: int
+    counts_events: bool
+    dimensions: tuple[tuple[str, int], ...]
+    units: dict[str, int] = field(default_factory=dict)
+
+
+class _RefusedError(Exception):
+    """A rule failed; carries the reason out of the depth of a check."""
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class RowCheck:
+    """Checks the rows of one source against the catalogue."""
+
+    def __init__(
+        self, catalogue: Catalogue, *, zone: tzinfo | None = None, key: tuple[str, ...] = ("request_id",)
+    ) -> None:
+        self._catalogue = catalogue
+        self._zone = zone
+        self._composes_key = key != ("request_id",)
+        self._key_positions = tuple(_KEY_FIELDS.index(name) for name in key)
+        self._rules: dict[str, _FeatureRule] = {}
+
+    def check(self, line: int, values: Values, raw: str) -> UsageEvent | Rejection:
+        """Return the usage event of a row, or the rejection that names the first rule it breaks."""
+        request_id, customer_id, subscription_id, feature, quantity, event_time, received_at = (
+            value.strip() if value else value for value in values[:7]
+        )
+        try:
+            if not (request_id and customer_id and feature and quantity and event_time):
+                raise _missing(values)
+            if self._composes_key:
+                request_id = self._composed((request_id, customer_id, subscription_id, feature))
+            if len(request_id) > MAX_REQUEST_ID_CHARS or len(customer_id) > MAX_FIELD_CHARS:
+                raise _too_long(request_id, customer_id)
+            rule = self._rules.get(feature) or self._rule_for(feature)
+            units = rule.units.get(quantity) if rule else None
+            if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
+                return self._checked_slowly(
+                    line, values, raw, (request_id, customer_id, subscription_id, feature, quantity)
+                )
+            return UsageEvent(
+                request_id,
+                customer_id,
+                subscription_id or None,
+                feature,
+                units,
+                rule.scale,
+                self._instant("event_time", event_time),
+                self._instant("received_at", received_at) if received_at else None,
+                line,
+                _dimensions(rule, values) if rule.dimensions else None,
+                raw,
+            )
+        except _RefusedError as refused:
+            return self._rejection(refused, line, values, raw)
+
+    def _checked_slowly(
+        self, line: int, values: Values, raw: str, known: tuple[str, str, str | None, str, str]
+    ) -> UsageEvent:
+        """Run every rule in its order: for a quantity or feature not seen before."""
+        request_id, customer_id, subscription_id, feature, quantity = known
+        for name, text in (("subscription_id", subscription_id), ("feature", feature)):
+            if text and len(text) > MAX_FIELD_CHARS:
+                raise _field_too_long(name, text, MAX_FIELD_CHARS)
+        meter = self._catalogue.meter_of(feature)
+        number = _number(quantity, meter)
+        event_time = self._instant("event_time", (values[5] or "").strip())
+        received_text = (values[6] or "").strip()
+        received_at = self._instant("received_at", received_text) if received_text else None
+        rule = self._rules.get(feature)
+        if rule is None:
+            raise _unknown_feature(feature, self._catalogue)
+        units = _fitting_units(quantity, number, feature, rule.scale)
+        if len(rule.units) >= _QUANTITIES_CACHED:
+            rule.units.clear()
+        rule.units[quantity] = units
+        dimensions = _dimensions(rule, values) if rule.dimensions else None
+        return UsageEvent(
+            request_id,
+            customer_id,
+            subscription_id or None,
+            feature,
+            units,
+            rule.scale,
+            event_time,
+            received_at,
+            line,
+            dimensions,
+            raw,
+        )
+
+    def _rule_for(self, feature: str) -> _FeatureRule | None:
+        if not self._catalogue.knows(feature):
+            return None
+        meter = self._catalogue.meter_of(feature)
+        if meter is None:
+            rule = _FeatureRule(scale=0, counts_events=False, dimensions=())
+        else:
+            names = self._catalogue.dimension_names
+            rule = _FeatureRule(
+                scale=meter.decimal_places,
+                counts_events=meter.aggregation is Aggregation.COUNT,
+                dimensions=tuple((name, 7 + names.index(name)) for name in sorted(meter.dimensions)),
+            )
+        self._rules[feature] = rule
+        return rule
+
+    def _composed(self, fields: tuple[str | None, ...]) -> str:
+        """Join the parts of a composed key, one to one: the separator is escaped inside the parts."""
+        parts = (fields[position] or "" for position in self._key_positions)
+        return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts)
+
+    def _instant(self, name: str, text: str) -> Instant:
+        try:
+            return parse_instant(text, self._zone)
+        except OffsetMissingError as error:
+            raise _RefusedError(
+                Reason.TIME_WITHOUT_OFFSET,
+                f"{name} {shown(text)}: {error}; write an offset such as Z or +02:00",
+            ) from error
+        except TimeError as error:
+            raise _RefusedError(
+                Reason.INVALID_TIME, f"{name} {shown(text)}: {error}; write it like 2026-10-31T23:59:59Z"
+            ) from error
+
+    def _rejection(self, refused: _RefusedError, line: int, values: Values, raw: str) -> Rejection:
+        """Keep with a rejection what can be read of its row, for closing it and for the audit."""
+        key_fields = [(value or "").strip() or None for value in values[:4]]
+        request_id = key_fields[0]
+        if request_id and self._composes_key:
+            request_id = self._composed(tuple(key_fields))
+        try:
+            event_time: Instant | None = parse_instant((values[5] or "").strip(), self._zone)
+        except TimeError:
+            event_time = None
+        return Rejection(
+            line=line,
+            reason=refused.reason,
+            message=refused.message,
+            raw=kept_raw(raw),
+            request_id=request_id[:MAX_REQUEST_ID_CHARS] if request_id else None,
+            feature=key_fields[3][:MAX_FIELD_CHARS] if key_fields[3] else None,
+            event_time=event_time,
+        )
+
+
+def _missing(values: Values) -> _RefusedError:
+    order = dict(
+        zip(("request_id", "customer_id", "_", "feature", "quantity", "event_time"), values, strict=False)
+    )
+    missing = [name for name in REQUIRED_FIELDS if not (order[name] or "").strip()]
+    plural = "are" if len(missing) > 1 else "is"
+    return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
+
+
+def _too_long(request_id: str, customer_id: str) -> _RefusedError:
+    if len(request_id) > MAX_REQUEST_ID_CHARS:
+        return _field_too_long("request_id", request_id, MAX_REQUEST_ID_CHARS)
+    return _field_too_long("customer_id", customer_id, MAX_FIELD_CHARS)
+
+
+def _field_too_long(name: str, text: str, limit: int) -> _RefusedError:
+    return _RefusedError(
+        Reason.FIELD_TOO_LONG,
+        f"{name} {shown(text)} has {len(text)} characters; shorten it to at most {limit}",
+    )
+
+
+def _unknown_feature(feature: str, catalogue: Catalogue) -> _RefusedError:
+    known = ", ".join(catalogue.features[:8]) or "none"
+    return _RefusedError(
+        Reason.UNKNOWN_FEATURE,
+        f"feature {shown(feature)} is in no meter and no plan of the config (known: {known}); "
+        "add it to a meter's features, or mend the row",
+    )
+
+
+def _number(quantity: str, meter: Meter | None) -> decimal.PlainDecimal:
+    number = decimal.parse_plain_decimal(quantity)
+    if number is None:
+        raise _RefusedError(
+            Reason.INVALID_QUANTITY,
+            f"quantity {shown(quantity)} is no plain decimal number; write it like 12 or 12.5",
+        )
+    if meter and meter.aggregation is Aggregation.COUNT and (number.whole, number.fraction) != ("1", ""):
+        raise _RefusedError(
+            Reason.INVALID_QUANTITY,
+            f"quantity {shown(quantity)} must be 1: meter {meter.event_name} counts events; split the row",
+        )
+    if number.negative:
+        raise _RefusedError(
+            Reason.NEGATIVE_QUANTITY,
+            f"quantity {shown(quantity)} is negative; usage is never negative, corrections are made apart",
+        )
+    return number
+
+
+def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, scale: int) -> int:
+    if len(number.fraction) > scale:
+        raise _RefusedError(
+            Reason.TOO_PRECISE,
+            f"quantity {shown(quantity)} has {len(number.fraction)} decimal places; {feature} takes {scale}: "
+            "round it, or raise its meter's decimal_places",
+        )
+    stored = len(number.whole) + scale
+    if number.digits > decimal.MAX_DIGITS or stored > decimal.MAX_STORED_DIGITS:
+        raise _RefusedError(
+            Reason.TOO_MANY_DIGITS,
+            f"quantity {shown(quantity)} has too many digits; Stripe takes {decimal.MAX_DIGITS}, the ledger "
+            f"{decimal.MAX_STORED_DIGITS} with {scale} decimal places; split the row",
+        )
+    return number.units_at(scale)
+
+
+def _dimensions(rule: _FeatureRule, values: Values) -> str | None:
+    """Write the dimensions a row has as a flat JSON object in key order."""
+    found = {name: text for name, at in rule.dimensions if (text := (values[at] or "").strip())}
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else None

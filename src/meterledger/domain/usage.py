@@ -1,0 +1,125 @@
+"""Usage: what a row of a file becomes, accepted or refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from meterledger.domain.instant import Instant
+
+DEFAULT_SOURCE = "default"
+MAX_REQUEST_ID_CHARS = 255
+MAX_FIELD_CHARS = 255
+MAX_RAW_CHARS = 64 * 1024
+"""How much of a refused row is kept."""
+
+REQUIRED_FIELDS = ("request_id", "customer_id", "feature", "quantity", "event_time")
+OPTIONAL_FIELDS = ("subscription_id", "received_at")
+CANONICAL_FIELDS = (
+    "request_id",
+    "customer_id",
+    "subscription_id",
+    "feature",
+    "quantity",
+    "event_time",
+    "received_at",
+)
+"""The order in which readers bring the fields of a row; a meter's dimensions follow."""
+
+
+class Reason(StrEnum):
+    """Why a row was refused, in the order in which the rules are tried."""
+
+    NOT_UTF8 = "not_utf8"
+    ROW_TOO_LONG = "row_too_long"
+    MALFORMED_ROW = "malformed_row"
+    MISSING_FIELD = "missing_field"
+    FIELD_TOO_LONG = "field_too_long"
+    INVALID_QUANTITY = "invalid_quantity"
+    NEGATIVE_QUANTITY = "negative_quantity"
+    INVALID_TIME = "invalid_time"
+    TIME_WITHOUT_OFFSET = "time_without_offset"
+    UNKNOWN_FEATURE = "unknown_feature"
+    TOO_PRECISE = "too_precise"
+    TOO_MANY_DIGITS = "too_many_digits"
+
+
+class UsageEvent(NamedTuple):
+    """
+    An accepted row, in the order in which the ledger stores it.
+
+    ``units`` at ``scale`` is the exact quantity; times are instants; ``dimensions`` is a flat JSON
+    object in key order, or None; ``raw`` is the row as it stands in its file, for a conflict.
+    """
+
+    request_id: str
+    customer_id: str
+    subscription_id: str | None
+    feature: str
+    units: int
+    scale: int
+    event_time: Instant
+    received_at: Instant | None
+    line: int
+    dimensions: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A refused row: where it stands, why, and what could be read of it."""
+
+    line: int
+    reason: Reason
+    message: str
+    raw: str
+    request_id: str | None = None
+    feature: str | None = None
+    event_time: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A row whose usage key exists with other content, and the fields that differ."""
+
+    line: int
+    raw: str
+    request_id: str
+    feature: str
+    event_time: Instant
+    differences: tuple["Difference", ...]
+
+    @property
+    def message(self) -> str:
+        """What differs, in one line."""
+        fields = ", ".join(f"{d.field} {d.stored} is now {d.given}" for d in self.differences)
+        return f"usage key {self.request_id!r} exists with other content: {fields}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One field of a conflict: as stored, and as given now; both as text."""
+
+    field: str
+    stored: str
+    given: str
+
+
+def shown(value: str, limit: int = 60) -> str:
+    """Quote a value from a file for a message: control characters escaped, long text cut."""
+    quoted = ascii_controls_escaped(value)
+    return f"'{quoted[:limit]}…'" if len(quoted) > limit else f"'{quoted}'"
+
+
+def ascii_controls_escaped(text: str) -> str:
+    """Escape what a terminal would obey: control and format characters, lone surrogates, line breaks."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in text)
+
+
+def kept_raw(raw: str) -> str:
+    r"""Return what is kept of a refused row: no line end, bytes that are no UTF-8 as ``\xff``, 64 Ki at most."""
+    text = raw.rstrip("\r\n")[:MAX_RAW_CHARS]
+    if text.isascii():
+        return text
+    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,50 @@
+"""
+The narrow seam to the database: run a named statement, one write transaction.
+
+Stores speak to this and to nothing else; another database comes in by another implementation.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class Row(Protocol):
+    """One row of a result: by name, by position, or unpacked."""
+
+    def __getitem__(self, key: str | int, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def keys(self) -> list[str]: ...  # noqa: D102
+
+
+class Database(Protocol):
+    """Runs named statements; every error comes out as LedgerError."""
+
+    def rows(self, statement: str, /, **arguments: object) -> list[Row]:
+        """Return every row."""
+
+    def row(self, statement: str, /, **arguments: object) -> Row | None:
+        """Return the first row, if there is one."""
+
+    def stream(self, statement: str, /, **arguments: object) -> Iterator[Row]:
+        """Yield rows as they are read."""
+
+    def run(self, statement: str, /, **arguments: object) -> int:
+        """Run a statement that changes rows, and return how many."""
+
+    def run_many(self, statement: str, rows: Iterable[tuple[object, ...]], /) -> int:
+        """Run it for each row (parameters in order of appearance); return how many rows changed."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """One write transaction; inside another one it joins that one."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """One read transaction: every statement inside sees the same ledger."""
+
+    def check_integrity(self) -> list[str]:
+        """Return what the database finds wrong with its own file."""
+
+    def close(self) -> None:
+        """Close the file."""

@@ -1,0 +1,34 @@
+"""One place that opens a ledger and gives each subject its store."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from meterledger.ledger import sqlite
+from meterledger.ledger.database import Database
+from meterledger.ledger.imports import ImportStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """An open ledger: the database and the stores that speak to it."""
+
+    path: Path
+    database: Database
+    imports: ImportStore
+
+
+def create_ledger(path: Path) -> None:
+    """Make an empty ledger; raises LedgerError where something stands already."""
+    sqlite.create(path).close()
+
+
+@contextmanager
+def open_ledger(path: Path) -> Iterator[Ledger]:
+    """Open a ledger for one command; raises LedgerError if it is missing, foreign, newer or in use."""
+    database = sqlite.open_existing(path)
+    try:
+        yield Ledger(path=path, database=database, imports=ImportStore(database))
+    finally:
+        database.close()

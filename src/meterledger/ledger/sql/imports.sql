@@ -1,0 +1,95 @@
+-- name: add_source
+INSERT INTO sources (name) VALUES (:name) ON CONFLICT (name) DO NOTHING;
+
+-- name: source_by_name
+SELECT id FROM sources WHERE name = :name;
+
+-- name: add_customer
+INSERT INTO customers (customer_id) VALUES (:customer_id) ON CONFLICT (customer_id) DO NOTHING;
+
+-- name: customer_by_customer_id
+SELECT id FROM customers WHERE customer_id = :customer_id;
+
+-- name: add_feature
+INSERT INTO features (name) VALUES (:name) ON CONFLICT (name) DO NOTHING;
+
+-- name: feature_by_name
+SELECT id FROM features WHERE name = :name;
+
+-- name: source_has_complete_import
+SELECT 1 FROM imports INNER JOIN sources ON sources.id = imports.source
+WHERE sources.name = :source AND imports.finished_at IS NOT NULL AND imports.accepted > 0
+LIMIT 1;
+
+-- name: begin_import
+INSERT INTO imports (
+    source, file, sha256, size_bytes, input_format, config_digest, program_version, backfill,
+    first_of_source, started_at
+) VALUES (
+    :source, :file, :sha256, :size_bytes, :input_format, :config_digest, :program_version, :backfill,
+    :first_of_source, :started_at
+) RETURNING id;
+
+-- name: count_chunk
+UPDATE imports SET
+    rows_read = rows_read + :rows_read,
+    accepted = accepted + :accepted,
+    duplicates = duplicates + :duplicates,
+    conflicts = conflicts + :conflicts,
+    rejected = rejected + :rejected
+WHERE id = :import AND finished_at IS NULL;
+
+-- name: finish_import_if_unfinished
+UPDATE imports SET finished_at = :finished_at WHERE id = :import AND finished_at IS NULL;
+
+-- name: whole_import_of_content
+-- The whole import of the same content under the same source and config, if all it refused is settled.
+SELECT i.id, i.file, i.sha256, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected
+FROM imports AS i
+INNER JOIN sources AS s ON s.id = i.source
+WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
+    AND i.finished_at IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM rejects AS r
+        INNER JOIN imports AS other ON other.id = r.import
+        WHERE other.sha256 = i.sha256 AND other.source = i.source
+            AND r.kind = 'rejection' AND r.closed_at IS NULL
+    )
+ORDER BY i.id DESC
+LIMIT 1;
+
+-- name: last_usage_event
+SELECT COALESCE(MAX(id), 0) AS id FROM usage_events;
+
+-- name: add_usage_event
+-- Invariant 3: a usage key that exists is left alone; whoever asks finds out by the count.
+INSERT INTO usage_events (
+    source, request_id, customer, subscription_id, feature, quantity, scale, event_time, received_at,
+    recorded_at, import, line, dimensions
+) VALUES (
+    :source, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :received_at,
+    :recorded_at, :import, :line, :dimensions
+) ON CONFLICT (request_id, source) DO NOTHING;
+
+-- name: add_unsealed_since
+INSERT INTO unsealed (usage_event) SELECT id FROM usage_events WHERE id > :usage_event;
+
+-- name: stored_content
+SELECT
+    u.import, u.line, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
+FROM usage_events AS u
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature
+WHERE u.request_id = :request_id AND u.source = :source;
+
+-- name: list_imports
+SELECT
+    i.id, s.name AS source, i.file, i.sha256, i.size_bytes, i.input_format, i.program_version, i.backfill,
+    i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected
+FROM imports AS i
+INNER JOIN sources AS s ON s.id = i.source
+ORDER BY i.id;
+
+-- name: import_counts
+SELECT rows_read, accepted, duplicates, conflicts, rejected FROM imports WHERE id = :import;

@@ -1,0 +1,252 @@
+"""SQLite: the file, its pragmas, its migrations, its transactions. The only user of sqlite3."""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import sqlite_utils
+from sqlite_utils import Migrations
+
+from meterledger.errors import LedgerError
+from meterledger.ledger.statements import Statement, all_statements
+
+if TYPE_CHECKING:
+    from meterledger.ledger.database import Row
+
+APPLICATION_ID = 0x4D4C4447
+"""Marks a SQLite file as a ledger of this program ("MLDG")."""
+
+BUSY_TIMEOUT_SECONDS = 30
+_PRIVATE = 0o600
+_PAGE_BYTES = 8192
+_CACHE_KIB = 64 * 1024
+_PAGES_BETWEEN_CHECKPOINTS = 16_384
+"""A rare checkpoint: the write-ahead log grows to 128 MiB at most before it is folded in."""
+
+
+def migration_files() -> list[tuple[str, str]]:
+    """Return (name, SQL) of every migration, in order."""
+    folder = resources.files("meterledger.ledger") / "migrations" / "sqlite"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [(file.name.removesuffix(".sql"), file.read_text()) for file in files]
+
+
+class SqliteDatabase:
+    """One connection to a ledger file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._statements = all_statements()
+        self._depth = 0
+
+    def rows(self, statement: str, /, **arguments: object) -> "list[Row]":
+        """Return every row."""
+        with _errors_translated():
+            return cast("list[Row]", self._execute(self._statements[statement], arguments).fetchall())
+
+    def row(self, statement: str, /, **arguments: object) -> "Row | None":
+        """Return the first row, if there is one."""
+        with _errors_translated():
+            return cast("Row | None", self._execute(self._statements[statement], arguments).fetchone())
+
+    def stream(self, statement: str, /, **arguments: object) -> "Iterator[Row]":
+        """Yield rows as they are read."""
+        with _errors_translated():
+            yield from self._execute(self._statements[statement], arguments)
+
+    def run(self, statement: str, /, **arguments: object) -> int:
+        """Run a statement that changes rows, and return how many."""
+        with _errors_translated():
+            return self._execute(self._statements[statement], arguments).rowcount
+
+    def run_many(self, statement: str, rows: Iterable[tuple[object, ...]], /) -> int:
+        """Run it for each row (parameters in order of appearance); return how many rows changed."""
+        with _errors_translated():
+            return self._connection.executemany(self._statements[statement].numbered, rows).rowcount
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """One write transaction; inside another one it joins that one."""
+        if self._depth:
+            yield
+            return
+        with _errors_translated():
+            # IMMEDIATE: a transaction that reads first and then writes would fail under contention.
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        finally:
+            self._depth -= 1
+        with _errors_translated():
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                self._rollback()
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """One read transaction: every statement inside sees the same ledger."""
+        if self._depth:
+            yield
+            return
+        with _errors_translated():
+            self._connection.execute("BEGIN")
+        self._depth += 1
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            self._rollback()
+
+    def check_integrity(self) -> list[str]:
+        """Return what SQLite finds wrong with its own file."""
+        with _errors_translated():
+            found = [str(row[0]) for row in self._connection.execute("PRAGMA integrity_check(20)")]
+            broken = self._connection.execute("PRAGMA foreign_key_check").fetchmany(20)
+        found = [] if found == ["ok"] else found
+        return found + [f"{row[0]} row {row[1]} refers to no row of {row[2]}" for row in broken]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def _execute(self, statement: Statement, arguments: dict[str, object]) -> sqlite3.Cursor:
+        return self._connection.execute(statement.numbered, statement.arguments(arguments))
+
+    def _rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def create(path: Path) -> SqliteDatabase:
+    """Make a new ledger file, readable by its owner alone; raises LedgerError if the path is taken."""
+    unfinished = path.with_name(f"{path.name}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.unlink(missing_ok=True)
+        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        with _errors_translated(path):
+            _write_empty_ledger(unfinished)
+        # A link appears whole or not at all, and never over another file.
+        os.link(unfinished, path)
+        unfinished.unlink()
+    except OSError as error:
+        raise LedgerError(f"the ledger {path} cannot be made: {error.strerror}") from error
+    return open_existing(path)
+
+
+def _write_empty_ledger(path: Path) -> None:
+    connection = _connect(path)
+    try:
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        _migrate(connection)
+    finally:
+        connection.close()
+
+
+def open_existing(path: Path) -> SqliteDatabase:
+    """Open a ledger file, and bring it to this program's version."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise LedgerError(
+            f"the ledger {path} {what}",
+            hint="make one with `meterledger init`, or name another with --ledger",
+        )
+    with _errors_translated(path):
+        connection = _connect(path)
+        _refuse_foreign(connection, path)
+        _migrate(connection)
+    return SqliteDatabase(connection)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=512
+    )
+    connection.row_factory = sqlite3.Row
+    for pragma in (
+        "synchronous = FULL",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        f"cache_size = -{_CACHE_KIB}",
+        f"wal_autocheckpoint = {_PAGES_BETWEEN_CHECKPOINTS}",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
+        raise LedgerError(
+            f"{path} is a SQLite database of another program, no ledger", hint="name the ledger with --ledger"
+        )
+    if version > len(migration_files()):
+        raise LedgerError(
+            f"the ledger {path} was written by a newer meterledger (version {version} of its tables, "
+            f"this program knows {len(migration_files())})",
+            hint="upgrade meterledger",
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    files = migration_files()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == len(files):
+        return
+    migrations = Migrations("meterledger")
+    for number, (name, sql) in enumerate(files, 1):
+        migrations(name=name)(_migration(number, sql))
+    migrations.apply(sqlite_utils.Database(connection, recursive_triggers=False, execute_plugins=False))
+    connection.row_factory = sqlite3.Row
+
+
+def _migration(number: int, sql: str):  # type: ignore[no-untyped-def] # noqa: ANN202 # the shape is sqlite-utils' own
+    def migrate(database: sqlite_utils.Database) -> None:
+        database.executescript(sql)
+        database.executescript(f"PRAGMA user_version = {number}")
+
+    return migrate
+
+
+@contextmanager
+def _errors_translated(path: Path | None = None) -> Iterator[None]:
+    """Say in a user's words what SQLite says in its own."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        name = f"the ledger {path}" if path else "the ledger"
+        text = str(error)
+        if "not a database" in text:
+            raise LedgerError(f"{path} is no SQLite database, and so no ledger") from error
+        if "locked" in text or "busy" in text:
+            raise LedgerError(
+                f"{name} is in use by another process (waited {BUSY_TIMEOUT_SECONDS} s)",
+                hint="try again later",
+            ) from error
+        if "readonly" in text or "unable to open" in text:
+            raise LedgerError(
+                f"{name} cannot be written: {text}", hint="check the permissions of the file and its folder"
+            ) from error
+        if "full" in text or "disk I/O" in text:
+            raise LedgerError(
+                f"{name} cannot be written: {text}; what was committed before is kept",
+                hint="make room on the disk, then run the same command again",
+            ) from error
+        if "malformed" in text or isinstance(error, sqlite3.IntegrityError):
+            raise LedgerError(
+                f"{name} refuses: {text}", hint="look at it with `meterledger verify`"
+            ) from error
+        raise

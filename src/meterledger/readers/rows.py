@@ -1,0 +1,190 @@
+"""Rows of CSV and JSONL files, in canonical order, each with its line and its text."""
+
+import csv
+import difflib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+import msgspec
+
+from meterledger.domain.row_check import Values
+from meterledger.domain.usage import CANONICAL_FIELDS, REQUIRED_FIELDS, Reason, shown
+from meterledger.errors import InputError
+from meterledger.readers.files import InputFile, InputFormat
+from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines, foreign_bytes_shown, is_too_long
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """Why a row cannot be read at all."""
+
+    reason: Reason
+    message: str
+
+
+RawRow = tuple[int, Values | RowProblem, str]
+"""The line a row starts on, its fields in canonical order with the dimensions behind, and its text."""
+
+
+def read_rows(source: InputFile, columns: Mapping[str, str], dimensions: Sequence[str]) -> Iterator[RawRow]:
+    """
+    Read the rows of a file, lazily.
+
+    Args:
+        source: The file, at its first byte.
+        columns: Canonical field or dimension -> its name in the file, where it differs.
+        dimensions: Extra fields to bring behind the canonical ones.
+
+    Raises:
+        InputError: The header of a CSV file lacks a required column, or names one twice.
+    """
+    wanted = (*CANONICAL_FIELDS, *dimensions)
+    names = [columns.get(field, field) for field in wanted]
+    lines = PhysicalLines(source.file)
+    if source.input_format is InputFormat.CSV:
+        return _csv_rows(source.name, lines, names)
+    return _jsonl_rows(lines, names)
+
+
+def _csv_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
+    csv.field_size_limit(MAX_ROW_BYTES)
+    reader = csv.reader(lines, strict=True)
+    header = _header(file, reader, lines)
+    width = len(header)
+    pick = itemgetter(*_positions(file, header, names))
+    while True:
+        line = lines.taken + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # A stray quote would swallow the lines behind it: only the first one is given up.
+            oversized = lines.oversized
+            raw = lines.take() if oversized else lines.take_first()
+            yield line, _unreadable(raw, oversized=oversized) or _malformed(str(error)), raw
+            continue
+        oversized = lines.oversized
+        raw = lines.take()
+        if lines.has_foreign_bytes or oversized or len(raw) * 4 > MAX_ROW_BYTES:
+            problem = _unreadable(raw, oversized=oversized)
+            if problem:
+                yield line, problem, raw
+                continue
+        if len(fields) != width:
+            if raw.strip():
+                yield line, _malformed(f"it has {len(fields)} fields, the header has {width}"), raw
+            continue
+        fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
+        yield line, pick(fields), raw
+
+
+def _header(file: str, reader: Iterator[list[str]], lines: PhysicalLines) -> list[str]:
+    try:
+        header = next((fields for fields in reader if any(name.strip() for name in fields)), [])
+    except csv.Error as error:
+        raise InputError(f"{file}:1: the header is no CSV: {error}", hint="mend its first line") from error
+    oversized = lines.oversized
+    raw = lines.take()
+    if problem := _unreadable(raw, oversized=oversized):
+        raise InputError(f"{file}:1: the header cannot be read: {problem.message}")
+    return [name.strip() for name in header]
+
+
+def _positions(file: str, header: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return where each wanted column stands; an absent optional one stands behind the last."""
+    counts = Counter(header)
+    if twice := [name for name in names if counts[name] > 1]:
+        raise InputError(
+            f"{file}:1: the header names column {shown(twice[0])} more than once", hint="rename one of them"
+        )
+    required = [
+        name for field, name in zip(CANONICAL_FIELDS, names, strict=False) if field in REQUIRED_FIELDS
+    ]
+    missing = [name for name in required if name not in counts]
+    if missing:
+        raise InputError(
+            f"{file}:1: the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"it has {shown(', '.join(header), 200)}",
+            hint=_column_hint(missing, header),
+        )
+    return [header.index(name) if name in counts else len(header) for name in names]
+
+
+def _column_hint(missing: Sequence[str], header: Sequence[str]) -> str:
+    by_plain_name = {name.lower().replace(" ", "_"): name for name in header}
+    for name in missing:
+        if close := difflib.get_close_matches(name, by_plain_name, n=1):
+            return f"map it in the config: [sources.NAME.columns] {name} = {shown(by_plain_name[close[0]])}"
+    return 'map other names in the config: [sources.NAME.columns] event_time = "ts"'
+
+
+def _jsonl_rows(lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
+    decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+    for _ in lines:
+        line = lines.taken + 1
+        oversized = lines.oversized
+        raw = lines.take()
+        if lines.has_foreign_bytes or oversized or len(raw) * 4 > MAX_ROW_BYTES:
+            problem = _unreadable(raw, oversized=oversized)
+            if problem:
+                yield line, problem, raw
+                continue
+        if raw.isspace():
+            continue
+        try:
+            found = decode(raw)
+            yield line, [_scalar_text(found.get(name)) for name in names], raw
+        except (msgspec.DecodeError, RecursionError, _NoScalarError) as error:
+            yield line, _malformed(_json_complaint(raw, error)), raw
+
+
+class _NoScalarError(ValueError):
+    """A field of a JSON row holds an object or a list."""
+
+
+def _scalar_text(raw: msgspec.Raw | None) -> str | None:
+    """Return the text of a JSON string, number or boolean; numbers exactly as written."""
+    if raw is None:
+        return None
+    text = bytes(raw).decode()
+    if text[0] == '"':
+        # Most strings hold no escape, and then the text between the quotes is the string.
+        return text[1:-1] if "\\" not in text else msgspec.json.decode(raw, type=str)
+    if text == "null":
+        return None
+    if text[0] in "{[":
+        msg = f"a field holds {shown(text)} where text or a number belongs"
+        raise _NoScalarError(msg)
+    return text
+
+
+def _json_complaint(raw: str, error: Exception) -> str:
+    if isinstance(error, _NoScalarError):
+        return str(error)
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, msgspec.ValidationError):
+        return f"it is no JSON object but {shown(raw.strip())}"
+    return f"it is no JSON: {error}"
+
+
+def _malformed(message: str) -> RowProblem:
+    return RowProblem(Reason.MALFORMED_ROW, f"{message}; mend the row")
+
+
+def _unreadable(raw: str, *, oversized: bool) -> RowProblem | None:
+    try:
+        raw.encode()
+    except UnicodeEncodeError as error:
+        shown_bytes = foreign_bytes_shown(raw[error.start : error.end])
+        return RowProblem(
+            Reason.NOT_UTF8, f"it holds {shown_bytes}, which is no UTF-8; save the file as UTF-8"
+        )
+    if oversized or is_too_long(raw):
+        return RowProblem(Reason.ROW_TOO_LONG, f"it is larger than {MAX_ROW_BYTES} bytes; split it")
+    if "\0" in raw:
+        return _malformed("it holds a NUL character")
+    return None

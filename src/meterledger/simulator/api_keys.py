@@ -1,0 +1,78 @@
+"""Who is calling: API keys by Bearer or Basic, and whether they are live."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from meterledger.simulator.api_errors import UNAUTHORIZED, ApiError
+
+LIVE_PREFIXES = ("sk_live_", "rk_live_")
+KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)
+
+_SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
+_SHOWN_HEAD = len("sk_test_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """The holder of an accepted key."""
+
+    livemode: bool
+
+
+_TEST_CALLER = Caller(livemode=False)
+_LIVE_CALLER = Caller(livemode=True)
+
+
+def is_key(text: str) -> bool:
+    """Tell whether the text has the form of a secret or restricted Stripe key."""
+    return text.startswith(KEY_PREFIXES) and len(text) > _SHOWN_HEAD
+
+
+def authenticate(authorization: str | None, only_key: str | None) -> Caller:
+    """
+    Accept or refuse a caller.
+
+    Args:
+        authorization: The Authorization header as sent.
+        only_key: The one key to accept; any well-formed one when None.
+
+    Raises:
+        ApiError: 401, without a key or with one that is not accepted.
+    """
+    key = _key_in(authorization or "")
+    if not key:
+        raise ApiError(
+            "You did not provide an API key. Send it in the Authorization header, as Bearer or Basic.",
+            status=UNAUTHORIZED,
+        )
+    if not is_key(key) or only_key not in (None, key):
+        raise ApiError(f"Invalid API Key provided: {redact(key)}", status=UNAUTHORIZED)
+    return _LIVE_CALLER if key.startswith(LIVE_PREFIXES) else _TEST_CALLER
+
+
+def redact(key: str) -> str:
+    """Hide a key but for its prefix and its end, as Stripe does; a short one is hidden whole."""
+    if len(key) < _SHOWN_HEAD + 2 * _SHOWN_TAIL:
+        return "*" * len(key)
+    hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
+    return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
+
+
+def _key_in(authorization: str) -> str:
+    scheme, _, rest = authorization.partition(" ")
+    match scheme.lower():
+        case "bearer":
+            return rest.strip()
+        case "basic":
+            return _basic_user(rest.strip())
+        case _:
+            return ""
+
+
+def _basic_user(encoded: str) -> str:
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return decoded.partition(":")[0]

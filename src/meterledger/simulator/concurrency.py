@@ -1,0 +1,33 @@
+"""How many meter-event calls of one customer on one meter were open at the same time."""
+
+from typing import NamedTuple
+
+
+class Lane(NamedTuple):
+    """What Stripe wants served one call at a time."""
+
+    event_name: str
+    customer: str
+
+
+class ConcurrencyBook:
+    """Open calls and their highest number by lane, of one account."""
+
+    def __init__(self) -> None:
+        self.highest: dict[Lane, int] = {}
+        self._open: dict[Lane, int] = {}
+
+    def enter(self, lane: Lane) -> None:
+        """Note a call that has come."""
+        now_open = self._open.get(lane, 0) + 1
+        self._open[lane] = now_open
+        if now_open > self.highest.get(lane, 0):
+            self.highest[lane] = now_open
+
+    def leave(self, lane: Lane) -> None:
+        """Note that a call's answer is on its way."""
+        now_open = self._open[lane] - 1
+        if now_open:
+            self._open[lane] = now_open
+        else:
+            del self._open[lane]

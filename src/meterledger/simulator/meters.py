@@ -1,0 +1,160 @@
+"""Meters: what they are and the rules for making and changing them."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from meterledger.simulator.api_errors import ApiError, no_such_object
+from meterledger.simulator.instants import DAY_SECONDS, HOUR_SECONDS
+
+MAX_EVENT_NAME = 100  # characters
+MAX_DISPLAY_NAME = 250  # characters
+MAX_PAYLOAD_KEY = 100  # characters
+DEFAULT_CUSTOMER_KEY = "stripe_customer_id"
+DEFAULT_VALUE_KEY = "value"
+
+
+class Formula(StrEnum):
+    """How a meter makes one number of many events."""
+
+    SUM = "sum"
+    COUNT = "count"
+    LAST = "last"
+
+
+class Window(StrEnum):
+    """A UTC span: of a pre-aggregated meter, or of one grouped summary."""
+
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def seconds(self) -> int:
+        """The span's length in seconds."""
+        return HOUR_SECONDS if self is Window.HOUR else DAY_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterSpec:
+    """What a meter is made from, and what never changes about it but for its display name."""
+
+    display_name: str
+    event_name: str
+    formula: Formula
+    event_time_window: Window | None = None
+    customer_key: str = DEFAULT_CUSTOMER_KEY
+    value_key: str = DEFAULT_VALUE_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """A meter as it stands; instants are whole seconds since the epoch."""
+
+    meter_id: str
+    livemode: bool
+    spec: MeterSpec
+    created: int
+    updated: int
+    deactivated_at: int | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the meter takes events."""
+        return self.deactivated_at is None
+
+
+class MeterBook:
+    """The meters of one account."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Meter] = {}
+        self._active: dict[str, Meter] = {}
+
+    def add(self, meter: Meter) -> None:
+        """
+        Take in a new, active meter.
+
+        Raises:
+            ApiError: An active meter has its event name.
+        """
+        self._refuse_taken_name(meter.spec.event_name)
+        self._store(meter)
+
+    def get(self, meter_id: str) -> Meter:
+        """
+        Return a meter.
+
+        Raises:
+            ApiError: 404 `resource_missing`.
+        """
+        meter = self._by_id.get(meter_id)
+        if meter is None:
+            raise no_such_object("billing meter", meter_id, param="id")
+        return meter
+
+    def active(self, event_name: str) -> Meter | None:
+        """Return the active meter with the event name, if there is one."""
+        return self._active.get(event_name)
+
+    def newest_first(self) -> list[Meter]:
+        """Return every meter, the newest first."""
+        return list(reversed(self._by_id.values()))
+
+    def rename(self, meter_id: str, display_name: str | None, now: int) -> Meter:
+        """Give a meter another display name, if one is given, at an instant in epoch seconds."""
+        meter = self.get(meter_id)
+        if display_name is None:
+            return meter
+        return self._store(replace(meter, spec=replace(meter.spec, display_name=display_name), updated=now))
+
+    def deactivate(self, meter_id: str, now: int) -> Meter:
+        """Stop a meter taking events, at an instant in epoch seconds; an inactive one stays as it is."""
+        meter = self.get(meter_id)
+        if not meter.active:
+            return meter
+        del self._active[meter.spec.event_name]
+        return self._store(replace(meter, deactivated_at=now, updated=now))
+
+    def reactivate(self, meter_id: str, now: int) -> Meter:
+        """
+        Let a meter take events again, at an instant in epoch seconds; an active one stays as it is.
+
+        Raises:
+            ApiError: Another active meter has taken the event name meanwhile.
+        """
+        meter = self.get(meter_id)
+        if meter.active:
+            return meter
+        self._refuse_taken_name(meter.spec.event_name)
+        return self._store(replace(meter, deactivated_at=None, updated=now))
+
+    def _refuse_taken_name(self, event_name: str) -> None:
+        if event_name in self._active:
+            raise ApiError(
+                f'An active meter with event name "{event_name}" already exists.', param="event_name"
+            )
+
+    def _store(self, meter: Meter) -> Meter:
+        self._by_id[meter.meter_id] = meter
+        if meter.active:
+            self._active[meter.spec.event_name] = meter
+        return meter
+
+
+def meter_body(meter: Meter) -> dict[str, object]:
+    """Return a meter as the API shows it."""
+    spec = meter.spec
+    return {
+        "id": meter.meter_id,
+        "object": "billing.meter",
+        "created": meter.created,
+        "customer_mapping": {"type": "by_id", "event_payload_key": spec.customer_key},
+        "default_aggregation": {"formula": spec.formula},
+        "display_name": spec.display_name,
+        "event_name": spec.event_name,
+        "event_time_window": spec.event_time_window,
+        "livemode": meter.livemode,
+        "status": "active" if meter.active else "inactive",
+        "status_transitions": {"deactivated_at": meter.deactivated_at},
+        "updated": meter.updated,
+        "value_settings": {"event_payload_key": spec.value_key},
+    }

@@ -1,0 +1,57 @@
+"""The rim towards the network: aiohttp requests in, answers out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from meterledger.simulator.local_stripe import LocalStripe
+from meterledger.simulator.wire import Call
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def make_handler(stripe: LocalStripe, latency_seconds: float) -> Handler:
+    """
+    Return the function that answers every request.
+
+    Args:
+        stripe: What answers.
+        latency_seconds: How long a meter event's answer is held back, in real time, after it was counted.
+    """
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        body = await _body(request)
+        call = Call(method=request.method, path=path, query=query, headers=request.headers, body=body or b"")
+        answer = stripe.answer(call) if body is not None else stripe.refuse_size(call)
+        if answer.hold is not None:
+            try:
+                await _wait(latency_seconds)
+            finally:
+                answer.hold.release()
+        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+    return handle
+
+
+def make_server(stripe: LocalStripe, latency_seconds: float) -> web.Server:
+    """Return a server for the simulated Stripe that is not listening yet; the latency is in seconds."""
+    return web.Server(make_handler(stripe, latency_seconds), access_log=None)
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    try:
+        return await request.read() if request.body_exists else b""
+    except web.HTTPRequestEntityTooLarge:  # over aiohttp's own limit of 1 MiB
+        return None
+
+
+async def _wait(latency_seconds: float) -> None:
+    if latency_seconds:
+        await asyncio.sleep(latency_seconds)
+        return
+    # Two rounds of the event loop let a request that has already arrived be read, so that calls which
+    # overlap are seen as such even when answers take no time.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)

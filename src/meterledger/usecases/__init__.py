@@ -1,0 +1,1 @@
+"""One verb per file: what a command does, without the command line."""

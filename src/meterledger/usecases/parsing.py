@@ -1,0 +1,47 @@
+"""From a file to chunks of checked rows, in this process or beside it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from meterledger.config import Source
+from meterledger.domain.meter import Catalogue
+from meterledger.domain.row_check import RowCheck
+from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
+from meterledger.readers import InputFile, RowProblem, read_rows
+
+CHUNK_ROWS = 50_000
+"""Rows of one chunk: one transaction, and all that an import holds in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedChunk:
+    """The rows of one chunk, checked, in file order within each list."""
+
+    events: Sequence[UsageEvent]
+    rejections: Sequence[Rejection]
+    bytes_read: int
+    """How far the file was read when the chunk was complete."""
+
+
+def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+    """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
+    check = RowCheck(catalogue, zone=source.zone, key=source.key).check
+    rows = read_rows(file, source.columns, catalogue.dimension_names)
+    while True:
+        events: list[UsageEvent] = []
+        rejections: list[Rejection] = []
+        for line, values, raw in islice(rows, CHUNK_ROWS):
+            if isinstance(values, RowProblem):
+                rejections.append(
+                    Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
+                )
+                continue
+            checked = check(line, values, raw)
+            if isinstance(checked, Rejection):
+                rejections.append(checked)
+            else:
+                events.append(checked)
+        if not events and not rejections:
+            return
+        yield ParsedChunk(events, rejections, file.file.tell())

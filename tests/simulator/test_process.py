@@ -1,0 +1,99 @@
+"""The simulator as a program: starting, failing to start, stopping, and its typer command."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from meterledger.cli.simulator import simulator
+from support.simulator_process import SimulatorProcess
+
+FAILURE_SECONDS = 20.0
+
+
+def start_and_fail(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the program with arguments it cannot start with."""
+    command = [sys.executable, "-m", "meterledger.simulator", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=FAILURE_SECONDS, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly(number: signal.Signals) -> None:
+    """Either signal ends the program with 0 and without a word on stderr."""
+    process = SimulatorProcess().process
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=FAILURE_SECONDS)
+    assert (process.returncode, stdout, stderr) == (0, "", "")
+
+
+def test_options_reach_the_simulator(tmp_path: Path) -> None:
+    """Clock and seeds given on the command line are what the pages show."""
+    config = tmp_path / "meterledger.toml"
+    config.write_text('[meters.tokens]\naggregation = "count"\n', encoding="utf-8")
+    with SimulatorProcess(
+        "--clock", "2026-11-30T23:00:00Z", "--freeze", "--seed-from", str(config)
+    ) as process:
+        page = process.ledger()
+        assert (page["now"], page["mode"]) == ("2026-11-30T23:00:00Z", "frozen")
+        assert process.advance("1h")["now"] == "2026-12-01T00:00:00Z"
+        assert process.set_clock("2026-12-24T00:00:00Z")["mode"] == "frozen"
+    assert process.stop() == 0
+
+
+def test_a_taken_port_is_one_line_and_exit_2() -> None:
+    """When the port is in use the program says so in one line and ends with 2."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = start_and_fail("--port", str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"meterledger simulator: cannot listen on 127.0.0.1 port {port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_malformed_seed_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    """A seed file that is not understood is named in one line, and the helper class reports it too."""
+    config = tmp_path / "meterledger.toml"
+    config.write_text('[meters.a]\naggregation = "max"\n', encoding="utf-8")
+    done = start_and_fail("--seed-from", str(config))
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "meters.a.aggregation" in done.stderr
+    with pytest.raises(RuntimeError, match=r"meters\.a\.aggregation"):
+        SimulatorProcess("--seed-from", str(config))
+
+
+def test_an_open_host_is_warned_about() -> None:
+    """Listening where other machines reach it takes the option and draws a loud line."""
+    process = SimulatorProcess("--host", "0.0.0.0").process  # noqa: S104 - that is what draws the warning
+    process.terminate()
+    _, stderr = process.communicate(timeout=FAILURE_SECONDS)
+    assert "WARNING" in stderr
+
+
+def test_the_typer_command_explains_and_fails_alike() -> None:
+    """The command shows every option and turns a start error into exit 2 with one line on stderr."""
+    app = typer.Typer()
+    app.command()(simulator)
+    runner = CliRunner()
+    shown = runner.invoke(app, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
+    assert shown.exit_code == 0
+    for option in (
+        "host",
+        "port",
+        "clock",
+        "freeze",
+        "seed-from",
+        "known-customers-only",
+        "key",
+        "limit",
+        "latency",
+    ):
+        assert f"--{option}" in shown.output
+    failed = runner.invoke(app, ["--latency", "soon"])
+    assert (failed.exit_code, failed.stderr.count("\n")) == (2, 1)

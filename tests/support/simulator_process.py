@@ -1,0 +1,78 @@
+"""The simulator as a process of its own, for tests that need a Stripe to talk to."""
+
+import json
+import subprocess
+import sys
+import urllib.request
+from types import TracebackType
+from typing import Any, Self
+
+STOP_SECONDS = 10.0
+REQUEST_SECONDS = 10.0
+
+_LISTENING = "meterledger simulator listening on "
+
+
+class SimulatorProcess:
+    """
+    A running simulator on a free port of this machine.
+
+    Args:
+        extra: Further options of `python -m meterledger.simulator`.
+
+    Attributes:
+        url: Where it listens, without a slash at the end.
+
+    Raises:
+        RuntimeError: It did not start; the message holds its stderr.
+    """
+
+    def __init__(self, *extra: str) -> None:
+        command = [sys.executable, "-m", "meterledger.simulator", "--port", "0", *extra]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line.startswith(_LISTENING):
+            _, stderr = self.process.communicate(timeout=STOP_SECONDS)
+            raise RuntimeError(f"the simulator did not start: {line}{stderr}")
+        self.url = line.removeprefix(_LISTENING).split()[0]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def ledger(self, *, identifiers: bool = False) -> dict[str, Any]:
+        """Return the ledger page; with `identifiers`, the map of every identifier too."""
+        return self._request(f"/_simulator/ledger?identifiers={int(identifiers)}")
+
+    def set_clock(self, text: str) -> dict[str, Any]:
+        """Set the clock to an instant such as `2026-11-01T00:00:00Z` and let it stand there."""
+        return self._request("/_simulator/clock", {"now": text})
+
+    def advance(self, text: str) -> dict[str, Any]:
+        """Let the clock jump ahead by a span such as `90s`, `15m`, `1h` or `3d`."""
+        return self._request("/_simulator/clock", {"advance": text})
+
+    def stop(self) -> int:
+        """End the process and return its exit code; a second call does nothing more."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        try:
+            self.process.communicate(timeout=STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+        return self.process.returncode
+
+    def _request(self, path: str, document: dict[str, object] | None = None) -> dict[str, Any]:
+        data = None if document is None else json.dumps(document).encode()
+        request = urllib.request.Request(self.url + path, data=data)  # noqa: S310 - always our own loopback URL
+        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310 - as above
+            answer: dict[str, Any] = json.load(response)
+        return answer
