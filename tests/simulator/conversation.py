@@ -79,9 +79,10 @@ class Conversation:
         return self.call("GET", path, query=urlencode(query))
 
     def post(self, path: str, fields: Mapping[str, object], **headers: str) -> Reply:
-        """Send a form; a header's underscores are dashes."""
+        """Send a form without the fields that are None; a header's underscores are dashes."""
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.call("POST", path, body=urlencode(fields).encode(), headers=sent)
+        given = {name: value for name, value in fields.items() if value is not None}
+        return self.call("POST", path, body=urlencode(given).encode(), headers=sent)
 
     def control(self, document: dict[str, object]) -> Reply:
         """Turn the clock through its page."""
@@ -99,7 +100,7 @@ class Conversation:
         meter_id: str = reply.document["id"]
         return meter_id
 
-    def event(self, value: str = "1", *, customer: str = "cus_A", **more: object) -> Reply:
+    def event(self, value: str | None = "1", *, customer: str = "cus_A", **more: object) -> Reply:
         """Send one event to the meter `api_requests`, or to the `event_name` given."""
         return self.post(EVENTS, event_fields(value, customer=customer, **more))
 
@@ -116,12 +117,7 @@ class Conversation:
         return found
 
 
-def event_fields(value: str = "1", *, customer: str = "cus_A", **more: object) -> dict[str, object]:
-    """Return the form of one meter event; a field given as None is left out."""
-    fields = {
-        "event_name": "api_requests",
-        "payload[stripe_customer_id]": customer,
-        "payload[value]": value,
-        **more,
-    }
-    return {name: given for name, given in fields.items() if given is not None}
+def event_fields(value: str | None = "1", *, customer: str = "cus_A", **more: object) -> dict[str, object]:
+    """Return the form of one meter event."""
+    named = {"event_name": "api_requests", "payload[stripe_customer_id]": customer, "payload[value]": value}
+    return {**named, **more}

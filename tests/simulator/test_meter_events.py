@@ -66,9 +66,9 @@ def test_values_that_are_taken(talk: Conversation, value: str) -> None:
         "Infinity",
         "0x1",
         "--1",
-        "١",
+        "\u0661",
         "0." + "0" * 600,
-    ],  # noqa: RUF001 - a digit, not ours
+    ],
 )
 def test_values_that_are_no_plain_decimal(talk: Conversation, value: str) -> None:
     """Exponents, signs in front and everything else that is no plain decimal is refused, and not counted."""
@@ -106,7 +106,7 @@ def test_more_than_15_digits_are_refused(talk: Conversation, value: str) -> None
 )
 def test_bad_parameters(talk: Conversation, change: dict[str, object], code: str | None, param: str) -> None:
     """Each kind of bad parameter is a 400 that names it, and counts nothing."""
-    reply = talk.event(**change)
+    reply = talk.post(EVENTS, {**event_fields(), **change})
     assert (reply.status, reply.error.get("code"), reply.error["param"]) == (400, code, param)
     assert reply.error["type"] == "invalid_request_error"
     assert talk.get("/").document["usage"] == []
@@ -225,8 +225,3 @@ def test_a_rate_limit() -> None:
 def test_bodies_that_cannot_be_read(talk: Conversation, body: bytes) -> None:
     """Bytes that are no text and endless forms are a 400, not a failure."""
     assert talk.call("POST", EVENTS, body=body).status == 400
-
-
-def test_fields_leave_out_what_is_none() -> None:
-    """The tests' own form builder drops a field given as None."""
-    assert "payload[value]" not in event_fields(**{"payload[value]": None})

@@ -58,7 +58,7 @@ def test_every_account_starts_with_the_seeds() -> None:
         ('[meters.a]\nevent_time_window = "week"', "meters.a.event_time_window"),
         ("[meters.a]\nvalue_key = 3", "meters.a.value_key"),
         ('[meters.""]', "event name"),
-        ("[meters", "line 1"),
+        ("[meters", "Expected"),
     ],
 )
 def test_seeds_that_are_not_understood(text: str, named: str) -> None:

@@ -1,5 +1,6 @@
 """The simulator as a program: starting, failing to start, stopping, and its typer command."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -25,10 +26,8 @@ def start_and_fail(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly(number: signal.Signals) -> None:
     """Either signal ends the program with 0 and without a word on stderr."""
-    process = SimulatorProcess().process
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=FAILURE_SECONDS)
-    assert (process.returncode, stdout, stderr) == (0, "", "")
+    process = SimulatorProcess()
+    assert (process.stop(number), process.stderr) == (0, "")
 
 
 def test_options_reach_the_simulator(tmp_path: Path) -> None:
@@ -68,12 +67,19 @@ def test_a_malformed_seed_file_is_one_line_and_exit_2(tmp_path: Path) -> None:
         SimulatorProcess("--seed-from", str(config))
 
 
+def test_every_option_stands_in_the_docs() -> None:
+    """The options that --help lists are those of the page, no more and no fewer."""
+    page = Path(__file__).parents[2] / "docs" / "simulator.md"
+    documented = set(re.findall(r"^\| `(--[a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    shown = start_and_fail("--help").stdout
+    assert documented == set(re.findall(r"^  (--[a-z-]+)", shown, re.MULTILINE))
+
+
 def test_an_open_host_is_warned_about() -> None:
     """Listening where other machines reach it takes the option and draws a loud line."""
-    process = SimulatorProcess("--host", "0.0.0.0").process  # noqa: S104 - that is what draws the warning
-    process.terminate()
-    _, stderr = process.communicate(timeout=FAILURE_SECONDS)
-    assert "WARNING" in stderr
+    process = SimulatorProcess("--host", "0.0.0.0")  # noqa: S104 - that is what draws the warning
+    process.stop()
+    assert "WARNING" in process.stderr
 
 
 def test_the_typer_command_explains_and_fails_alike() -> None:

@@ -51,6 +51,12 @@ def send(
     )
 
 
+def send_many(client: stripe.StripeClient, event_name: str, events: int) -> None:
+    """Send a number of events as fast as the client can."""
+    for number in range(events):
+        send(client, event_name, "1", identifier=f"{event_name}-{number}")
+
+
 def test_account(client: stripe.StripeClient) -> None:
     """The client reads the account, its own and a connected one."""
     assert client.v1.accounts.retrieve_current().id == "acct_simulator"
@@ -74,7 +80,7 @@ def test_meters(client: stripe.StripeClient) -> None:
 def test_customers(client: stripe.StripeClient) -> None:
     """The client makes, reads and lists customers."""
     made = client.v1.customers.create({"name": "Alpha", "metadata": {"plan": "pro"}})
-    assert client.v1.customers.retrieve(made.id).metadata == {"plan": "pro"}
+    assert client.v1.customers.retrieve(made.id).to_dict()["metadata"] == {"plan": "pro"}
     assert made.id in [customer.id for customer in client.v1.customers.list().data]
 
 
@@ -141,7 +147,6 @@ def test_a_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
         client = connect(limited.url)
         make_meter(client, "sdk_limit")
         with pytest.raises(stripe.RateLimitError) as caught:
-            for number in range(20):
-                send(client, "sdk_limit", "1", identifier=f"sdk-limit-{number}")
+            send_many(client, "sdk_limit", 20)
     assert caught.value.headers is not None
     assert caught.value.headers["Stripe-Rate-Limited-Reason"] == "endpoint-rate"

@@ -1,6 +1,7 @@
 """The simulator behind a real port, in this process."""
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,7 @@ def serve(talk: Conversation, visit: Visit, latency_seconds: float = 0.0) -> Any
     """Serve the conversation's Stripe on a free port while a visit goes on, and return what it found."""
 
     async def main() -> Any:
+        """Serve, visit, end."""
         runner = web.ServerRunner(make_server(talk.stripe, latency_seconds))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -46,6 +48,7 @@ def test_overlapping_calls_are_seen() -> None:
     talk.meter()
 
     async def visit(session: ClientSession, url: str) -> list[int]:
+        """Make the calls."""
         customers = ["cus_A"] * 5 + ["cus_B"]
         return await asyncio.gather(*(send(session, url, who, f"x{n}") for n, who in enumerate(customers)))
 
@@ -60,6 +63,7 @@ def test_calls_in_a_row_do_not_overlap() -> None:
     talk.meter()
 
     async def visit(session: ClientSession, url: str) -> list[int]:
+        """Make the calls."""
         return [await send(session, url, "cus_A", f"x{number}") for number in range(20)]
 
     assert serve(talk, visit) == [200] * 20
@@ -71,9 +75,12 @@ def test_headers_travel_and_a_huge_body_is_refused_in_json() -> None:
     talk = Conversation()
 
     async def visit(session: ClientSession, url: str) -> tuple[str, str, int, Any]:
+        """Make the calls."""
         async with session.get(url + "/v1/account", headers=AUTHORIZED) as good:
             date, kind = good.headers["Date"], good.headers["Content-Type"]
-        async with session.post(url + EVENTS, data=b"x" * (2 * 1024 * 1024), headers=AUTHORIZED) as large:
+        async with session.post(
+            url + EVENTS, data=io.BytesIO(b"x" * (2 * 1024 * 1024)), headers=AUTHORIZED
+        ) as large:
             return date, kind, large.status, json.loads(await large.read())
 
     date, kind, status, document = serve(talk, visit)
@@ -87,8 +94,9 @@ def test_the_query_reaches_the_core_encoded_or_not() -> None:
     meter_id = talk.meter()
 
     async def visit(session: ClientSession, url: str) -> list[int]:
+        """Make the calls."""
         found = []
-        for path in (f"/v1/billing/meters?expand%5B0%5D=data&limit=1", f"/v1/billing/meters/{meter_id}"):
+        for path in ("/v1/billing/meters?expand%5B0%5D=data&limit=1", f"/v1/billing/meters/{meter_id}"):
             async with session.get(url + path, headers=AUTHORIZED) as response:
                 found.append(response.status)
         return found

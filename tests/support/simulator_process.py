@@ -1,8 +1,10 @@
 """The simulator as a process of its own, for tests that need a Stripe to talk to."""
 
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from types import TracebackType
 from typing import Any, Self
@@ -22,21 +24,26 @@ class SimulatorProcess:
 
     Attributes:
         url: Where it listens, without a slash at the end.
+        process: The process itself.
+        stderr: All it wrote there, once it was stopped.
 
     Raises:
         RuntimeError: It did not start; the message holds its stderr.
     """
 
     def __init__(self, *extra: str) -> None:
+        self.stderr = ""
         command = [sys.executable, "-m", "meterledger.simulator", "--port", "0", *extra]
+        # A file, not a pipe: a pipe that nobody reads would in the end hold the simulator up.
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by stop()
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+            command, stdout=subprocess.PIPE, stderr=self._stderr, text=True, encoding="utf-8"
         )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith(_LISTENING):
-            _, stderr = self.process.communicate(timeout=STOP_SECONDS)
-            raise RuntimeError(f"the simulator did not start: {line}{stderr}")
+            self.stop()
+            raise RuntimeError(f"the simulator did not start: {line}{self.stderr}")
         self.url = line.removeprefix(_LISTENING).split()[0]
 
     def __enter__(self) -> Self:
@@ -59,15 +66,19 @@ class SimulatorProcess:
         """Let the clock jump ahead by a span such as `90s`, `15m`, `1h` or `3d`."""
         return self._request("/_simulator/clock", {"advance": text})
 
-    def stop(self) -> int:
-        """End the process and return its exit code; a second call does nothing more."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the process, if it has not ended, and return its exit code."""
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(number)
         try:
             self.process.communicate(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+        if not self._stderr.closed:
+            self._stderr.seek(0)
+            self.stderr = self._stderr.read()
+            self._stderr.close()
         return self.process.returncode
 
     def _request(self, path: str, document: dict[str, object] | None = None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from meterledger.ledger import sqlite
 from meterledger.ledger.database import Database
 from meterledger.ledger.imports import ImportStore
+from meterledger.ledger.lease import LeaseStore
+from meterledger.ledger.outbox import Outbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +19,8 @@ class Ledger:
     path: Path
     database: Database
     imports: ImportStore
+    lease: LeaseStore
+    outbox: Outbox
 
 
 def create_ledger(path: Path) -> None:
@@ -29,6 +33,13 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
     """Open a ledger for one command; raises LedgerError if it is missing, foreign, newer or in use."""
     database = sqlite.open_existing(path)
     try:
-        yield Ledger(path=path, database=database, imports=ImportStore(database))
+        lease = LeaseStore(database)
+        yield Ledger(
+            path=path,
+            database=database,
+            imports=ImportStore(database),
+            lease=lease,
+            outbox=Outbox(database, lease),
+        )
     finally:
         database.close()

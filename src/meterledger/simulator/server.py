@@ -1,12 +1,20 @@
 """The rim towards the network: aiohttp requests in, answers out."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
 from meterledger.simulator.local_stripe import LocalStripe
 from meterledger.simulator.wire import Call
+
+# Clients that die in mid-request are what the simulator is for, and no news: aiohttp's own words on them go
+# nowhere. Failures of the simulator itself are logged by `local_stripe`.
+_SILENT = logging.getLogger("meterledger.simulator.http")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -19,25 +27,27 @@ def make_handler(stripe: LocalStripe, latency_seconds: float) -> Handler:
         stripe: What answers.
         latency_seconds: How long a meter event's answer is held back, in real time, after it was counted.
     """
-
-    async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        path, _, query = request.raw_path.partition("?")
-        body = await _body(request)
-        call = Call(method=request.method, path=path, query=query, headers=request.headers, body=body or b"")
-        answer = stripe.answer(call) if body is not None else stripe.refuse_size(call)
-        if answer.hold is not None:
-            try:
-                await _wait(latency_seconds)
-            finally:
-                answer.hold.release()
-        return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
-
-    return handle
+    return partial(_handle, stripe, latency_seconds)
 
 
 def make_server(stripe: LocalStripe, latency_seconds: float) -> web.Server:
     """Return a server for the simulated Stripe that is not listening yet; the latency is in seconds."""
-    return web.Server(make_handler(stripe, latency_seconds), access_log=None)
+    return web.Server(make_handler(stripe, latency_seconds), access_log=None, logger=_SILENT)
+
+
+async def _handle(
+    stripe: LocalStripe, latency_seconds: float, request: web.BaseRequest
+) -> web.StreamResponse:
+    path, _, query = request.raw_path.partition("?")
+    body = await _body(request)
+    call = Call(method=request.method, path=path, query=query, headers=request.headers, body=body or b"")
+    answer = stripe.answer(call) if body is not None else stripe.refuse_size(call)
+    if answer.hold is not None:
+        try:
+            await _wait(latency_seconds)
+        finally:
+            answer.hold.release()
+    return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:

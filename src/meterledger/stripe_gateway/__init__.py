@@ -1,1 +1,1 @@
-""""""
+"""The only importer of Stripe's SDK: requests out, outcomes back."""

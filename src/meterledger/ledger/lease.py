@@ -1,0 +1,121 @@
+"""The lease: one pusher for each ledger; and the binding: one account, one mode, one host."""
+
+from dataclasses import dataclass
+
+from meterledger.domain.instant import MINUTE, Instant, to_text
+from meterledger.errors import LedgerError
+from meterledger.ledger.database import Database, Row
+
+LEASE_DURATION = 2 * MINUTE
+"""How long a lease holds without renewal: longer than a request and its retries can stay silent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holder:
+    """A process, told apart from a later one with the same number by when it started."""
+
+    host: str
+    pid: int
+    process_started: str
+
+    def __str__(self) -> str:
+        """Name the process for people."""
+        return f"process {self.pid} on {self.host}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """What a ledger is bound to; ``account_id`` is None where the key may not read its account."""
+
+    account_id: str | None
+    stripe_account: str
+    mode: str
+    host: str
+
+
+class LeaseStore:
+    """Owns the lease and the binding."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def current_holder(self, now: Instant) -> Holder | None:
+        """Return who holds the lease, unless it was given back or has expired."""
+        row = self._database.row("read_lease")
+        if row is None or row["released"] or row["expires_at"] <= now:
+            return None
+        return _holder(row)
+
+    def take(self, holder: Holder, over: Holder | None, now: Instant) -> int:
+        """
+        Take the lease, over a holder that is known to be dead if there is one; return its token.
+
+        Raises:
+            LedgerError: Somebody else holds it.
+        """
+        with self._database.transaction():
+            row = self._database.row("read_lease")
+            if row and not row["released"] and row["expires_at"] > now and _holder(row) != over:
+                raise LedgerError(
+                    f"another push is at work on this ledger: {row['holder']}, since "
+                    f"{to_text(row['acquired_at'])}; its lease holds until {to_text(row['expires_at'])}",
+                    hint="wait for it to end",
+                )
+            taken = self._database.row(
+                "take_lease",
+                holder=str(holder),
+                host=holder.host,
+                pid=holder.pid,
+                process_started=holder.process_started,
+                now=now,
+                expires_at=now + LEASE_DURATION,
+            )
+        if taken is None:
+            raise AssertionError("unreachable: the statement returns the row it wrote")
+        token: int = taken["token"]
+        return token
+
+    def renew(self, token: int, now: Instant) -> Instant:
+        """Prolong the lease inside the caller's transaction, and return until when; LedgerError if lost."""
+        expires_at = now + LEASE_DURATION
+        if self._database.run("renew_lease_if_held", token=token, expires_at=expires_at) != 1:
+            raise LedgerError("another push has taken over this ledger", hint="look at `meterledger status`")
+        return expires_at
+
+    def release(self, token: int) -> None:
+        """Give the lease back, if it is still held."""
+        with self._database.transaction():
+            self._database.run("release_lease_if_held", token=token)
+
+    def binding(self) -> Binding | None:
+        """Return what the ledger is bound to, if it is."""
+        row = self._database.row("read_binding")
+        if row is None:
+            return None
+        return Binding(
+            account_id=row["account_id"],
+            stripe_account=row["stripe_account"],
+            mode=row["mode"],
+            host=row["host"],
+        )
+
+    def bind(self, binding: Binding, now: Instant) -> None:
+        """Bind the ledger, once and for all."""
+        with self._database.transaction():
+            self._database.run(
+                "bind",
+                account_id=binding.account_id,
+                stripe_account=binding.stripe_account,
+                mode=binding.mode,
+                host=binding.host,
+                bound_at=now,
+            )
+
+    def learn_account(self, account_id: str) -> None:
+        """Complete a binding that was made with a key that could not read its account."""
+        with self._database.transaction():
+            self._database.run("learn_account", account_id=account_id)
+
+
+def _holder(row: Row) -> Holder:
+    return Holder(host=row["host"], pid=row["pid"], process_started=row["process_started"])

@@ -1,0 +1,386 @@
+"""The outbox: from unsealed usage to meter events, their attempts and their outcomes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from meterledger.domain.delivery import (
+    Attempt,
+    InDoubtReason,
+    Outcome,
+    Result,
+    State,
+    Verdict,
+    is_past_horizon,
+    next_idempotency_key,
+)
+from meterledger.domain.instant import Instant
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.quantity import Quantity
+from meterledger.errors import LedgerError
+from meterledger.ledger.database import Database, Row
+from meterledger.ledger.lease import LeaseStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMeterEvent:
+    """A meter event of the ledger that is still to be sent."""
+
+    id: int
+    state: State
+    attempts: int
+    sealed: MeterEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A meter event whose next attempt is committed: it may be sent now, once."""
+
+    id: int
+    sealed: MeterEvent
+    attempt: int
+    started_at: Instant
+    idempotency_key: str
+    earlier: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An attempt and what it came to."""
+
+    claimed: Claimed
+    outcome: Outcome
+    verdict: Verdict
+
+
+class Outbox:
+    """Owns unsealed usage, meter events, links, delivery attempts and pushes."""
+
+    def __init__(self, database: Database, lease: LeaseStore) -> None:
+        self._database = database
+        self._lease = lease
+
+    def unsealed(self, as_of: Instant | None = None) -> Iterator[UsageToSeal]:
+        """Yield unsealed usage in the order in which it is sent; with ``as_of``, as it was then."""
+        if as_of is None:
+            rows = self._database.stream("unsealed_usage")
+        else:
+            rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
+        return map(_usage_to_seal, rows)
+
+    def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
+        """Return one usage event, if it is still unsealed."""
+        row = self._database.row("unsealed_usage_event", usage_event=usage_event)
+        return _usage_to_seal(row) if row else None
+
+    def usage_of(self, meter_event: int) -> list[UsageToSeal]:
+        """Return the usage events that a meter event carries."""
+        return [
+            _usage_to_seal(row)
+            for row in self._database.rows("usage_of_meter_event", meter_event=meter_event)
+        ]
+
+    def unsent(self) -> list[StoredMeterEvent]:
+        """Return the meter events that were sealed before and are still to be sent."""
+        return [_stored(row) for row in self._database.rows("unsent_meter_events")]
+
+    def never_reached(self) -> list[int]:
+        """Return the pending meter events of which no attempt can have reached Stripe."""
+        return [row["id"] for row in self._database.rows("pending_never_reached")]
+
+    def last_of_lane(
+        self, stripe_customer_id: str, event_name: str, within: tuple[Instant, Instant], as_of: Instant
+    ) -> Instant | None:
+        """Return the latest event_time that Stripe has, or may have, of a customer and meter in a window."""
+        row = self._database.row(
+            "last_of_lane",
+            stripe_customer_id=stripe_customer_id,
+            event_name=event_name,
+            since=within[0],
+            until=within[1],
+            as_of=as_of,
+        )
+        return row["event_time"] if row else None
+
+    def lanes_in_doubt(self) -> set[tuple[str, str]]:
+        """Return each (event_name, Stripe customer) with a meter event in doubt."""
+        return {(row[0], row[1]) for row in self._database.rows("lanes_in_doubt")}
+
+    def begin_push(self, api: str, program_version: str, now: Instant) -> int:
+        """Record that a push runs, and return its number."""
+        with self._database.transaction():
+            row = self._database.row("begin_push", api=api, program_version=program_version, started_at=now)
+        if row is None:
+            raise AssertionError("unreachable: the statement returns the row it wrote")
+        number: int = row["id"]
+        return number
+
+    def finish_push(self, push: int, now: Instant) -> None:
+        """Record that a push ended by itself."""
+        with self._database.transaction():
+            self._database.run("finish_push", push=push, finished_at=now)
+
+    def recover(self, now: Instant) -> int:
+        """Turn attempts that a dead push left in flight into unknown outcomes; return how many."""
+        with self._database.transaction():
+            return self._database.run("interrupt_attempts_in_flight", finished_at=now)
+
+    def dissolve(self, meter_event: int, now: Instant) -> None:
+        """Take a claim back that never reached Stripe: its usage is unsealed again."""
+        with self._database.transaction():
+            if self._database.run("dissolve_if_pending", meter_event=meter_event, now=now) != 1:
+                raise LedgerError("a meter event changed while it was dissolved")
+            self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
+
+    def claim_new(
+        self, sealed: Iterable[tuple[UsageToSeal, MeterEvent]], *, push: int, token: int, now: Instant
+    ) -> list[Claimed]:
+        """Seal and claim in one transaction: after it, and not before, each may be sent."""
+        claimed = []
+        with self._database.transaction():
+            self._lease.renew(token, now)
+            first = self._database.row("next_meter_event")
+            number: int = first["id"] if first else 1
+            events, links, attempts = [], [], []
+            for usage, event in sealed:
+                events.append(_new_row(number, event, now))
+                links.append((number, usage.usage_event, now))
+                attempts.append((number, 1, push, event.identifier, now))
+                claimed.append(
+                    Claimed(
+                        id=number, sealed=event, attempt=1, started_at=now, idempotency_key=event.identifier
+                    )
+                )
+                number += 1
+            self._database.run_many("add_meter_event", events)
+            self._database.run_many("link_usage_event", links)
+            self._database.run_many("begin_attempt", attempts)
+        return claimed
+
+    def claim_again(
+        self, stored: Iterable[StoredMeterEvent], *, push: int, token: int, now: Instant
+    ) -> list[Claimed]:
+        """Claim sealed meter events for another attempt; those past the horizon become ``in_doubt``."""
+        claimed = []
+        with self._database.transaction():
+            self._lease.renew(token, now)
+            for event in stored:
+                attempts = self.attempts_of(event.id)
+                if is_past_horizon(attempts, now):
+                    self._set_state(
+                        event.id,
+                        event.attempts,
+                        Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.OUTCOME_UNKNOWN),
+                        now,
+                    )
+                    continue
+                key = next_idempotency_key(event.sealed.identifier, attempts)
+                changed = self._database.run(
+                    "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
+                )
+                if changed != 1:
+                    raise LedgerError("a meter event changed while it was claimed")
+                number = event.attempts + 1
+                self._database.run(
+                    "begin_attempt",
+                    meter_event=event.id,
+                    attempt=number,
+                    push=push,
+                    idempotency_key=key,
+                    started_at=now,
+                )
+                claimed.append(
+                    Claimed(
+                        id=event.id,
+                        sealed=event.sealed,
+                        attempt=number,
+                        started_at=now,
+                        idempotency_key=key,
+                        earlier=attempts,
+                    )
+                )
+        return claimed
+
+    def finish(self, finished: Sequence[Finished], now: Instant) -> None:
+        """Record outcomes in one transaction, by compare-and-set on state and attempt."""
+        with self._database.transaction():
+            for one in finished:
+                self._finish(one, now)
+
+    def attempts_of(self, meter_event: int) -> list[Attempt]:
+        """Return the attempts of a meter event in order."""
+        return [_attempt(row) for row in self._database.rows("attempts_of", meter_event=meter_event)]
+
+    def resolve(self, identifier: str, *, sent: bool, note: str, now: Instant) -> State:
+        """
+        Record what a person says of a meter event in doubt, and return its new state.
+
+        Raises:
+            LedgerError: There is no such meter event, or it is not in doubt.
+        """
+        with self._database.transaction():
+            row = self._database.row("meter_event_by_identifier", identifier=identifier)
+            if row is None or row["state"] != State.IN_DOUBT:
+                what = f"is {row['state']}, not in doubt" if row else "is in no meter event of this ledger"
+                raise LedgerError(
+                    f"identifier {identifier} {what}",
+                    hint="see what is in doubt with `meterledger status --verbose`"
+                    if row
+                    else "check the identifier",
+                )
+            attempts = self.attempts_of(row["id"])
+            verdict = _as_resolved(attempts, sent=sent, now=now)
+            self._database.run(
+                "set_state_if_in_doubt",
+                meter_event=row["id"],
+                state=verdict.state,
+                state_at=now,
+                accepted_at=verdict.accepted_at,
+                accepted_from=verdict.accepted_from,
+                accepted_by=verdict.accepted_by,
+            )
+            self._database.run("settle_attempts", meter_event=row["id"], settled_at=now)
+            self._database.run(
+                "add_resolution",
+                meter_event=row["id"],
+                settled_as="sent" if sent else "not-sent",
+                note=note,
+                resolved_at=now,
+            )
+        return verdict.state
+
+    def counts(self) -> dict[str, int]:
+        """Return how many meter events are in each state, every state named."""
+        found = {row["state"]: row["count"] for row in self._database.rows("count_meter_events")}
+        return {state.value: found.get(state.value, 0) for state in State}
+
+    def latest_own_instant(self) -> Instant | None:
+        """Return the latest instant that this ledger's own clock wrote."""
+        row = self._database.row("latest_own_instant")
+        return row["instant"] if row else None
+
+    def note_meters(self, active: dict[str, bool], now: Instant) -> None:
+        """Remember which meters Stripe has, and which of them are active."""
+        with self._database.transaction():
+            self._database.run_many(
+                "note_meter", [(name, int(is_active), now) for name, is_active in sorted(active.items())]
+            )
+            self._database.run("forget_meters_before", seen_at=now)
+
+    def noted_meters(self, as_of: Instant) -> dict[str, bool]:
+        """Return what Stripe last said of each meter; empty if it was never asked."""
+        return {
+            row["event_name"]: bool(row["active"]) for row in self._database.rows("noted_meters", as_of=as_of)
+        }
+
+    def _finish(self, one: Finished, now: Instant) -> None:
+        claimed, outcome = one.claimed, one.outcome
+        changed = self._database.run(
+            "finish_attempt_if_in_flight",
+            meter_event=claimed.id,
+            attempt=claimed.attempt,
+            finished_at=max(outcome.at, claimed.started_at),
+            outcome=outcome.result,
+            answered=int(outcome.answered),
+            http_status=outcome.http_status,
+            code=outcome.code,
+            message=outcome.message,
+            stripe_request_id=outcome.stripe_request_id,
+        )
+        if changed != 1:
+            raise LedgerError(
+                "another push has finished an attempt of this one", hint="look at `meterledger status`"
+            )
+        self._set_state(claimed.id, claimed.attempt, one.verdict, now)
+        if one.verdict.state in (State.ACCEPTED, State.REJECTED):
+            self._database.run("settle_attempts", meter_event=claimed.id, settled_at=now)
+
+    def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
+        changed = self._database.run(
+            "set_state_if_sending",
+            meter_event=meter_event,
+            attempts=attempts,
+            state=verdict.state,
+            state_at=now,
+            in_doubt_reason=verdict.in_doubt_reason,
+            accepted_at=verdict.accepted_at,
+            accepted_from=verdict.accepted_from,
+            accepted_by=verdict.accepted_by,
+            rejection_code=verdict.rejection_code,
+            rejection_message=verdict.rejection_message,
+        )
+        if changed != 1:
+            raise LedgerError(
+                "a meter event changed under this push; another one is at work",
+                hint="look at `meterledger status`",
+            )
+
+
+def _as_resolved(attempts: Sequence[Attempt], *, sent: bool, now: Instant) -> Verdict:
+    if not sent:
+        return Verdict(state=State.PENDING)
+    first = min((attempt.started_at for attempt in attempts), default=now)
+    by = max((attempt.finished_at or now for attempt in attempts), default=now)
+    return Verdict(state=State.ACCEPTED, accepted_at=by, accepted_from=first, accepted_by=by)
+
+
+def _new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
+    return (
+        number,
+        event.identifier,
+        event.revision,
+        event.event_name,
+        event.stripe_customer_id,
+        event.timestamp,
+        event.payload_text(),
+        event.quantity.units,
+        event.quantity.scale,
+        1,
+        event.event_time,
+        now,
+    )
+
+
+def _usage_to_seal(row: Row) -> UsageToSeal:
+    number, source, request_id, customer_id, feature, units, scale, event_time, dimensions = row
+    return UsageToSeal(
+        usage_event=number,
+        source=source,
+        request_id=request_id,
+        customer_id=customer_id,
+        feature=feature,
+        quantity=Quantity(units, scale),
+        event_time=event_time,
+        dimensions=dimensions,
+    )
+
+
+def _stored(row: Row) -> StoredMeterEvent:
+    return StoredMeterEvent(
+        id=row["id"],
+        state=State(row["state"]),
+        attempts=row["attempts"],
+        sealed=MeterEvent(
+            event_name=row["event_name"],
+            identifier=row["identifier"],
+            timestamp=row["timestamp"],
+            payload=msgspec.json.decode(row["payload"], type=dict[str, str]),
+            revision=row["revision"],
+            stripe_customer_id=row["stripe_customer_id"],
+            quantity=Quantity(row["quantity"], row["scale"]),
+            event_time=row["event_time"],
+        ),
+    )
+
+
+def _attempt(row: Row) -> Attempt:
+    return Attempt(
+        number=row["attempt"],
+        idempotency_key=row["idempotency_key"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        result=Result(row["outcome"]) if row["outcome"] else None,
+        answered=bool(row["answered"]),
+        settled=row["settled_at"] is not None,
+    )

@@ -1,0 +1,184 @@
+-- name: unsealed_usage
+-- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
+-- as `last` and windowed meters need it.
+SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
+FROM unsealed AS q
+INNER JOIN usage_events AS u ON u.id = q.usage_event
+INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature
+ORDER BY u.event_time, u.id;
+
+-- name: unsealed_usage_as_of
+-- The same from the history of links, for a question about the past.
+SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
+FROM usage_events AS u
+INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature
+WHERE u.recorded_at <= :as_of AND NOT EXISTS (
+    SELECT 1 FROM meter_event_usage AS l
+    WHERE l.usage_event = u.id AND l.linked_at <= :as_of
+        AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
+)
+ORDER BY u.event_time, u.id;
+
+-- name: unsealed_usage_event
+SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
+FROM unsealed AS q
+INNER JOIN usage_events AS u ON u.id = q.usage_event
+INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature
+WHERE q.usage_event = :usage_event;
+
+-- name: usage_of_meter_event
+SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
+FROM meter_event_usage AS l
+INNER JOIN usage_events AS u ON u.id = l.usage_event
+INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature
+WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL
+ORDER BY u.id;
+
+-- name: last_of_lane
+-- The latest event_time that Stripe has, or may have, of one customer and meter.
+SELECT MAX(event_time) AS event_time FROM meter_events
+WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
+    AND event_time >= :since AND event_time < :until
+    AND state IN ('sending', 'accepted', 'confirmed', 'in_doubt') AND sealed_at <= :as_of;
+
+-- name: lanes_in_doubt
+-- On ordered meters a later event waits for the final outcome of an earlier one.
+SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
+
+-- name: unsent_meter_events
+-- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome.
+SELECT id, identifier, revision, event_name, stripe_customer_id, timestamp, payload, quantity, scale,
+    event_time, state, attempts
+FROM meter_events
+WHERE state IN ('pending', 'sending')
+ORDER BY event_time, id;
+
+-- name: next_meter_event
+SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;
+
+-- name: add_meter_event
+INSERT INTO meter_events (
+    id, identifier, revision, event_name, stripe_customer_id, timestamp, payload, quantity, scale,
+    usage_events, event_time, sealed_at, state, state_at, attempts
+) VALUES (
+    :id, :identifier, :revision, :event_name, :stripe_customer_id, :timestamp, :payload, :quantity, :scale,
+    :usage_events, :event_time, :now, 'sending', :now, 1
+);
+
+-- name: link_usage_event
+INSERT INTO meter_event_usage (meter_event, usage_event, linked_at)
+VALUES (:meter_event, :usage_event, :linked_at);
+
+-- name: begin_attempt
+-- Invariant 7: intent before network.
+INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at)
+VALUES (:meter_event, :attempt, :push, :idempotency_key, :started_at);
+
+-- name: claim_again_if_unclaimed
+UPDATE meter_events SET state = 'sending', state_at = :now, attempts = attempts + 1
+WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :attempts;
+
+-- name: attempts_of
+SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at
+FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
+
+-- name: finish_attempt_if_in_flight
+UPDATE delivery_attempts SET
+    finished_at = :finished_at, outcome = :outcome, answered = :answered, http_status = :http_status,
+    code = :code, message = :message, stripe_request_id = :stripe_request_id
+WHERE meter_event = :meter_event AND attempt = :attempt AND outcome IS NULL;
+
+-- name: settle_attempts
+UPDATE delivery_attempts SET settled_at = :settled_at
+WHERE meter_event = :meter_event AND outcome = 'unknown' AND settled_at IS NULL;
+
+-- name: set_state_if_sending
+UPDATE meter_events SET
+    state = :state, state_at = :state_at, in_doubt_reason = :in_doubt_reason, accepted_at = :accepted_at,
+    accepted_from = :accepted_from, accepted_by = :accepted_by, rejection_code = :rejection_code,
+    rejection_message = :rejection_message
+WHERE id = :meter_event AND state = 'sending' AND attempts = :attempts;
+
+-- name: set_state_if_in_doubt
+UPDATE meter_events SET
+    state = :state, state_at = :state_at, in_doubt_reason = NULL, accepted_at = :accepted_at,
+    accepted_from = :accepted_from, accepted_by = :accepted_by
+WHERE id = :meter_event AND state = 'in_doubt';
+
+-- name: interrupt_attempts_in_flight
+-- Recovery: an attempt that no process will finish may have reached Stripe.
+UPDATE delivery_attempts SET finished_at = :finished_at, outcome = 'unknown', code = 'interrupted'
+WHERE outcome IS NULL;
+
+-- name: pending_never_reached
+-- Claims that may be dissolved: no attempt of theirs can have reached Stripe, not even in a person's eyes.
+SELECT id FROM meter_events
+WHERE state = 'pending' AND NOT EXISTS (
+    SELECT 1 FROM delivery_attempts AS a
+    WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
+)
+ORDER BY id;
+
+-- name: dissolve_if_pending
+UPDATE meter_events SET state = 'canceled', state_at = :now, dissolved_at = :now
+WHERE id = :meter_event AND state = 'pending';
+
+-- name: unlink_meter_event
+UPDATE meter_event_usage SET unlinked_at = :now WHERE meter_event = :meter_event AND unlinked_at IS NULL;
+
+-- name: begin_push
+INSERT INTO pushes (api, program_version, started_at) VALUES (:api, :program_version, :started_at)
+RETURNING id;
+
+-- name: finish_push
+UPDATE pushes SET finished_at = :finished_at WHERE id = :push;
+
+-- name: meter_event_by_identifier
+SELECT id, state, in_doubt_reason, attempts FROM meter_events
+WHERE identifier = :identifier AND dissolved_at IS NULL;
+
+-- name: add_resolution
+INSERT INTO resolutions (meter_event, settled_as, note, resolved_at)
+VALUES (:meter_event, :settled_as, :note, :resolved_at);
+
+-- name: count_meter_events
+SELECT state, COUNT(*) AS count FROM meter_events
+WHERE dissolved_at IS NULL
+GROUP BY state ORDER BY state;
+
+-- name: count_unsealed
+SELECT COUNT(*) AS count FROM unsealed;
+
+-- name: latest_own_instant
+-- Of what this ledger's own clock wrote; the tables grow in the order of their ids.
+SELECT MAX(instant) AS instant FROM (
+    SELECT COALESCE(finished_at, started_at) AS instant FROM imports WHERE id = (SELECT MAX(id) FROM imports)
+    UNION ALL
+    SELECT recorded_at FROM usage_events WHERE id = (SELECT MAX(id) FROM usage_events)
+    UNION ALL
+    SELECT started_at FROM delivery_attempts WHERE id = (SELECT MAX(id) FROM delivery_attempts)
+    UNION ALL
+    SELECT COALESCE(finished_at, started_at) FROM pushes WHERE id = (SELECT MAX(id) FROM pushes)
+) AS latest;
+
+-- name: note_meter
+INSERT INTO stripe_meters (event_name, active, seen_at) VALUES (:event_name, :active, :seen_at)
+ON CONFLICT (event_name) DO UPDATE SET active = excluded.active, seen_at = excluded.seen_at;
+
+-- name: forget_meters_before
+UPDATE stripe_meters SET active = 0, seen_at = :seen_at WHERE seen_at < :seen_at;
+
+-- name: noted_meters
+SELECT event_name, active FROM stripe_meters WHERE seen_at <= :as_of;

@@ -1,0 +1,105 @@
+"""How Stripe is reached: the key, its mode, the host. The key is never shown, logged or stored."""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from meterledger.errors import UsageError
+
+STRIPE_BASE = "https://api.stripe.com"
+_KEY_MODES = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
+_MAX_KEY_BYTES = 1024
+_KEY_HINT = "set STRIPE_API_KEY, or name a file that holds the key with --api-key-file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeAccess:
+    """A key with its mode (``test`` or ``live``), the API's base address, and a connected account or ""."""
+
+    key: str = field(repr=False)
+    mode: str
+    base: str
+    stripe_account: str = ""
+
+    @property
+    def is_stripe(self) -> bool:
+        """Tell whether the host is Stripe's own."""
+        host = urlsplit(self.base).hostname or ""
+        return host == "stripe.com" or host.endswith(".stripe.com")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Tell whether the host is this machine, by the loopback address."""
+        return is_loopback(urlsplit(self.base).hostname or "")
+
+
+def read_access(
+    environment: Mapping[str, str], key_file: Path | None = None, stripe_account: str = ""
+) -> StripeAccess:
+    """
+    Return how Stripe is reached by this environment.
+
+    Raises:
+        UsageError: There is no key, it is no secret key, or a live key would go to a host that is
+            neither Stripe nor loopback.
+    """
+    key = _key_from_file(key_file) if key_file else environment.get("STRIPE_API_KEY", "").strip()
+    if not key:
+        raise UsageError("there is no Stripe key", hint=_KEY_HINT)
+    mode = next((mode for prefix, mode in _KEY_MODES.items() if key.startswith(prefix)), None)
+    if mode is None or not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(
+            "the key is no secret or restricted Stripe key (sk_test_…, sk_live_…, rk_test_…, rk_live_…)",
+            hint=_KEY_HINT,
+        )
+    access = StripeAccess(key=key, mode=mode, base=base_address(environment), stripe_account=stripe_account)
+    if mode == "live" and not (access.is_loopback or (access.is_stripe and access.base.startswith("https:"))):
+        raise UsageError(
+            f"a live key goes to https://*.stripe.com or to this machine only, not to {access.base}",
+            hint="unset STRIPE_API_BASE, or use a test key",
+        )
+    return access
+
+
+def base_address(environment: Mapping[str, str]) -> str:
+    """Return the API's base address, in one spelling; raises UsageError if it is none."""
+    text = environment.get("STRIPE_API_BASE", "").strip() or STRIPE_BASE
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise UsageError(
+            "STRIPE_API_BASE is no base address", hint="write it like http://127.0.0.1:12111, without a path"
+        )
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default_port = {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{port}" if port and port != default_port else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is the machine itself."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _key_from_file(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise UsageError(
+            f"the key file {os.fspath(path)} cannot be read: {error.strerror}", hint=_KEY_HINT
+        ) from error
+    if len(content) > _MAX_KEY_BYTES:
+        raise UsageError(f"the key file {os.fspath(path)} holds more than a key")
+    return content.decode(errors="replace").strip()

@@ -1,0 +1,116 @@
+"""Requests to Stripe through its official SDK, with its retries and its telemetry off."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import stripe
+
+from meterledger.stripe_gateway.access import StripeAccess
+from meterledger.domain.delivery import Outcome
+from meterledger.domain.instant import Instant
+from meterledger.errors import StripeError
+from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_of_error
+from meterledger.stripe_gateway.transport import Transport
+
+_UNAUTHORIZED = 401
+_PAGE = 100
+_MAX_METERS = 10_000
+_MAX_SUMMARY_PAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What a read brought: a value, or None and the warning that says why not."""
+
+    value: Any
+    warning: str = ""
+
+
+class StripeGateway:
+    """Speaks to one account at one host with one key."""
+
+    def __init__(self, access: StripeAccess, clock: Callable[[], Instant], transport: Transport) -> None:
+        self._access = access
+        self._clock = clock
+        self._options: dict[str, Any] = (
+            {"stripe_account": access.stripe_account} if access.stripe_account else {}
+        )
+        self._client = stripe.StripeClient(
+            access.key,
+            base_addresses={"api": access.base},
+            http_client=transport,
+            max_network_retries=0,
+        )
+
+    async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event once; never raises for what Stripe or the network does."""
+        options: Any = {**self._options, "idempotency_key": idempotency_key}
+        try:
+            answer = await self._client.v1.billing.meter_events.create_async(body, options)  # type: ignore[arg-type] # a plain mapping of the same shape
+            response = answer.last_response
+            found = response.data if response else None
+        except Exception as error:  # noqa: BLE001 # anything unforeseen is an unknown outcome, never a crash
+            return outcome_of_error(error, body["identifier"], self._clock())
+        return outcome_of_answer(found, body, self._clock(), livemode=self._access.mode == "live")
+
+    async def account_id(self) -> Read:
+        """Return the account's id; a key that may not read it degrades to a warning."""
+        return await self._read(
+            "the account", lambda: self._client.raw_request_async("get", "/v1/account", **self._options), "id"
+        )
+
+    async def active_meters(self) -> Read:
+        """Return every meter of the account: event name -> whether it is active."""
+
+        async def listed() -> dict[str, bool]:
+            found: dict[str, bool] = {}
+            page = await self._client.v1.billing.meters.list_async({"limit": _PAGE}, self._options)  # type: ignore[arg-type] # options as above
+            async for meter in page.auto_paging_iter():
+                # An event name may stand on several meters; one of them can be active.
+                found[meter.event_name] = found.get(meter.event_name, False) or meter.status == "active"
+                if len(found) >= _MAX_METERS:
+                    break
+            return found
+
+        return await self._read("its meters", listed)
+
+    async def _read(self, what: str, request: Callable[[], Any], key: str | None = None) -> Read:
+        try:
+            answer = await request()
+            value = _field(answer, key) if key else answer
+        except stripe.APIConnectionError as error:
+            raise StripeError(
+                f"{self._access.base} cannot be reached: {error.__cause__ or error}",
+                hint="check the network and STRIPE_API_BASE, then run the same command again",
+            ) from error
+        except stripe.StripeError as error:
+            if error.http_status == _UNAUTHORIZED:
+                raise StripeError(
+                    f"{self._access.base} refused the key (401)", hint="check STRIPE_API_KEY"
+                ) from error
+            return Read(value=None, warning=f"{what} could not be read ({error.http_status or error})")
+        return Read(value=value)
+
+
+def _field(answer: Any, key: str) -> Any:
+    data = answer.data if hasattr(answer, "data") else answer
+    return data.get(key) if isinstance(data, Mapping) else None
+
+
+@contextlib.asynccontextmanager
+async def open_gateway(
+    access: StripeAccess,
+    clock: Callable[[], Instant],
+    *,
+    concurrency: int,
+    on_date: Callable[[Instant], None],
+) -> AsyncIterator[StripeGateway]:
+    """Open the way to Stripe for one run."""
+    stripe.enable_telemetry = False
+    transport = Transport(concurrency=concurrency, through_proxy=not access.is_loopback, on_date=on_date)
+    try:
+        yield StripeGateway(access, clock, transport)
+    finally:
+        await transport.close_async()

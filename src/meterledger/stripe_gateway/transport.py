@@ -1,0 +1,74 @@
+"""
+HTTP for Stripe's SDK over aiohttp: bounded in time and size, never redirected, aware of ``Date``.
+
+The SDK's own aiohttp client follows redirects and reads without a limit; a redirected POST would be
+sent twice, and to whom the answer names.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import stripe
+
+from meterledger.domain.instant import Instant
+from meterledger.stripe_gateway.http_date import parsed_date
+
+CONNECT_TIMEOUT_SECONDS = 10
+TOTAL_TIMEOUT_SECONDS = 30
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+
+
+class Transport(stripe.HTTPClient):
+    """One aiohttp session for one run; tells ``on_date`` the time of every answer."""
+
+    name = "aiohttp"
+
+    def __init__(self, *, concurrency: int, through_proxy: bool, on_date: Callable[[Instant], None]) -> None:
+        super().__init__()
+        self._concurrency = concurrency
+        self._through_proxy = through_proxy
+        self._on_date = on_date
+        self._open_session: aiohttp.ClientSession | None = None
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        """Send one request, read its whole answer; every failure is an APIConnectionError with its cause."""
+        try:
+            async with self._session().request(
+                method, url, headers=headers, data=post_data, allow_redirects=False
+            ) as answer:
+                self._note_date(answer.headers.get("Date"))
+                body = await answer.content.read(MAX_ANSWER_BYTES)
+                while not answer.content.at_eof() and len(body) < MAX_ANSWER_BYTES:
+                    body += await answer.content.read(MAX_ANSWER_BYTES - len(body))
+                return body, answer.status, answer.headers
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            message = str(error) or type(error).__name__
+            raise stripe.APIConnectionError(message) from error  # type: ignore[no-untyped-call] # the SDK's
+
+    def sleep_async(self, secs: float) -> Awaitable[None]:
+        """Wait; the SDK asks for it, though its retries are off."""
+        return asyncio.sleep(secs)
+
+    async def close_async(self) -> None:
+        """Close every connection."""
+        if self._open_session:
+            await self._open_session.close()
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._open_session is None:
+            self._open_session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._concurrency),
+                timeout=aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
+                trust_env=self._through_proxy,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._open_session
+
+    def _note_date(self, date: str | None) -> None:
+        instant = parsed_date(date)
+        if instant is not None:
+            self._on_date(instant)
