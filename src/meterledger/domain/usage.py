@@ -118,7 +118,7 @@ def ascii_controls_escaped(text: str) -> str:
 
 
 def kept_raw(raw: str) -> str:
-    r"""Return what is kept of a refused row: no line end, bytes that are no UTF-8 as ``\xff``, 64 Ki at most."""
+    r"""Return what is kept of a refused row: no line end, foreign bytes as ``\xff``, 64 Ki at most."""
     text = raw.rstrip("\r\n")[:MAX_RAW_CHARS]
     if text.isascii():
         return text

@@ -150,8 +150,8 @@ class ImportStore:
             "add_usage_event",
             [
                 (
-                    source, request_id, customers[customer_id], subscription_id, features[feature], units, scale,
-                    event_time, received_at, now, import_id, line, dimensions,
+                    source, request_id, customers[customer_id], subscription_id, features[feature], units,
+                    scale, event_time, received_at, now, import_id, line, dimensions,
                 )
                 for (
                     request_id, customer_id, subscription_id, feature, units, scale, event_time, received_at,

@@ -10,6 +10,7 @@ from meterledger.ledger.database import Database
 from meterledger.ledger.imports import ImportStore
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
+from meterledger.ledger.reports import ReportStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Ledger:
     imports: ImportStore
     lease: LeaseStore
     outbox: Outbox
+    reports: ReportStore
 
 
 def create_ledger(path: Path) -> None:
@@ -40,6 +42,7 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
             imports=ImportStore(database),
             lease=lease,
             outbox=Outbox(database, lease),
+            reports=ReportStore(database),
         )
     finally:
         database.close()

@@ -1,5 +1,6 @@
 """The outbox: from unsealed usage to meter events, their attempts and their outcomes."""
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -68,6 +69,10 @@ class Outbox:
         else:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
         return map(_usage_to_seal, rows)
+
+    def unsealed_in_order(self) -> array[int]:
+        """Return the numbers of all unsealed usage events, in the order in which they are sent."""
+        return array("q", (row[0] for row in self._database.stream("unsealed_in_order")))
 
     def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
         """Return one usage event, if it is still unsealed."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import stripe
 
-from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.domain.delivery import Outcome
 from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
+from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_of_error
 from meterledger.stripe_gateway.transport import Transport
 

@@ -3,9 +3,9 @@
 import http.client
 from urllib.parse import urlsplit
 
-from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError, UsageError
+from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.http_date import parsed_date
 
 _TIMEOUT_SECONDS = 10

@@ -125,13 +125,17 @@ def import_usage(
     try:
         with ledger.database.transaction():
             _import_files(importing)
-            if options.dry_run or report.has_refused or report.failed:
-                raise _NothingImportedError
+            _keep_nothing_if(options.dry_run or report.has_refused or bool(report.failed))
     except _NothingImportedError:
         report.committed = False
         for file in report.files:
             file.id = file.id if file.skipped else None
     return report
+
+
+def _keep_nothing_if(condition: bool) -> None:  # noqa: FBT001 # one condition is all there is
+    if condition:
+        raise _NothingImportedError
 
 
 def _import_files(importing: _Importing) -> None:

@@ -10,6 +10,10 @@ INNER JOIN customers AS c ON c.id = u.customer
 INNER JOIN features AS f ON f.id = u.feature
 ORDER BY u.event_time, u.id;
 
+-- name: unsealed_in_order
+SELECT u.id FROM unsealed AS q INNER JOIN usage_events AS u ON u.id = q.usage_event
+ORDER BY u.event_time, u.id;
+
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.
 SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,

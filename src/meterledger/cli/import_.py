@@ -1,0 +1,202 @@
+"""`meterledger import`: usage files into the ledger."""
+
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meterledger.cli.context import Context, context_of
+from meterledger.cli.output import (
+    Format,
+    count_text,
+    print_csv,
+    print_error_json,
+    print_json,
+    print_table,
+    say,
+    say_error,
+)
+from meterledger.cli.progress import progress_bar
+from meterledger.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from meterledger.config import Source
+    from meterledger.usecases.import_usage import ImportReport, Progress
+
+_SHOWN = 10
+_COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
+
+
+class InputFormatOption(StrEnum):
+    """The formats that can be named."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def import_(
+    ctx: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSONL; - is standard input.")],
+    *,
+    source: Annotated[
+        str, typer.Option(metavar="NAME", help="Where the usage comes from: a source of the config.")
+    ] = "default",
+    input_format: Annotated[
+        InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would happen; keep nothing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="If any row of any file is refused, import nothing.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read files again that were imported whole.")
+    ] = False,
+    backfill: Annotated[
+        bool, typer.Option("--backfill", help="A late bulk load: keep it out of the audit's delays.")
+    ] = False,
+    format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
+) -> None:
+    """Read usage files into the ledger; every row is accepted, a duplicate, a conflict or rejected."""
+    from meterledger.readers import InputFormat
+    from meterledger.usecases.import_usage import ImportOptions, import_usage
+
+    context = context_of(ctx)
+    options = ImportOptions(
+        files=files,
+        source=_source(context, source),
+        input_format=InputFormat(input_format) if input_format else None,
+        dry_run=dry_run,
+        strict=strict,
+        again=again,
+        backfill=backfill,
+    )
+    clock = context.clock()
+    with context.ledger() as ledger, progress_bar(wanted=not context.quiet) as bar:
+        report = import_usage(
+            ledger, context.settings, options, clock=clock, progress=_progress(bar) if bar else None
+        )
+    _print(report, format_, context)
+    raise typer.Exit(_exit_code(report))
+
+
+def _source(context: Context, name: str) -> "Source":
+    """Return a source of the config; one that is not there has the canonical columns."""
+    import difflib
+
+    from meterledger.config import Source
+
+    sources = context.settings.sources
+    if name in sources:
+        return sources[name]
+    # A misspelt source would give the same usage another key, and bill it twice.
+    if close := difflib.get_close_matches(name, sources, n=1, cutoff=0.8):
+        raise UsageError(
+            f"the config has no source {name}; did you mean {close[0]}?",
+            hint=f"if {name} is another source, add [sources.{name}] to the config",
+        )
+    return Source(name=name)
+
+
+def _progress(bar: "Bar") -> "Progress":
+    from meterledger.usecases.import_usage import Progress
+
+    started = time.monotonic()
+    state: dict[str, Any] = {"task": None, "rows": 0}
+
+    def begin(file: str, size: int) -> None:
+        state["task"] = bar.add_task(file, total=size, rate="")
+
+    def advance(bytes_read: int, rows: int) -> None:
+        state["rows"] += rows
+        rate = state["rows"] / max(time.monotonic() - started, 0.001)
+        bar.update(state["task"], completed=bytes_read, rate=f"{rate:,.0f} rows/s")
+
+    return Progress(begin=begin, advance=advance)
+
+
+def _exit_code(report: "ImportReport") -> int:
+    if report.failed:
+        return ExitCode.INPUT
+    return ExitCode.NEEDS_A_PERSON if report.has_refused else ExitCode.DONE
+
+
+def _document(report: "ImportReport") -> dict[str, Any]:
+    return {
+        **{key: getattr(report.counts, key) for key in _COUNTS},
+        "committed": report.committed,
+        "rejections": [
+            {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
+            for one in report.rejections
+        ],
+        "imports": [
+            {
+                "id": file.id,
+                "file": file.file,
+                "sha256": file.sha256,
+                "skipped": file.skipped,
+                "complete": file.complete,
+                **{key: getattr(file.counts, key) for key in _COUNTS},
+            }
+            for file in report.files
+        ],
+    }
+
+
+def _print(report: "ImportReport", format_: Format, context: Context) -> None:
+    match format_:
+        case Format.JSON if report.failed:
+            print_error_json(report.failed[0], _document(report))
+        case Format.JSON:
+            print_json("import", _document(report))
+        case Format.CSV:
+            columns = ("id", "file", "skipped", "complete", *_COUNTS)
+            print_csv(columns, [[file[key] for key in columns] for file in _document(report)["imports"]])
+        case Format.TABLE:
+            _print_for_people(report, context)
+    for failure in report.failed:
+        say_error(failure)
+
+
+def _print_for_people(report: "ImportReport", context: Context) -> None:
+    if report.files:
+        print_table(
+            [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("", "left")],
+            [
+                [
+                    file.file,
+                    *(count_text(getattr(file.counts, key)) for key in _COUNTS),
+                    _remark(file.skipped),
+                ]
+                for file in report.files
+            ],
+        )
+    refused = report.rejections + report.conflicts
+    if refused:
+        print_table(
+            [("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
+            [[f"{one.file}:{one.line}", one.reason, one.message] for one in refused[:_SHOWN]],
+            title="Refused rows",
+        )
+    if context.quiet:
+        return
+    total = report.counts.rejected + report.counts.conflicts
+    if total > _SHOWN:
+        say(f"{count_text(total)} rows were refused; the first {_SHOWN} are shown.")
+    if not report.committed:
+        say("Nothing was kept: this was a dry run, or --strict met a refused row.")
+    elif total:
+        say("Next: `meterledger rejects list` shows them all; mend the rows and import them again.")
+    elif report.files:
+        say("Next: `meterledger preview` shows what would be sent to Stripe.")
+
+
+_COUNTS_SHOWN = ("rows", "accepted", "duplicates", "conflicts", "rejected")
+
+
+def _remark(skipped: bool) -> str:  # one fact is all there is
+    return "imported before; --again reads it again" if skipped else ""

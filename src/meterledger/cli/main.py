@@ -1,0 +1,129 @@
+"""The program: global options, every command, and the one place where errors become exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from meterledger import __version__
+from meterledger.cli.context import Context
+from meterledger.cli.import_ import import_
+from meterledger.cli.imports import imports
+from meterledger.cli.init import init
+from meterledger.cli.output import print_error_json, say, say_error
+from meterledger.cli.preview import preview
+from meterledger.cli.push import push
+from meterledger.cli.simulator import simulator
+from meterledger.errors import ExitCode, MeterledgerError, UsageError
+
+_JSON_WORDS = ("--format=json", "-fjson")
+
+
+def _exit_codes() -> str:
+    lines = (f"{code.value}: {code.meaning}" for code in ExitCode)
+    return "Exit codes (the highest that applies):\n\n" + "\n\n".join(lines)
+
+
+app = typer.Typer(
+    name="meterledger",
+    help="A durable local ledger that gets billable usage onto the right Stripe invoice exactly once.",
+    epilog=_exit_codes(),
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"meterledger {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global_options(
+    ctx: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="METERLEDGER_CONFIG",
+            metavar="FILE",
+            help="The config; else meterledger.toml here or in a parent folder.",
+        ),
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(envvar="METERLEDGER_LEDGER", metavar="FILE", help="The ledger; else the config's path."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    version: Annotated[  # noqa: ARG001 # acts by its callback
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    ctx.obj = Context(config=config, ledger_option=ledger, quiet=quiet, verbose=verbose)
+
+
+app.command("init")(init)
+app.command("import")(import_)
+app.add_typer(imports, name="imports")
+app.command("preview")(preview)
+app.command("push")(push)
+app.command("simulator")(simulator)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the program with these arguments, and return its exit code."""
+    command = typer.main.get_command(app)
+    wants_json = any(word in _JSON_WORDS for word in arguments) or (
+        "--format" in arguments[:-1] and arguments[list(arguments).index("--format") + 1] == "json"
+    )
+    try:
+        code = command.main(args=list(arguments), prog_name="meterledger", standalone_mode=False)
+    except MeterledgerError as error:
+        return _fail(error, wants_json=wants_json)
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.DONE)
+    except TyperException as error:
+        return _fail(_in_our_words(error), wants_json=wants_json)
+    except Exception as error:
+        if os.environ.get("METERLEDGER_DEBUG"):
+            raise
+        bug = MeterledgerError(
+            f"this is a bug: {type(error).__name__}: {error}",
+            hint="nothing that was committed is lost; METERLEDGER_DEBUG=1 shows where it happened",
+        )
+        return _fail(bug, wants_json=wants_json)
+    if code == ExitCode.INTERRUPTED:
+        say("Interrupted; what was done before is kept. Run the same command again to go on.")
+    return code if isinstance(code, int) else int(ExitCode.DONE)
+
+
+def _fail(error: MeterledgerError, *, wants_json: bool) -> int:
+    if wants_json:
+        print_error_json(error)
+    say_error(error)
+    return int(error.exit_code)
+
+
+def _in_our_words(error: TyperException) -> UsageError:
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "meterledger"
+    return UsageError(message, hint=f"see `{path} --help`")
+
+
+def main() -> NoReturn:
+    """Run the program as a command."""
+    # SIGTERM ends as Ctrl-C does: progress is kept, and the exit code says so.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,158 @@
+"""What is printed: data on stdout, people's words and progress on stderr, hostile text made harmless."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from meterledger.errors import MeterledgerError
+
+_PIPE_WIDTH = 160
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Format(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+class PreviewFormat(StrEnum):
+    """How a preview is printed; ``jsonl`` is exactly the request bodies."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console for people: coloured on a terminal, plain in a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, emoji=False)
+
+
+def say(message: str, *, style: str | None = None) -> None:
+    """Say something to people, on stderr; the text is taken literally."""
+    from rich.text import Text
+
+    console(stderr=True).print(Text(harmless(message), style=style or ""), soft_wrap=True)
+
+
+def say_error(error: "MeterledgerError") -> None:
+    """Say what went wrong and what to do next, on stderr."""
+    from rich.text import Text
+
+    out = console(stderr=True)
+    out.print(Text("Error: ", style="bold red") + Text(harmless(error.message), style=""), soft_wrap=True)
+    if error.hint:
+        out.print(Text("  " + harmless(error.hint)), soft_wrap=True)
+
+
+def harmless(text: str) -> str:
+    """Escape what a terminal would obey; line feeds stay."""
+    from meterledger.domain.usage import ascii_controls_escaped
+
+    return "\n".join(ascii_controls_escaped(line) for line in text.split("\n"))
+
+
+def print_json(schema: str, document: dict[str, Any]) -> None:
+    """Print one JSON document on stdout."""
+    whole = {"schema": f"meterledger.{schema}/1", **document}
+    sys.stdout.write(json.dumps(whole, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_error_json(error: "MeterledgerError", document: dict[str, Any] | None = None) -> None:
+    """Print an error as JSON, with what was done before it where there is anything."""
+    print_json(
+        "error",
+        {
+            "code": int(error.exit_code),
+            "message": error.message,
+            "hint": error.hint,
+            **(document or {}),
+        },
+    )
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV; text that a spreadsheet would take for a formula gets a quote in front."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_no_formula(value) for value in row])
+
+
+def _no_formula(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS) and not _is_number(value):
+        return "'" + value
+    return "" if value is None else value
+
+
+def _is_number(text: str) -> bool:
+    return text[1:].replace(".", "", 1).isdigit()
+
+
+def print_table(
+    columns: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    caption: str = "",
+) -> None:
+    """
+    Print a table for people.
+
+    Args:
+        columns: Heading and alignment (``left``, ``right`` for numbers, or ``fold`` for long text).
+        rows: The cells; None prints as nothing.
+        title: A heading above.
+        caption: A line below.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=title or None,
+        caption=caption or None,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        pad_edge=False,
+    )
+    for heading, kind in columns:
+        table.add_column(
+            heading,
+            justify="right" if kind == "right" else "left",
+            overflow="fold",
+            no_wrap=kind == "right",
+            ratio=None,
+        )
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
+    console().print(table)
+
+
+def count_text(count: int) -> str:
+    """Write a count for people: 12,345."""
+    return f"{count:,}"
+
+
+def quantity_text(text: str) -> str:
+    """Write a decimal text for people, its whole part in groups of three."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, point, fraction = digits.partition(".")
+    return f"{sign}{int(whole):,}{point}{fraction}"

@@ -1,0 +1,156 @@
+"""`meterledger preview`: what push would send."""
+
+import sys
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meterledger.cli.context import Context, context_of
+from meterledger.cli.findings import print_findings
+from meterledger.cli.output import (
+    PreviewFormat,
+    count_text,
+    print_csv,
+    print_json,
+    print_table,
+    quantity_text,
+    say,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from meterledger.domain.meter_event import MeterEvent
+    from meterledger.usecases.preview import Preview
+
+_SHOWN = 5
+
+
+def preview(
+    ctx: typer.Context,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many meter events.")
+    ] = None,
+    include_closed: Annotated[
+        bool, typer.Option("--include-closed", help="With usage of periods whose invoice is final.")
+    ] = False,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="INSTANT", help="As it was, and by the clock, of this instant.")
+    ] = None,
+    format_: Annotated[
+        PreviewFormat, typer.Option("--format", help="How to print it; jsonl is exactly the request bodies.")
+    ] = PreviewFormat.TABLE,
+) -> None:
+    """Show the meter events that push would send, and what is blocked. Nothing is sent or changed."""
+    show_preview(context_of(ctx), limit=limit, include_closed=include_closed, as_of=as_of, format_=format_)
+
+
+def show_preview(
+    context: Context, *, limit: int | None, include_closed: bool, as_of: str | None, format_: PreviewFormat
+) -> None:
+    """Print a preview; ``push --dry-run`` is the same."""
+    from meterledger.usecases.planning import Planner
+    from meterledger.usecases.preview import Preview
+    from meterledger.usecases.preview import preview as draw
+
+    clock = context.clock(as_of)
+    with context.ledger() as ledger:
+        planner = Planner(
+            ledger, context.settings, clock(), clock() if as_of is not None else None, include_closed
+        )
+        result = Preview()
+        _print(draw(planner, result, limit=limit), result, format_, context)
+
+
+def _print(
+    events: "Iterator[MeterEvent]", result: "Preview", format_: PreviewFormat, context: Context
+) -> None:
+    match format_:
+        case PreviewFormat.JSONL:
+            for event in events:
+                sys.stdout.write(body_text(event) + "\n")
+        case PreviewFormat.JSON:
+            bodies = [event.body() for event in events]
+            print_json("preview", {"meter_events": bodies, **_summary(result)})
+        case PreviewFormat.CSV:
+            print_csv(
+                ("event_name", "stripe_customer_id", "identifier", "timestamp", "value"),
+                (
+                    (e.event_name, e.stripe_customer_id, e.identifier, e.timestamp, str(e.quantity))
+                    for e in events
+                ),
+            )
+        case PreviewFormat.TABLE:
+            first = list(islice(events, _SHOWN))
+            for _ in events:
+                pass
+            _print_for_people(first, result, context)
+
+
+def body_text(event: "MeterEvent") -> str:
+    """Return one request body as a line of JSON."""
+    import msgspec
+
+    return msgspec.json.encode(event.body()).decode()
+
+
+def _summary(result: "Preview") -> dict[str, Any]:
+    return {
+        "totals": [
+            {
+                "event_name": event_name,
+                "stripe_customer_id": customer,
+                "events": total.events,
+                "value": str(total.value),
+            }
+            for (event_name, customer), total in sorted(result.totals.items())
+        ],
+        "blocked": [
+            {"reason": reason.value, "count": count} for reason, count in sorted(result.blocked.items())
+        ],
+        "findings": [finding.as_dict() for finding in result.findings],
+    }
+
+
+def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Context) -> None:
+    if result.totals:
+        print_table(
+            [("meter", "left"), ("Stripe customer", "left"), ("meter events", "right"), ("value", "right")],
+            [
+                [event_name, customer, count_text(total.events), quantity_text(str(total.value))]
+                for (event_name, customer), total in sorted(result.totals.items())
+            ],
+            title="To be sent",
+        )
+    if first:
+        from meterledger.domain.instant import SECOND, to_text
+
+        print_table(
+            [("identifier", "fold"), ("meter", "left"), ("timestamp", "left"), ("payload", "fold")],
+            [
+                [
+                    event.identifier,
+                    event.event_name,
+                    to_text(event.timestamp * SECOND),
+                    " ".join(f"{key}={value}" for key, value in event.payload.items()),
+                ]
+                for event in first
+            ],
+            title=f"The first {len(first)} of {count_text(result.events)} meter events",
+        )
+    if result.blocked:
+        print_table(
+            [("blocked", "left"), ("usage events", "right"), ("what to do", "fold")],
+            [
+                [reason.value, count_text(count), reason.mend]
+                for reason, count in sorted(result.blocked.items())
+            ],
+        )
+    print_findings(result.findings)
+    if context.quiet:
+        return
+    if result.events:
+        say("Next: `meterledger push` sends them.")
+    else:
+        say("There is nothing to send.")

@@ -1,0 +1,278 @@
+"""`meterledger push`: meter events to Stripe, each counted once."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meterledger.cli.context import Context, context_of
+from meterledger.cli.output import (
+    Format,
+    PreviewFormat,
+    count_text,
+    print_csv,
+    print_error_json,
+    print_json,
+    print_table,
+    say,
+    say_error,
+)
+from meterledger.cli.preview import show_preview
+from meterledger.cli.progress import progress_bar
+from meterledger.errors import ExitCode, StripeError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.progress import Progress as Bar
+
+    from meterledger.stripe_gateway.access import StripeAccess
+    from meterledger.usecases.push import PushOptions, PushReport
+    from meterledger.usecases.sending import Sender
+
+_SHOWN = 5
+
+
+def push(
+    ctx: typer.Context,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Show what would be sent, as preview does.")
+    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="Needed with a live key: real invoices.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Send at most so many meter events.")
+    ] = None,
+    max_duration: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Stop after so long, e.g. 50m; what is in flight ends."),
+    ] = None,
+    include_closed: Annotated[
+        bool, typer.Option("--include-closed", help="Send usage of periods whose invoice is final.")
+    ] = False,
+    concurrency: Annotated[
+        int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
+    ] = 32,
+    api_key_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Read the key from this file, not STRIPE_API_KEY.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
+) -> None:
+    """
+    Send meter events to Stripe. Interrupted or killed, run it again: nothing is lost or counted twice.
+
+    The key comes from STRIPE_API_KEY or --api-key-file. STRIPE_API_BASE names another host, such as a
+    local simulator.
+    """
+    import asyncio
+
+    context = context_of(ctx)
+    if dry_run:
+        show_preview(
+            context, limit=limit, include_closed=include_closed, as_of=None, format_=PreviewFormat(format_)
+        )
+        return
+    from meterledger.stripe_gateway.access import read_access
+    from meterledger.usecases.push import PushOptions
+
+    settings = context.settings
+    if settings.stripe.api != "v1":
+        raise UsageError(
+            f"the config says [stripe] api = {settings.stripe.api}, which is not there yet", hint='write "v1"'
+        )
+    access = read_access(os.environ, api_key_file, settings.stripe.account)
+    options = PushOptions(
+        live=live,
+        limit=limit,
+        max_duration=context.duration(max_duration, "--max-duration"),
+        include_closed=include_closed,
+        concurrency=concurrency,
+    )
+    with progress_bar(wanted=not context.quiet) as bar:
+        report = asyncio.run(_push(context, access, options, bar))
+    _print(report, format_, context)
+    raise typer.Exit(_exit_code(report))
+
+
+async def _push(
+    context: Context, access: "StripeAccess", options: "PushOptions", bar: "Bar | None"
+) -> "PushReport":
+    import asyncio
+
+    from meterledger.domain.pace import TokenBucket, allowed_per_second
+    from meterledger.stripe_gateway.gateway import open_gateway
+    from meterledger.usecases.door import Counterpart
+    from meterledger.usecases.push import push as run_push
+    from meterledger.usecases.sending import Surroundings
+
+    clock = context.clock()
+    dates: list[int | None] = [None]
+
+    def on_date(date: int) -> None:
+        dates[0] = date
+        note = getattr(clock, "note", None)
+        if note:
+            note(date)
+
+    rate = allowed_per_second(
+        is_stripe=access.is_stripe, mode=access.mode, connected=bool(access.stripe_account)
+    )
+    around = Surroundings(
+        clock=clock,
+        monotonic=time.monotonic,
+        sleep=asyncio.sleep,
+        chance=random.random,  # noqa: TID251 # the rim: chance is passed in from here
+        bucket=TokenBucket(rate) if rate else None,
+    )
+    with context.ledger() as ledger:
+        async with open_gateway(access, clock, concurrency=options.concurrency, on_date=on_date) as gateway:
+            stripe = Counterpart(access=access, gateway=gateway, server_date=lambda: dates[0])
+            return await run_push(
+                ledger,
+                context.settings,
+                options,
+                stripe=stripe,
+                around=around,
+                on_start=_on_start(bar, context),
+            )
+
+
+def _on_start(bar: "Bar | None", context: Context) -> "Callable[[Sender, int], None]":
+    """Let Ctrl-C and SIGTERM end the run in good order, and show progress."""
+
+    def started(sender: "Sender", work: int) -> None:
+        import asyncio
+
+        from meterledger.usecases.sending import Stop
+
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            if sender.stop is Stop.INTERRUPTED:
+                os._exit(int(ExitCode.INTERRUPTED))
+            sender.request_stop(Stop.INTERRUPTED)
+            if not context.quiet:
+                say("Stopping: what is in flight ends first. Once more stops at once, and is safe too.")
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, interrupt)
+        if bar is None:
+            return
+        task = bar.add_task("meter events", total=work, rate="")
+        begun = time.monotonic()
+        done = 0
+
+        def advance(finished: int) -> None:
+            nonlocal done
+            done += finished
+            rate = done / max(time.monotonic() - begun, 0.001)
+            bar.update(task, completed=min(done, work), rate=f"{rate:,.0f}/s")
+
+        sender.on_progress = advance
+
+    return started
+
+
+def _exit_code(report: "PushReport") -> int:
+    from meterledger.usecases.sending import Stop
+
+    match report.stop:
+        case Stop.INTERRUPTED:
+            return ExitCode.INTERRUPTED
+        case Stop.REFUSED | Stop.UNREACHABLE:
+            return ExitCode.STRIPE
+    if report.tally.exhausted:
+        return ExitCode.STRIPE
+    return ExitCode.NEEDS_A_PERSON if report.needs_a_person else ExitCode.DONE
+
+
+def _document(report: "PushReport") -> dict[str, Any]:
+    return {
+        "sealed": report.tally.sealed,
+        "accepted": report.tally.accepted,
+        "rejected": report.tally.rejected,
+        "pending": report.pending,
+        "in_doubt": report.in_doubt,
+        "blocked": sum(report.blocked.values()),
+        "warnings": report.warnings,
+    }
+
+
+def _failure(report: "PushReport") -> StripeError | None:
+    """Return what ended the run early, as an error."""
+    from meterledger.usecases.sending import Stop
+
+    again = "progress is kept; run the same command again"
+    match report.stop:
+        case Stop.REFUSED:
+            return StripeError(f"Stripe refused: {report.stop_message}", hint=again)
+        case Stop.UNREACHABLE:
+            return StripeError(f"Stripe does not answer: {report.stop_message}", hint=again)
+    if report.tally.exhausted and report.stop is None:
+        return StripeError(
+            f"{report.tally.exhausted} meter events could not be settled after 5 attempts "
+            f"(last: {report.tally.last_failure})",
+            hint=again,
+        )
+    return None
+
+
+def _print(report: "PushReport", format_: Format, context: Context) -> None:
+    failure = _failure(report)
+    document = _document(report)
+    match format_:
+        case Format.JSON if failure:
+            print_error_json(failure, document)
+        case Format.JSON if _exit_code(report) == ExitCode.INTERRUPTED:
+            interrupted = StripeError("interrupted; progress is kept", hint="run the same command again")
+            interrupted.exit_code = ExitCode.INTERRUPTED
+            print_error_json(interrupted, document)
+        case Format.JSON:
+            print_json("push", document)
+        case Format.CSV:
+            columns = [key for key in document if key != "warnings"]
+            print_csv(columns, [[document[key] for key in columns]])
+        case Format.TABLE:
+            _print_for_people(report, context)
+    for warning in report.warnings:
+        say(f"Warning: {warning}", style="yellow")
+    if failure:
+        say_error(failure)
+
+
+def _print_for_people(report: "PushReport", context: Context) -> None:
+    tally = report.tally
+    print_table(
+        [("this run", "left"), ("meter events", "right")],
+        [
+            ["sealed", count_text(tally.sealed)],
+            ["accepted", count_text(tally.accepted)],
+            ["rejected", count_text(tally.rejected)],
+        ],
+    )
+    print_table(
+        [("in the ledger now", "left"), ("", "right"), ("", "fold")],
+        [
+            ["pending", count_text(report.pending), "still to be sent"],
+            [
+                "in doubt",
+                count_text(report.in_doubt),
+                "settle them with `meterledger resolve`" * bool(report.in_doubt),
+            ],
+            ["rejected", count_text(report.rejected_in_ledger), ""],
+            *(
+                [f"blocked: {reason.value}", count_text(count), reason.mend]
+                for reason, count in report.blocked.items()
+            ),
+        ],
+    )
+    for refusal, count in sorted(tally.refusals.items(), key=lambda item: -item[1])[:_SHOWN]:
+        say(f"Stripe rejected {count_text(count)}: {refusal}")
+    if not context.quiet and not report.pending and not report.needs_a_person:
+        say("Next: `meterledger audit` tells whether everything makes its invoice.")
+    elif not context.quiet and report.needs_a_person:
+        say("Next: `meterledger status` shows what needs a person.")

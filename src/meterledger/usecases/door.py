@@ -1,0 +1,134 @@
+"""
+The door: what has to be right before anything is sent.
+
+The key's mode, the account and host the ledger is bound to, the clock, and the lease.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from meterledger.domain.delivery import CLOCK_LIMIT, CLOCK_WARNING, LEDGER_AHEAD_LIMIT
+from meterledger.domain.instant import Instant, to_text
+from meterledger.errors import LedgerError, StripeError, UsageError
+from meterledger.ledger import Ledger
+from meterledger.ledger.lease import Binding
+from meterledger.stripe_gateway.access import StripeAccess
+from meterledger.usecases.holder import is_dead, this_process
+from meterledger.usecases.sending import Gateway
+
+if TYPE_CHECKING:
+    from meterledger.stripe_gateway.gateway import Read
+
+
+class PushGateway(Gateway, Protocol):
+    """What push needs of Stripe: the account and its meters, besides sending."""
+
+    async def account_id(self) -> "Read":
+        """Return the account's id, or a warning."""
+
+    async def active_meters(self) -> "Read":
+        """Return event name -> whether it is active, or a warning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counterpart:
+    """Stripe as seen from a push: how it is reached, who speaks to it, what time it told last."""
+
+    access: StripeAccess
+    gateway: PushGateway
+    server_date: Callable[[], Instant | None]
+
+
+@contextmanager
+def lease_held(ledger: Ledger, clock: Callable[[], Instant]) -> Iterator[int]:
+    """Hold the lease and yield its token; a holder that is verifiably dead is taken over at once."""
+    now = clock()
+    holder = ledger.lease.current_holder(now)
+    dead = holder if holder and is_dead(holder) else None
+    token = ledger.lease.take(this_process(), dead, now)
+    try:
+        yield token
+    finally:
+        ledger.lease.release(token)
+
+
+async def knock(ledger: Ledger, stripe: Counterpart, clock: Callable[[], Instant]) -> list[str]:
+    """
+    Make the reads that come before anything is sent: whose account, which time, which meters.
+
+    Returns warnings; binds the ledger if it is not bound yet.
+    """
+    account = await stripe.gateway.account_id()
+    clock_warnings = _clock_warnings(stripe.server_date(), clock())
+    _bind(ledger, stripe.access, account.value, clock())
+    meters = await stripe.gateway.active_meters()
+    if meters.value is not None:
+        ledger.outbox.note_meters(meters.value, clock())
+    return [warning for warning in (account.warning, *clock_warnings, meters.warning) if warning]
+
+
+def _clock_warnings(server: Instant | None, now: Instant) -> list[str]:
+    if server is None:
+        return ["the answer had no Date: the clock could not be checked"]
+    apart = abs(server - now)
+    told = f"this machine's clock says {to_text(now)}, Stripe's {to_text(server)}"
+    if apart > CLOCK_LIMIT:
+        raise StripeError(f"{told}; nothing was sent", hint="set the clock of this machine right")
+    return [told] if apart > CLOCK_WARNING else []
+
+
+def refuse_without_live(access: StripeAccess, *, live: bool) -> None:
+    """Raise UsageError for a live key without ``--live``, and for ``--live`` with a test key."""
+    if access.mode == "live" and not live:
+        raise UsageError("the key is a live key", hint="say --live if real invoices are meant")
+    if access.mode == "test" and live:
+        raise UsageError(
+            "--live was said, but the key is a test key", hint="leave --live out, or set the live key"
+        )
+
+
+def refuse_clock_set_back(ledger: Ledger, now: Instant) -> None:
+    """Raise LedgerError if the clock was set back: it would make old attempts look young."""
+    latest = ledger.outbox.latest_own_instant()
+    if latest is not None and latest > now + LEDGER_AHEAD_LIMIT:
+        raise LedgerError(
+            f"the ledger holds an instant of {to_text(latest)}, but the clock says {to_text(now)}",
+            hint="the clock was set back; set the clock of this machine right",
+        )
+
+
+def refuse_other_binding(binding: Binding | None, access: StripeAccess) -> None:
+    """Raise UsageError if the ledger is bound to another mode, host or connected account."""
+    if binding is None:
+        return
+    for what, bound, given in (
+        ("mode", binding.mode, access.mode),
+        ("host", binding.host, access.base),
+        ("connected account", binding.stripe_account, access.stripe_account),
+    ):
+        if bound != given:
+            raise UsageError(
+                f"this ledger is bound to the {what} {bound or 'none'}, not to {given or 'none'}",
+                hint="use the key and host of its first push, or another ledger",
+            )
+
+
+def _bind(ledger: Ledger, access: StripeAccess, account_id: object, now: Instant) -> None:
+    account = account_id if isinstance(account_id, str) else None
+    binding = ledger.lease.binding()
+    if binding is None:
+        ledger.lease.bind(
+            Binding(
+                account_id=account, stripe_account=access.stripe_account, mode=access.mode, host=access.base
+            ),
+            now,
+        )
+    elif account and binding.account_id is None:
+        ledger.lease.learn_account(account)
+    elif account and account != binding.account_id:
+        raise UsageError(
+            f"this ledger is bound to the account {binding.account_id}; the key is of {account}",
+            hint="use the key of that account, or another ledger",
+        )

@@ -1,0 +1,34 @@
+"""Findings: what a report has to say besides its numbers."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from meterledger.config import Settings
+
+Severity = Literal["info", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding: a stable code, how much it matters, one line for people, and its figures."""
+
+    code: str
+    severity: Severity
+    message: str
+    details: Mapping[str, object] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as JSON shows it."""
+        return {"code": self.code, "severity": self.severity, "message": self.message, **self.details}
+
+
+def period_assumed(settings: Settings) -> Iterator[Finding]:
+    """Say that periods are taken for calendar months without anybody having said so."""
+    if not settings.invoicing.calendar_periods:
+        yield Finding(
+            code="period_assumed",
+            severity="info",
+            message="billing periods are assumed to be calendar months in UTC; if they are, say so in the "
+            'config: anchors = "calendar" below [invoicing]',
+        )

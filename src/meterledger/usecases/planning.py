@@ -1,0 +1,165 @@
+"""What is to be sent, and what is held back: the one plan behind preview, status and push."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from meterledger.config import Settings
+from meterledger.domain.blocking import BlockReason, BlockRules, block_reason
+from meterledger.domain.delivery import is_past_horizon
+from meterledger.domain.instant import DAY, HOUR, Instant
+from meterledger.domain.meter import EventTimeWindow, Meter
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
+from meterledger.ledger import Ledger
+from meterledger.ledger.outbox import StoredMeterEvent
+
+_ALWAYS = (-(2**62), 2**62)
+_WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
+
+
+class Hold(StrEnum):
+    """Why usage that is not blocked still waits."""
+
+    EARLIER_IN_DOUBT = "earlier_in_doubt"
+    """On an ordered meter, an earlier event of the same customer has no final outcome yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One unsealed usage event: sealed, or held back with the reason."""
+
+    usage: UsageToSeal
+    sealed: MeterEvent | None
+    held_back: BlockReason | Hold | None = None
+
+
+@dataclass(slots=True)
+class Planner:
+    """Decides about usage by today's config, what Stripe said of its meters, and the clock."""
+
+    ledger: Ledger
+    settings: Settings
+    now: Instant
+    as_of: Instant | None = None
+    include_closed: bool = False
+    _rules: BlockRules = field(init=False)
+    _in_doubt: set[tuple[str, str]] = field(init=False)
+    _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.refresh(self.now)
+
+    def refresh(self, now: Instant) -> None:
+        """Look at the clock and the ledger again."""
+        self.now = now
+        noted = self.ledger.outbox.noted_meters(self.as_of if self.as_of is not None else now)
+        declared = {meter.event_name for meter in self.settings.catalogue.meters}
+        self._rules = BlockRules(
+            catalogue=self.settings.catalogue,
+            now=now,
+            # What Stripe was never asked about is not held against it.
+            missing_meters=frozenset(name for name in declared if noted and not noted.get(name, False)),
+            calendar_periods=self.settings.invoicing.calendar_periods,
+            include_closed=self.include_closed,
+        )
+        self._in_doubt = self.ledger.outbox.lanes_in_doubt()
+        self._last_of_lane = {}
+
+    def planned(self) -> Iterator[Planned]:
+        """Yield all unsealed usage in the order in which it is sent."""
+        for usage in self.ledger.outbox.unsealed(self.as_of):
+            yield self.decide(usage)
+
+    def decide(self, usage: UsageToSeal) -> Planned:
+        """Seal one usage event, or say what holds it back."""
+        reason = block_reason(self._rules, usage.feature, usage.customer_id, usage.event_time)
+        if reason is not None:
+            return Planned(usage, None, reason)
+        meter = self.settings.catalogue.meter_of(usage.feature)
+        if meter is None:
+            raise AssertionError("unreachable: usage without a meter is blocked")
+        if meter.is_ordered:
+            if (meter.event_name, usage.customer_id) in self._in_doubt:
+                return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
+            if self._is_superseded(usage, meter):
+                return Planned(usage, None, BlockReason.SUPERSEDED)
+        return Planned(usage, seal(usage, meter, usage.customer_id))
+
+    def stale(self) -> list[StoredMeterEvent]:
+        """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
+        never_reached = set(self.ledger.outbox.never_reached())
+        return [
+            event
+            for event in self.ledger.outbox.unsent()
+            if event.id in never_reached and not self._is_sealed_as_today(event)
+        ]
+
+    def resendable(self) -> list[StoredMeterEvent]:
+        """Return the meter events sealed before that may still be sent; those past 23 h are left out."""
+        stale = {event.id for event in self.stale()}
+        return [
+            event
+            for event in self.ledger.outbox.unsent()
+            if event.id not in stale
+            and not is_past_horizon(self.ledger.outbox.attempts_of(event.id), self.now)
+        ]
+
+    def standing_of(self, usage: UsageToSeal) -> BlockReason | None:
+        """Return what blocks a usage event, without sealing it."""
+        reason = block_reason(self._rules, usage.feature, usage.customer_id, usage.event_time)
+        if reason is not None:
+            return reason
+        meter = self.settings.catalogue.meter_of(usage.feature)
+        if meter and meter.is_ordered and self._is_superseded(usage, meter):
+            return BlockReason.SUPERSEDED
+        return None
+
+    def _is_sealed_as_today(self, event: StoredMeterEvent) -> bool:
+        usage_events = self.ledger.outbox.usage_of(event.id)
+        meters = (self.settings.catalogue.meter_of(usage.feature) for usage in usage_events)
+        if any(meter and meter.is_ordered for meter in meters):
+            # They go by event_time, together with what came in since: all of them are sealed anew.
+            return False
+        planned = [self.decide(usage) for usage in usage_events]
+        return [one.sealed for one in planned] == [event.sealed]
+
+    def _is_superseded(self, usage: UsageToSeal, meter: Meter) -> bool:
+        """Tell whether the meter has a later value, which this one would replace."""
+        length = _WINDOWS.get(meter.event_time_window)
+        start = usage.event_time - usage.event_time % length if length else _ALWAYS[0]
+        lane = (usage.customer_id, meter.event_name, start)
+        if lane not in self._last_of_lane:
+            within = (start, start + length) if length else _ALWAYS
+            self._last_of_lane[lane] = self.ledger.outbox.last_of_lane(
+                usage.customer_id,
+                meter.event_name,
+                within,
+                self.as_of if self.as_of is not None else self.now,
+            )
+        last = self._last_of_lane[lane]
+        return last is not None and usage.event_time < last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How the unsealed usage stands: what may go, and what is blocked, by reason."""
+
+    unsealed: int
+    oldest_event_time: Instant | None
+    blocked: dict[BlockReason, int]
+
+
+def stand(planner: Planner) -> Standing:
+    """Count unsealed usage by what holds it back; what only waits for an outcome counts as unsealed."""
+    unsealed, oldest = 0, None
+    blocked: Counter[BlockReason] = Counter()
+    for usage in planner.ledger.outbox.unsealed(planner.as_of):
+        reason = planner.standing_of(usage)
+        if reason:
+            blocked[reason] += 1
+        else:
+            unsealed += 1
+            oldest = usage.event_time if oldest is None else min(oldest, usage.event_time)
+    in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
+    return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order)

@@ -1,0 +1,221 @@
+"""Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
+
+import asyncio
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from meterledger import __version__
+from meterledger.config import Settings
+from meterledger.domain.blocking import BlockReason
+from meterledger.domain.delivery import State
+from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.ledger import Ledger
+from meterledger.ledger.outbox import StoredMeterEvent
+from meterledger.usecases.door import (
+    Counterpart,
+    knock,
+    lease_held,
+    refuse_clock_set_back,
+    refuse_other_binding,
+    refuse_without_live,
+)
+from meterledger.usecases.planning import Planner, stand
+from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
+
+CHUNK_METER_EVENTS = 500
+"""Claimed in one transaction; at most one chunk more than is being sent."""
+
+CONCURRENCY = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushOptions:
+    """What the user asked for; a duration in microseconds."""
+
+    live: bool = False
+    limit: int | None = None
+    max_duration: int | None = None
+    include_closed: bool = False
+    concurrency: int = CONCURRENCY
+
+
+@dataclass(slots=True, kw_only=True)
+class PushReport:
+    """What this run did, and what is open in the ledger at its end."""
+
+    tally: Tally = field(default_factory=Tally)
+    pending: int = 0
+    in_doubt: int = 0
+    rejected_in_ledger: int = 0
+    blocked: dict[BlockReason, int] = field(default_factory=dict)
+    recovered: int = 0
+    warnings: list[str] = field(default_factory=list)
+    stop: Stop | None = None
+    stop_message: str = ""
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Tell whether anything is open that no further push mends by itself."""
+        return bool(self.in_doubt or self.rejected_in_ledger or self.blocked)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """One push while it runs."""
+
+    ledger: Ledger
+    settings: Settings
+    options: PushOptions
+    around: Surroundings
+    planner: Planner
+    sender: Sender
+    push: int
+    token: int
+    claimed: int = 0
+
+    @property
+    def room(self) -> int:
+        """How many meter events may still be claimed."""
+        limit = self.options.limit
+        left = CHUNK_METER_EVENTS if limit is None else limit - self.claimed
+        return max(0, min(CHUNK_METER_EVENTS, left))
+
+
+async def push(
+    ledger: Ledger,
+    settings: Settings,
+    options: PushOptions,
+    stripe: Counterpart,
+    around: Surroundings,
+    on_start: Callable[[Sender, int], None] = lambda _sender, _unsealed: None,
+) -> PushReport:
+    """
+    Send what is unsealed or unsettled.
+
+    Args:
+        ledger: The ledger; its lease is held from here to the end.
+        settings: The config.
+        options: What the user asked for.
+        stripe: Key mode, host, and who speaks to it.
+        around: Clock, sleep, chance, pace.
+        on_start: Called with the sender and the amount of work, before the first request.
+
+    Raises:
+        UsageError: The key is of another mode or account than the ledger, or ``live`` is missing.
+        LedgerError: Another push is at work, or the ledger is ahead of the clock.
+        StripeError: Stripe refused the key, could not be reached, or its clock is too far from ours.
+    """
+    refuse_without_live(stripe.access, live=options.live)
+    refuse_clock_set_back(ledger, around.clock())
+    refuse_other_binding(ledger.lease.binding(), stripe.access)
+    report = PushReport()
+    with lease_held(ledger, around.clock) as token:
+        report.warnings = await knock(ledger, stripe, around.clock)
+        now = around.clock()
+        report.recovered = ledger.outbox.recover(now)
+        planner = Planner(ledger, settings, now, include_closed=options.include_closed)
+        for event in planner.stale():
+            ledger.outbox.dissolve(event.id, now)
+        number = ledger.outbox.begin_push("v1", __version__, now)
+        sender = Sender(
+            gateway=stripe.gateway,
+            ledger=ledger,
+            push=number,
+            token=token,
+            around=around,
+            concurrency=options.concurrency,
+            tally=report.tally,
+            is_ordered=lambda name: any(
+                meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
+            ),
+        )
+        run = _Run(
+            ledger=ledger,
+            settings=settings,
+            options=options,
+            around=around,
+            planner=planner,
+            sender=sender,
+            push=number,
+            token=token,
+        )
+        await _send_everything(run, on_start)
+        ledger.outbox.finish_push(number, around.clock())
+        report.stop, report.stop_message = sender.stop, sender.stop_message
+    _sum_up(ledger, planner, around.clock(), report)
+    return report
+
+
+async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:
+    resend = run.planner.resendable()
+    past_horizon = [event for event in run.ledger.outbox.unsent() if event not in resend]
+    # Claiming what is past the horizon is what puts it in doubt.
+    run.ledger.outbox.claim_again(past_horizon, push=run.push, token=run.token, now=run.around.clock())
+    unsealed = run.ledger.outbox.unsealed_in_order()
+    sender = run.sender
+    on_start(sender, len(resend) + len(unsealed))
+    async with sender.running():
+        with _stopped_in_time(run):
+            await _feed(run, resend, unsealed)
+
+
+async def _feed(run: _Run, resend: list[StoredMeterEvent], unsealed: array[int]) -> None:
+    """Claim chunk after chunk, each only when less than one chunk is being sent."""
+    sender, outbox = run.sender, run.ledger.outbox
+    left = iter(resend)
+    while run.room and not sender.stop and (stored := list(islice(left, run.room))):
+        sender.add(outbox.claim_again(stored, push=run.push, token=run.token, now=run.around.clock()))
+        run.claimed += len(stored)
+        await sender.wait_until_below(CHUNK_METER_EVENTS)
+    ids = iter(unsealed)
+    while run.room and not sender.stop and (sealed := _sealed_chunk(run, ids)):
+        claimed = outbox.claim_new(sealed, push=run.push, token=run.token, now=run.around.clock())
+        sender.add(claimed)
+        sender.tally.sealed += len(claimed)
+        run.claimed += len(claimed)
+        await sender.wait_until_below(CHUNK_METER_EVENTS)
+
+
+def _sealed_chunk(run: _Run, ids: Iterator[int]) -> list[tuple[UsageToSeal, MeterEvent]]:
+    """Seal the next usage that nothing holds back; blocks are judged by the clock of this moment."""
+    run.planner.refresh(run.around.clock())
+    room = run.room
+    sealed: list[tuple[UsageToSeal, MeterEvent]] = []
+    for usage_event in ids:
+        usage = run.ledger.outbox.unsealed_event(usage_event)
+        planned = run.planner.decide(usage) if usage else None
+        if planned is None or planned.sealed is None:
+            continue
+        if (planned.sealed.event_name, planned.sealed.stripe_customer_id) in run.sender.held_lanes:
+            continue
+        sealed.append((planned.usage, planned.sealed))
+        if len(sealed) == room:
+            break
+    return sealed
+
+
+@contextmanager
+def _stopped_in_time(run: _Run) -> Iterator[None]:
+    if run.options.max_duration is None:
+        yield
+        return
+    seconds = run.options.max_duration / SECOND
+    timer = asyncio.get_running_loop().call_later(seconds, run.sender.request_stop, Stop.MAX_DURATION)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:
+    planner.refresh(now)
+    standing = stand(planner)
+    counts = ledger.outbox.counts()
+    report.blocked = standing.blocked
+    report.pending = counts[State.PENDING] + counts[State.SENDING] + standing.unsealed
+    report.in_doubt = counts[State.IN_DOUBT]
+    report.rejected_in_ledger = counts[State.REJECTED]

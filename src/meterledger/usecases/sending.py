@@ -1,0 +1,266 @@
+"""
+The request loop: claimed meter events out, outcomes back. The only asynchronous code.
+
+One call at a time for each customer and meter (a lane), many lanes at once, each lane in its turn.
+An attempt is committed before it is sent; outcomes are committed together, soon after they are known.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from meterledger.domain.delivery import (
+    MAX_ATTEMPTS_PER_RUN,
+    Outcome,
+    Result,
+    State,
+    Verdict,
+    backoff_seconds,
+    is_past_horizon,
+    verdict,
+)
+from meterledger.domain.instant import MINUTE, Instant
+from meterledger.domain.pace import TokenBucket
+from meterledger.ledger import Ledger
+from meterledger.ledger.outbox import Claimed, Finished, StoredMeterEvent
+
+FLUSH_OUTCOMES = 200
+FLUSH_SECONDS = 0.05
+SILENCE_SECONDS = 60.0
+"""Without any answer from Stripe for so long, the run ends."""
+
+STALE_CLAIM = 5 * MINUTE
+"""A claim that waited longer (a suspended machine) is given back, not sent: its time is no longer true."""
+
+Lane = tuple[str, str]
+
+
+class Gateway(Protocol):
+    """What sends one meter event once."""
+
+    async def send(self, body: dict[str, object], idempotency_key: str) -> Outcome:
+        """Return what came of it; never raises."""
+
+
+class Stop(StrEnum):
+    """Why a run ended before its work did."""
+
+    INTERRUPTED = "interrupted"
+    MAX_DURATION = "max_duration"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What this run did, in meter events."""
+
+    sealed: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    exhausted: int = 0
+    """Tried as often as a run tries, without an outcome that settles them."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """How often Stripe rejected, by code and message."""
+    last_failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """Clock, sleep, chance and pace, passed in."""
+
+    clock: Callable[[], Instant]
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+    chance: Callable[[], float]
+    bucket: TokenBucket | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Sender:
+    """Sends what it is given until it is told to stop."""
+
+    gateway: Gateway
+    ledger: Ledger
+    push: int
+    token: int
+    around: Surroundings
+    concurrency: int
+    on_progress: Callable[[int], None] = lambda _finished: None
+    tally: Tally = field(default_factory=Tally)
+    stop: Stop | None = None
+    stop_message: str = ""
+    held_lanes: set[Lane] = field(default_factory=set)
+    """Ordered lanes in which an event got no final outcome: what comes later waits for it."""
+    is_ordered: Callable[[str], bool] = lambda _event_name: False
+    _lanes: dict[Lane, deque[Claimed]] = field(default_factory=dict)
+    _ready: asyncio.Queue[Lane] = field(default_factory=asyncio.Queue)
+    _outcomes: list[Finished] = field(default_factory=list)
+    _outstanding: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _last_answer: float = 0.0
+    _failure: BaseException | None = None
+
+    @property
+    def outstanding(self) -> int:
+        """How many claimed meter events have no recorded outcome yet."""
+        return self._outstanding
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the workers; at the end every claim has an outcome, given back unsent where need be."""
+        self._last_answer = self.around.monotonic()
+        tasks = [asyncio.create_task(self._work()) for _ in range(self.concurrency)]
+        tasks.append(asyncio.create_task(self._flush_regularly()))
+        try:
+            yield
+            await self.wait_until_below(1)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._raise_failure()
+        self._flush()
+
+    def add(self, claimed: Sequence[Claimed]) -> None:
+        """Take over claims; they are sent in this order within their lanes."""
+        self._outstanding += len(claimed)
+        for one in claimed:
+            lane = (one.sealed.event_name, one.sealed.stripe_customer_id)
+            waiting = self._lanes.get(lane)
+            if waiting is None:
+                self._lanes[lane] = deque([one])
+                self._ready.put_nowait(lane)
+            else:
+                waiting.append(one)
+
+    async def wait_until_below(self, count: int) -> None:
+        """Wait until fewer claims than ``count`` are without an outcome."""
+        while self._outstanding >= count and self._failure is None:
+            self._changed.clear()
+            await self._changed.wait()
+        self._raise_failure()
+
+    def request_stop(self, reason: Stop, message: str = "") -> None:
+        """Let what is in flight end, and give everything else back."""
+        if self.stop is None:
+            self.stop, self.stop_message = reason, message
+            self._changed.set()
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                lane = await self._ready.get()
+                claimed = self._lanes[lane].popleft()
+                await self._deliver(claimed, lane)
+                if self._lanes[lane]:
+                    self._ready.put_nowait(lane)
+                else:
+                    del self._lanes[lane]
+        except Exception as error:  # noqa: BLE001 # handed to the run, which raises it
+            self._failure = self._failure or error
+            self._changed.set()
+
+    async def _deliver(self, claimed: Claimed, lane: Lane) -> None:
+        """Try one meter event until it is settled, given up for this run, or the run stops."""
+        for tries in range(1, MAX_ATTEMPTS_PER_RUN + 1):
+            if self.stop or lane in self.held_lanes:
+                self._record(claimed, self._not_started())
+                return
+            outcome = await self._attempt(claimed)
+            judged = self._record(claimed, outcome)
+            if judged.state not in (State.PENDING, State.SENDING):
+                break
+            self.tally.last_failure = outcome.message or outcome.code or outcome.result
+            if self._must_stop(outcome):
+                break
+            if not judged.retry or tries == MAX_ATTEMPTS_PER_RUN:
+                self.tally.exhausted += 1
+                break
+            self._flush()
+            await self._pause(backoff_seconds(tries, self.around.chance(), outcome.retry_after_seconds))
+            if self.stop:
+                return
+            again = self._claim_again(claimed, judged.state)
+            if again is None:
+                break
+            claimed = again
+        if judged.state not in (State.ACCEPTED, State.REJECTED) and self.is_ordered(lane[0]):
+            self.held_lanes.add(lane)
+
+    async def _attempt(self, claimed: Claimed) -> Outcome:
+        if self.around.bucket:
+            await self.around.sleep(self.around.bucket.wait_seconds(self.around.monotonic()))
+        now = self.around.clock()
+        if now - claimed.started_at > STALE_CLAIM or is_past_horizon(claimed.earlier, now):
+            return self._not_started()
+        outcome = await self.gateway.send(claimed.sealed.body(), claimed.idempotency_key)
+        if outcome.answered:
+            self._last_answer = self.around.monotonic()
+        return outcome
+
+    def _not_started(self) -> Outcome:
+        return Outcome(result=Result.NOT_SENT, at=self.around.clock(), code="not_started")
+
+    def _claim_again(self, claimed: Claimed, state: State) -> Claimed | None:
+        stored = StoredMeterEvent(id=claimed.id, state=state, attempts=claimed.attempt, sealed=claimed.sealed)
+        again = self.ledger.outbox.claim_again(
+            [stored], push=self.push, token=self.token, now=self.around.clock()
+        )
+        self._outstanding += len(again)
+        return again[0] if again else None
+
+    def _record(self, claimed: Claimed, outcome: Outcome) -> Verdict:
+        judged = verdict(claimed.earlier, claimed.started_at, outcome)
+        self._outcomes.append(Finished(claimed=claimed, outcome=outcome, verdict=judged))
+        if judged.state is State.ACCEPTED:
+            self.tally.accepted += 1
+        elif judged.state is State.REJECTED:
+            self.tally.rejected += 1
+            key = f"{judged.rejection_code}: {judged.rejection_message}"
+            self.tally.refusals[key] = self.tally.refusals.get(key, 0) + 1
+        if len(self._outcomes) >= FLUSH_OUTCOMES:
+            self._flush()
+        return judged
+
+    def _must_stop(self, outcome: Outcome) -> bool:
+        if outcome.stops_run:
+            self.request_stop(Stop.REFUSED, f"{outcome.http_status or ''} {outcome.message or ''}".strip())
+        elif self.around.monotonic() - self._last_answer > SILENCE_SECONDS:
+            self.request_stop(Stop.UNREACHABLE, f"no answer for {SILENCE_SECONDS:.0f} s: {outcome.message}")
+        return self.stop is not None
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait in short steps, so that a stop is not kept waiting."""
+        until = self.around.monotonic() + seconds
+        while self.stop is None and (left := until - self.around.monotonic()) > 0:
+            await self.around.sleep(min(left, 0.5))
+
+    async def _flush_regularly(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                self._flush()
+        except Exception as error:  # noqa: BLE001 # handed to the run, which raises it
+            self._failure = self._failure or error
+            self._changed.set()
+
+    def _flush(self) -> None:
+        if not self._outcomes:
+            return
+        finished, self._outcomes = self._outcomes, []
+        now = self.around.clock()
+        with self.ledger.database.transaction():
+            self.ledger.lease.renew(self.token, now)
+            self.ledger.outbox.finish(finished, now)
+        self._outstanding -= len(finished)
+        self._changed.set()
+        self.on_progress(len(finished))
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
