@@ -70,7 +70,7 @@ class Outbox:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
         return map(_usage_to_seal, rows)
 
-    def unsealed_in_order(self) -> array[int]:
+    def unsealed_in_order(self) -> "array[int]":
         """Return the numbers of all unsealed usage events, in the order in which they are sent."""
         return array("q", (row[0] for row in self._database.stream("unsealed_in_order")))
 

@@ -1,11 +1,11 @@
 """Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
 
 import asyncio
-from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from meterledger import __version__
 from meterledger.config import Settings
@@ -25,6 +25,9 @@ from meterledger.usecases.door import (
 )
 from meterledger.usecases.planning import Planner, stand
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
+
+if TYPE_CHECKING:
+    from array import array
 
 CHUNK_METER_EVENTS = 500
 """Claimed in one transaction; at most one chunk more than is being sent."""
@@ -163,7 +166,7 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
             await _feed(run, resend, unsealed)
 
 
-async def _feed(run: _Run, resend: list[StoredMeterEvent], unsealed: array[int]) -> None:
+async def _feed(run: _Run, resend: list[StoredMeterEvent], unsealed: "array[int]") -> None:
     """Claim chunk after chunk, each only when less than one chunk is being sent."""
     sender, outbox = run.sender, run.ledger.outbox
     left = iter(resend)
