@@ -11,14 +11,20 @@ import typer
 from typer.exceptions import TyperException
 
 from meterledger import __version__
+from meterledger.cli.audit import audit
 from meterledger.cli.context import Context
+from meterledger.cli.explain import explain
 from meterledger.cli.import_ import import_
 from meterledger.cli.imports import imports
 from meterledger.cli.init import init
 from meterledger.cli.output import print_error_json, say, say_error
 from meterledger.cli.preview import preview
 from meterledger.cli.push import push
+from meterledger.cli.rejects import rejects
+from meterledger.cli.resolve import resolve
 from meterledger.cli.simulator import simulator
+from meterledger.cli.status import status
+from meterledger.cli.verify import verify
 from meterledger.errors import ExitCode, MeterledgerError, UsageError
 
 _JSON_WORDS = ("--format=json", "-fjson")
@@ -74,8 +80,14 @@ def _global_options(
 app.command("init")(init)
 app.command("import")(import_)
 app.add_typer(imports, name="imports")
+app.add_typer(rejects, name="rejects")
 app.command("preview")(preview)
 app.command("push")(push)
+app.command("status")(status)
+app.command("audit")(audit)
+app.command("resolve")(resolve)
+app.command("explain")(explain)
+app.command("verify")(verify)
 app.command("simulator")(simulator)
 
 

@@ -124,26 +124,23 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=title or None,
-        caption=caption or None,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        pad_edge=False,
-    )
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading, kind in columns:
         table.add_column(
             heading,
             justify="right" if kind == "right" else "left",
             overflow="fold",
             no_wrap=kind == "right",
-            ratio=None,
         )
     for row in rows:
         table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
-    console().print(table)
+    out = console()
+    if title:
+        out.print(Text(title, style="bold"), soft_wrap=True)
+    out.print(table)
+    if caption:
+        out.print(Text(caption, style="dim"), soft_wrap=True)
+    out.print()
 
 
 def count_text(count: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from meterledger.ledger import sqlite
 from meterledger.ledger.database import Database
+from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.imports import ImportStore
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
@@ -23,6 +24,7 @@ class Ledger:
     lease: LeaseStore
     outbox: Outbox
     reports: ReportStore
+    explanations: ExplanationStore
 
 
 def create_ledger(path: Path) -> None:
@@ -43,6 +45,7 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
             lease=lease,
             outbox=Outbox(database, lease),
             reports=ReportStore(database),
+            explanations=ExplanationStore(database),
         )
     finally:
         database.close()

@@ -1,5 +1,8 @@
 """What reports read: lists and counts, nothing that changes anything."""
 
+from collections.abc import Iterator
+
+from meterledger.domain.instant import Instant
 from meterledger.ledger.database import Database, Row
 
 
@@ -16,3 +19,54 @@ class ReportStore:
     def rejects(self, *, with_closed: bool = False) -> list[Row]:
         """Return refused rows, oldest first."""
         return self._database.rows("list_rejects", with_closed=int(with_closed))
+
+    def usage_with_delivery(self, as_of: Instant) -> Iterator[Row]:
+        """Yield every usage event with what was known of its delivery at an instant."""
+        return self._database.stream("usage_with_delivery", as_of=as_of)
+
+    def open_rejects_with_event_time(self, as_of: Instant) -> list[Row]:
+        """Return the refused rows open at an instant whose event_time could be read."""
+        return self._database.rows("open_rejects_with_event_time", as_of=as_of)
+
+    def count_open_rejects(self, as_of: Instant) -> tuple[int, int]:
+        """Return how many rejections and conflicts were open at an instant."""
+        row = self._database.row("count_open_rejects", as_of=as_of)
+        return (row["rejections"], row["conflicts"]) if row else (0, 0)
+
+    def oldest_unknown_attempt(self, as_of: Instant) -> Instant | None:
+        """Return when the oldest attempt began whose outcome was unknown at an instant."""
+        row = self._database.row("oldest_unknown_attempt", as_of=as_of)
+        return row["started_at"] if row else None
+
+    def count_usage_events(self, as_of: Instant) -> int:
+        """Return how many usage events were recorded by an instant."""
+        row = self._database.row("count_usage_events", as_of=as_of)
+        return row["count"] if row else 0
+
+    def meter_events_as_of(self, as_of: Instant) -> list[Row]:
+        """Return state, count and oldest event_time of the meter events at an instant."""
+        return self._database.rows("count_meter_events_as_of", as_of=as_of)
+
+    def in_doubt(self) -> list[Row]:
+        """Return the meter events in doubt."""
+        return self._database.rows("in_doubt_meter_events")
+
+    def rejected_by_code(self) -> list[Row]:
+        """Return the rejected meter events by code and message."""
+        return self._database.rows("rejected_by_code")
+
+    def accepted_totals(self) -> list[Row]:
+        """Return what Stripe has taken, by meter, customer and scale."""
+        return self._database.rows("accepted_totals")
+
+    def last_accepted_values(self) -> list[Row]:
+        """Return the latest value that Stripe has taken, by meter and customer."""
+        return self._database.rows("last_accepted_values")
+
+    def violations(self, check: str) -> list[Row]:
+        """Return rows that break an invariant, by the name of its check."""
+        return self._database.rows(f"verify_{check}")
+
+    def sealed_bodies(self) -> Iterator[Row]:
+        """Yield every live meter event beside the usage event it carries."""
+        return self._database.stream("verify_sealed_bodies")

@@ -111,14 +111,16 @@ WHERE meter_event = :meter_event AND outcome = 'unknown' AND settled_at IS NULL;
 -- name: set_state_if_sending
 UPDATE meter_events SET
     state = :state, state_at = :state_at, in_doubt_reason = :in_doubt_reason, accepted_at = :accepted_at,
-    accepted_from = :accepted_from, accepted_by = :accepted_by, rejection_code = :rejection_code,
-    rejection_message = :rejection_message
+    accepted_from = :accepted_from, accepted_by = :accepted_by,
+    accepted_recorded_at = CASE WHEN :accepted_by IS NULL THEN NULL ELSE :state_at END,
+    rejection_code = :rejection_code, rejection_message = :rejection_message
 WHERE id = :meter_event AND state = 'sending' AND attempts = :attempts;
 
 -- name: set_state_if_in_doubt
 UPDATE meter_events SET
     state = :state, state_at = :state_at, in_doubt_reason = NULL, accepted_at = :accepted_at,
-    accepted_from = :accepted_from, accepted_by = :accepted_by
+    accepted_from = :accepted_from, accepted_by = :accepted_by,
+    accepted_recorded_at = CASE WHEN :accepted_by IS NULL THEN NULL ELSE :state_at END
 WHERE id = :meter_event AND state = 'in_doubt';
 
 -- name: interrupt_attempts_in_flight

@@ -141,6 +141,8 @@ CREATE TABLE meter_events (
     accepted_at INTEGER,
     accepted_from INTEGER,
     accepted_by INTEGER,
+    -- When this ledger learnt of it, for questions about the past.
+    accepted_recorded_at INTEGER,
     dissolved_at INTEGER,
     CHECK ((state = 'in_doubt') = (in_doubt_reason IS NOT NULL)),
     CHECK ((state = 'rejected') = (rejection_code IS NOT NULL)),
@@ -148,6 +150,7 @@ CREATE TABLE meter_events (
     CHECK (state NOT IN ('pending', 'sending') OR accepted_by IS NULL),
     CHECK (state <> 'sending' OR attempts > 0),
     CHECK ((accepted_at IS NULL) = (accepted_by IS NULL) AND (accepted_from IS NULL) = (accepted_by IS NULL)),
+    CHECK ((accepted_recorded_at IS NULL) = (accepted_by IS NULL)),
     CHECK (accepted_from <= accepted_by),
     CHECK (dissolved_at IS NULL OR (state = 'canceled' AND accepted_by IS NULL))
 ) STRICT;

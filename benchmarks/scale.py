@@ -1,0 +1,36 @@
+"""How much is measured, and how often."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """The amounts of one run."""
+
+    rows: int
+    """Rows of the files whose import is timed."""
+    many_rows: int
+    """Rows of the file that shows that memory does not grow with the file."""
+    events: int
+    """Meter events of one push."""
+    customers: int = 1_000
+    starts: int
+    """How often each program is started."""
+    rounds: int
+    """Rounds of everything else, at most."""
+    seconds: float = 60.0
+    """After so long a benchmark begins no further round."""
+
+    def limited_rounds(self) -> Iterator[int]:
+        """Yield the number of each round: the first always, the others while there is time."""
+        begun = time.perf_counter()
+        for number in range(self.rounds):
+            if number and time.perf_counter() - begun > self.seconds:
+                return
+            yield number
+
+
+FULL = Scale(rows=1_000_000, many_rows=3_000_000, events=6_000, starts=15, rounds=3)
+QUICK = Scale(rows=100_000, many_rows=300_000, events=2_000, starts=5, rounds=1)

@@ -1,0 +1,99 @@
+"""`meterledger explain`: all that is known of one thing."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from meterledger.cli.context import context_of
+from meterledger.cli.output import Format, print_csv, print_json, print_table
+
+if TYPE_CHECKING:
+    from meterledger.usecases.explain import Explanation
+
+
+def explain(
+    ctx: typer.Context,
+    what: Annotated[str, typer.Argument(help="A request_id, an identifier or a customer_id.")],
+    limit: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Of a customer, show the latest N usage events.")
+    ] = 20,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+) -> None:
+    """Show all that is known: from which file and line, what was sent and when, what Stripe answered."""
+    from meterledger.usecases.explain import explain as gather
+
+    context = context_of(ctx)
+    clock = context.clock()
+    with context.ledger() as ledger:
+        found = gather(ledger, context.settings, what, now=clock(), limit=limit)
+    match format_:
+        case Format.JSON:
+            print_json(
+                "explain",
+                {
+                    "usage_events": found.usage_events,
+                    "meter_events": found.meter_events,
+                    "attempts": found.attempts,
+                    "rejects": found.rejects,
+                },
+            )
+        case Format.CSV:
+            columns = list(found.usage_events[0]) if found.usage_events else ["request_id"]
+            print_csv(columns, [[one[key] for key in columns] for one in found.usage_events])
+        case Format.TABLE:
+            _print_for_people(found)
+
+
+def _print_for_people(found: "Explanation") -> None:
+    for usage in found.usage_events:
+        _print_fields(f"Usage event {usage['source']}/{usage['request_id']}", _usage_fields(usage))
+    for event in found.meter_events:
+        payload = " ".join(f"{key}={value}" for key, value in event["payload"].items())
+        keys = ("event_name", "stripe_customer_id", "timestamp")
+        fields = {key: event[key] for key in keys} | {"payload": payload, "state": event["state"]}
+        rest = ("in_doubt_reason", "rejection_code", "rejection_message", "sealed_at", "accepted_at")
+        _print_fields(f"Meter event {event['identifier']}", fields | {key: event[key] for key in rest})
+    if found.attempts:
+        columns = (
+            "attempt",
+            "started_at",
+            "finished_at",
+            "outcome",
+            "http_status",
+            "code",
+            "idempotency_key",
+        )
+        print_table(
+            [(name.replace("_", " "), "fold") for name in columns],
+            [[one[name] for name in columns] for one in found.attempts],
+            title="Delivery attempts",
+        )
+    if found.rejects:
+        print_table(
+            [("kind", "left"), ("where", "fold"), ("reason", "left"), ("message", "fold"), ("", "left")],
+            [
+                [one["kind"], f"{one['file']}:{one['line']}", one["reason"], one["message"], one["closed_as"]]
+                for one in found.rejects
+            ],
+            title="Refused rows",
+        )
+
+
+def _usage_fields(usage: dict[str, Any]) -> dict[str, Any]:
+    keys = (
+        "customer_id",
+        "subscription_id",
+        "feature",
+        "quantity",
+        "event_time",
+        "received_at",
+        "recorded_at",
+    )
+    state = usage["state"] + (f" ({usage['blocked_reason']})" if usage["blocked_reason"] else "")
+    origin = f"{usage['file']}:{usage['line']} (import {usage['import']}, sha256 {usage['sha256'][:12]}…)"
+    return {key: usage[key] for key in keys} | {"from": origin, "state": state}
+
+
+def _print_fields(title: str, fields: dict[str, Any]) -> None:
+    rows = [[name.replace("_", " "), value] for name, value in fields.items() if value is not None]
+    print_table([("", "left"), ("", "fold")], rows, title=title)

@@ -1,0 +1,80 @@
+-- Each statement returns the rows that break an invariant; none is right.
+
+-- name: verify_rows_counted
+SELECT i.id, i.file FROM imports AS i
+WHERE i.rows_read <> i.accepted + i.duplicates + i.conflicts + i.rejected
+    OR i.accepted <> (SELECT COUNT(*) FROM usage_events AS u WHERE u.import = i.id)
+ORDER BY i.id LIMIT 20;
+
+-- name: verify_keys_unique
+SELECT MIN(id) AS id, request_id FROM usage_events GROUP BY source, request_id HAVING COUNT(*) > 1
+ORDER BY MIN(id) LIMIT 20;
+
+-- name: verify_one_live_link
+SELECT usage_event AS id, COUNT(*) AS links FROM meter_event_usage WHERE unlinked_at IS NULL
+GROUP BY usage_event HAVING COUNT(*) > 1 ORDER BY usage_event LIMIT 20;
+
+-- name: verify_unsealed_is_what_no_link_carries
+SELECT u.id FROM usage_events AS u
+WHERE EXISTS (SELECT 1 FROM unsealed AS q WHERE q.usage_event = u.id)
+    = EXISTS (SELECT 1 FROM meter_event_usage AS l WHERE l.usage_event = u.id AND l.unlinked_at IS NULL)
+ORDER BY u.id LIMIT 20;
+
+-- name: verify_identifiers_unique
+SELECT MIN(id) AS id, identifier FROM meter_events WHERE dissolved_at IS NULL
+GROUP BY identifier HAVING COUNT(*) > 1 ORDER BY MIN(id) LIMIT 20;
+
+-- name: verify_links_of_meter_events
+-- A meter event carries as many usage events as it says, unless it was dissolved.
+SELECT m.id, m.identifier FROM meter_events AS m
+WHERE m.dissolved_at IS NULL AND m.usage_events <> (
+    SELECT COUNT(*) FROM meter_event_usage AS l WHERE l.meter_event = m.id AND l.unlinked_at IS NULL
+)
+ORDER BY m.id LIMIT 20;
+
+-- name: verify_attempts_counted
+SELECT m.id, m.identifier FROM meter_events AS m
+WHERE m.attempts <> (SELECT COUNT(*) FROM delivery_attempts AS a WHERE a.meter_event = m.id)
+ORDER BY m.id LIMIT 20;
+
+-- name: verify_accepted_has_proof
+-- Accepted means a 200, a duplicate answer after an own unknown attempt, or a person's word.
+SELECT m.id, m.identifier FROM meter_events AS m
+WHERE m.state IN ('accepted', 'confirmed')
+    AND NOT EXISTS (
+        SELECT 1 FROM delivery_attempts AS a
+        WHERE a.meter_event = m.id AND a.outcome IN ('accepted', 'duplicate')
+    )
+    AND NOT EXISTS (SELECT 1 FROM resolutions AS r WHERE r.meter_event = m.id AND r.settled_as = 'sent')
+ORDER BY m.id LIMIT 20;
+
+-- name: verify_pending_is_not_sent
+-- Pending means that Stripe certainly has not taken it: no attempt is unknown and unsettled.
+SELECT m.id, m.identifier FROM meter_events AS m
+WHERE m.state = 'pending' AND EXISTS (
+    SELECT 1 FROM delivery_attempts AS a
+    WHERE a.meter_event = m.id AND (a.outcome IS NULL OR a.outcome = 'unknown') AND a.settled_at IS NULL
+)
+ORDER BY m.id LIMIT 20;
+
+-- name: verify_within_horizon
+-- No attempt began 23 h or more after an earlier one that may have reached Stripe and was not settled by then.
+SELECT b.meter_event AS id, b.attempt FROM delivery_attempts AS b
+INNER JOIN delivery_attempts AS a ON a.meter_event = b.meter_event AND a.attempt < b.attempt
+WHERE a.outcome = 'unknown' AND b.started_at >= a.started_at + 82800000000
+    AND (a.settled_at IS NULL OR a.settled_at > b.started_at)
+ORDER BY b.meter_event LIMIT 20;
+
+-- name: verify_sealed_bodies
+SELECT m.id, m.identifier, m.revision, m.event_name, m.timestamp, m.payload, m.quantity, m.scale,
+    m.event_time, s.name AS source, u.request_id, u.quantity AS usage_quantity, u.scale AS usage_scale,
+    u.event_time AS usage_event_time
+FROM meter_events AS m
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+INNER JOIN usage_events AS u ON u.id = l.usage_event
+INNER JOIN sources AS s ON s.id = u.source
+WHERE m.dissolved_at IS NULL
+ORDER BY m.id;
+
+-- name: verify_sent_is_bound
+SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM delivery_attempts) AND NOT EXISTS (SELECT 1 FROM binding);

@@ -1,0 +1,122 @@
+"""Explain: all that is known of a request_id, an identifier or a customer, back to file and line."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from meterledger.config import Settings
+from meterledger.domain.instant import SECOND, Instant, to_text
+from meterledger.domain.quantity import Quantity
+from meterledger.errors import UsageError
+from meterledger.ledger import Ledger
+from meterledger.ledger.database import Row
+from meterledger.usecases.planning import Planner
+
+DEFAULT_LIMIT = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """What was found, as JSON shows it."""
+
+    usage_events: list[dict[str, Any]]
+    meter_events: list[dict[str, Any]]
+    attempts: list[dict[str, Any]]
+    rejects: list[dict[str, Any]]
+
+
+def explain(
+    ledger: Ledger, settings: Settings, what: str, *, now: Instant, limit: int = DEFAULT_LIMIT
+) -> Explanation:
+    """Gather what is known; raises UsageError if nothing is."""
+    store = ledger.explanations
+    planner = Planner(ledger, settings, now)
+    usage_events, meter_events, attempts = [], {}, []
+    with ledger.database.snapshot():
+        for number in store.usage_events_of(what, limit):
+            carriers = store.meter_events(number)
+            live = next((row for row in carriers if row["unlinked_at"] is None), None)
+            usage_events.append(_usage_event(ledger, planner, store.usage_event(number), live))
+            meter_events.update({row["id"]: row for row in carriers})
+        for row in meter_events.values():
+            attempts += [_attempt(row, attempt) for attempt in store.attempts(row["id"])]
+        rejects = [{key: row[key] for key in row.keys()} for row in store.rejects(what, limit)]  # noqa: SIM118 # a row is no dict
+    if not (usage_events or rejects):
+        raise UsageError(
+            f"nothing is known of {what}",
+            hint="name a request_id, an identifier or a customer_id as it stands in the files",
+        )
+    return Explanation(
+        usage_events=usage_events,
+        meter_events=[_meter_event(row) for row in meter_events.values()],
+        attempts=attempts,
+        rejects=rejects,
+    )
+
+
+def _usage_event(ledger: Ledger, planner: Planner, row: Row, live: Row | None) -> dict[str, Any]:
+    state, reason = "sealed", None
+    if live is None:
+        usage = ledger.outbox.unsealed_event(row["id"])
+        reason = planner.standing_of(usage) if usage else None
+        state = "blocked" if reason else "unsealed"
+    return {
+        "source": row["source"],
+        "request_id": row["request_id"],
+        "customer_id": row["customer_id"],
+        "subscription_id": row["subscription_id"],
+        "feature": row["feature"],
+        "quantity": str(Quantity(row["quantity"], row["scale"])),
+        "event_time": to_text(row["event_time"]),
+        "received_at": _text(row["received_at"]),
+        "recorded_at": to_text(row["recorded_at"]),
+        "dimensions": json.loads(row["dimensions"]) if row["dimensions"] else {},
+        "import": row["import"],
+        "file": row["file"],
+        "line": row["line"],
+        "sha256": row["sha256"],
+        "state": state,
+        "blocked_reason": reason.value if reason else None,
+        "identifier": live["identifier"] if live else None,
+    }
+
+
+def _meter_event(row: Row) -> dict[str, Any]:
+    return {
+        "identifier": row["identifier"],
+        "revision": row["revision"],
+        "event_name": row["event_name"],
+        "stripe_customer_id": row["stripe_customer_id"],
+        "timestamp": to_text(row["timestamp"] * SECOND),
+        "payload": json.loads(row["payload"]),
+        "state": row["state"],
+        "in_doubt_reason": row["in_doubt_reason"],
+        "rejection_code": row["rejection_code"],
+        "rejection_message": row["rejection_message"],
+        "sealed_at": to_text(row["sealed_at"]),
+        "accepted_at": _text(row["accepted_at"]),
+        "accepted_from": _text(row["accepted_from"]),
+        "accepted_by": _text(row["accepted_by"]),
+        "dissolved_at": _text(row["dissolved_at"]),
+    }
+
+
+def _attempt(meter_event: Row, row: Row) -> dict[str, Any]:
+    return {
+        "identifier": meter_event["identifier"],
+        "attempt": row["attempt"],
+        "push": row["push"],
+        "idempotency_key": row["idempotency_key"],
+        "started_at": to_text(row["started_at"]),
+        "finished_at": _text(row["finished_at"]),
+        "outcome": row["outcome"],
+        "http_status": row["http_status"],
+        "code": row["code"],
+        "message": row["message"],
+        "stripe_request_id": row["stripe_request_id"],
+        "settled_at": _text(row["settled_at"]),
+    }
+
+
+def _text(instant: Instant | None) -> str | None:
+    return None if instant is None else to_text(instant)

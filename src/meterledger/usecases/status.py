@@ -1,0 +1,70 @@
+"""Status: what is in the ledger, and what to do next."""
+
+from dataclasses import dataclass, field
+
+from meterledger.config import Settings
+from meterledger.domain.blocking import BlockReason
+from meterledger.domain.delivery import State
+from meterledger.domain.instant import Instant
+from meterledger.ledger import Ledger
+from meterledger.usecases.findings import Finding, period_assumed
+from meterledger.usecases.planning import Planner, stand
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """The state of a ledger at an instant."""
+
+    usage_events: int
+    unsealed: int
+    """Unsealed and not blocked."""
+    meter_events: dict[str, int]
+    blocked: dict[BlockReason, int]
+    oldest_pending_event_time: Instant | None
+    """Of usage and meter events that are still to be sent."""
+    open_rejections: int
+    open_conflicts: int
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def unsent(self) -> int:
+        """What push would still send, in usage and meter events."""
+        return self.unsealed + self.meter_events[State.PENDING] + self.meter_events[State.SENDING]
+
+    @property
+    def next_command(self) -> str:
+        """What to run next, in one line."""
+        if not self.usage_events:
+            return "`meterledger import FILE` reads usage into the ledger."
+        if self.meter_events[State.IN_DOUBT]:
+            return "`meterledger resolve IDENTIFIER --as sent|not-sent --note TEXT` settles what is in doubt."
+        if self.unsent:
+            return "`meterledger preview` shows what `meterledger push` would send."
+        if self.open_rejections or self.open_conflicts:
+            return "`meterledger rejects list` shows the refused rows; mend them and import them again."
+        return "`meterledger audit` tells whether everything makes its invoice."
+
+
+def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant | None = None) -> Status:
+    """Look at a ledger as it is now, or as it was known at ``as_of``."""
+    planner = Planner(ledger, settings, now, as_of)
+    known_by = now if as_of is None else as_of
+    with ledger.database.snapshot():
+        standing = stand(planner)
+        states = ledger.reports.meter_events_as_of(known_by)
+        rejections, conflicts = ledger.reports.count_open_rejects(known_by)
+        usage_events = ledger.reports.count_usage_events(known_by)
+    counts = {row["state"]: row["count"] for row in states}
+    waiting = [row["oldest_event_time"] for row in states if row["state"] in (State.PENDING, State.SENDING)]
+    if standing.oldest_event_time is not None:
+        waiting.append(standing.oldest_event_time)
+    return Status(
+        usage_events=usage_events,
+        unsealed=standing.unsealed,
+        meter_events={state.value: counts.get(state.value, 0) for state in State},
+        blocked=standing.blocked,
+        oldest_pending_event_time=min(waiting, default=None),
+        open_rejections=rejections,
+        open_conflicts=conflicts,
+        findings=list(period_assumed(settings)) if usage_events else [],
+    )

@@ -1,0 +1,83 @@
+"""Verify: the invariants, checked again over a whole ledger."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from meterledger.domain.instant import seconds_floor
+from meterledger.domain.meter_event import derive_identifier
+from meterledger.domain.quantity import decimal_text, same_value
+from meterledger.ledger import Ledger
+
+_SHOWN = 3
+
+_CHECKS = {
+    "rows_counted": "every row of every import is accepted, a duplicate, a conflict or rejected",
+    "keys_unique": "one usage key has one usage event",
+    "one_live_link": "one live meter event carries each usage event",
+    "unsealed_is_what_no_link_carries": "unsealed is exactly what no live meter event carries",
+    "links_of_meter_events": "each meter event carries the usage events it says",
+    "identifiers_unique": "no identifier is used twice",
+    "attempts_counted": "every attempt is on record",
+    "accepted_has_proof": "accepted means a 200, a duplicate answer to an own unknown attempt, or a person's word",
+    "pending_is_not_sent": "pending means that Stripe certainly has not taken it",
+    "within_horizon": "nothing was sent again 23 h after an attempt with an unknown outcome",
+    "sent_is_bound": "a ledger that has sent anything is bound to an account, a mode and a host",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check: its name, whether it holds, and what it says or what breaks it."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def verify(ledger: Ledger, on_check: Callable[[Check], None] = lambda _check: None) -> list[Check]:
+    """Run every check over one snapshot of the ledger; nothing is changed."""
+    checks = []
+    with ledger.database.snapshot():
+        for check in _checks(ledger):
+            checks.append(check)
+            on_check(check)
+    return checks
+
+
+def _checks(ledger: Ledger) -> Iterator[Check]:
+    yield _judged("file_intact", "the database finds its file intact", ledger.database.check_integrity())
+    for name, detail in _CHECKS.items():
+        broken = [_row_text(row) for row in ledger.reports.violations(name)]
+        yield _judged(name, detail, broken)
+    yield _judged(
+        "bodies_follow_from_usage",
+        "identifier, timestamp and value of each meter event follow from its usage event",
+        list(_wrong_bodies(ledger)),
+    )
+
+
+def _judged(name: str, detail: str, broken: list[str]) -> Check:
+    if not broken:
+        return Check(name=name, ok=True, detail=detail)
+    shown = "; ".join(broken[:_SHOWN]) + ("; …" if len(broken) > _SHOWN else "")
+    return Check(name=name, ok=False, detail=f"not so: {detail}: {shown}")
+
+
+def _row_text(row: object) -> str:
+    keys = row.keys()  # type: ignore[attr-defined] # a row of the ledger
+    return ", ".join(f"{key} {row[key]}" for key in keys)  # type: ignore[index] # as above
+
+
+def _wrong_bodies(ledger: Ledger) -> Iterator[str]:
+    for row in ledger.reports.sealed_bodies():
+        value = decimal_text(row["usage_quantity"], row["usage_scale"])
+        right = (
+            row["identifier"] == derive_identifier(row["source"], row["request_id"], row["revision"])
+            and row["timestamp"] == seconds_floor(row["usage_event_time"])
+            and same_value(row["quantity"], row["scale"], row["usage_quantity"], row["usage_scale"])
+            and value in msgspec.json.decode(row["payload"], type=dict[str, str]).values()
+        )
+        if not right:
+            yield f"{row['identifier']} of {row['request_id']}"
