@@ -4,12 +4,13 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from meterledger.config import Source, load_settings
+from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.quantity import decimal_text
 from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.imports import ImportStore
@@ -104,7 +105,7 @@ class World:
         return self.folder / "meterledger.db"
 
     @property
-    def settings(self):  # type: ignore[no-untyped-def] # noqa: ANN201 - the Settings, read anew
+    def settings(self) -> Settings:
         """What the config says now."""
         return load_settings(self.folder / "meterledger.toml", folder=self.folder)
 
@@ -160,7 +161,7 @@ class World:
             )
             if points is None:
                 return run_in(self.time, pushed)
-            return run_in(self.time, _until_death(asyncio.ensure_future, pushed, points))
+            return run_in(self.time, _until_death(pushed, points))
 
     def preview(self) -> tuple[list[str], Preview]:
         """Return the bodies that push would send now, as text, and the preview."""
@@ -227,18 +228,16 @@ class World:
         return {lane: decimal_text(units, 2) for lane, units in totals.items()}
 
 
-async def _until_death(
-    start: Callable[..., "asyncio.Future[PushReport]"], pushed: object, points: CrashPoints
-) -> PushReport:
-    task = start(pushed)
+async def _until_death(pushed: Coroutine[Any, Any, PushReport], points: CrashPoints) -> PushReport:
+    task = asyncio.ensure_future(pushed)
     died = asyncio.ensure_future(points.died.wait())
     await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
-    if points.dead:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise Crash
     died.cancel()
-    return task.result()
+    if not points.dead:
+        return task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    raise Crash
 
 
 def copy_of(template: World, folder: Path) -> World:

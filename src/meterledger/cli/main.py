@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 from meterledger import __version__
 from meterledger.cli.audit import audit
 from meterledger.cli.context import Context
+from meterledger.cli.demo import demo
 from meterledger.cli.explain import explain
 from meterledger.cli.import_ import import_
 from meterledger.cli.imports import imports
@@ -89,6 +90,7 @@ app.command("resolve")(resolve)
 app.command("explain")(explain)
 app.command("verify")(verify)
 app.command("simulator")(simulator)
+app.command("demo")(demo)
 
 
 def run(arguments: Sequence[str]) -> int:

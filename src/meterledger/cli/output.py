@@ -124,7 +124,8 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    with_head = any(heading for heading, _ in columns)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=with_head)
     for heading, kind in columns:
         table.add_column(
             heading,

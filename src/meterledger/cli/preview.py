@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from meterledger.domain.meter_event import MeterEvent
-    from meterledger.usecases.preview import Preview
+    from meterledger.usecases.preview import Preview, Total
 
 _SHOWN = 5
+_CUSTOMERS_SHOWN = 20
 
 
 def preview(
@@ -115,14 +116,7 @@ def _summary(result: "Preview") -> dict[str, Any]:
 
 def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Context) -> None:
     if result.totals:
-        print_table(
-            [("meter", "left"), ("Stripe customer", "left"), ("meter events", "right"), ("value", "right")],
-            [
-                [event_name, customer, count_text(total.events), quantity_text(str(total.value))]
-                for (event_name, customer), total in sorted(result.totals.items())
-            ],
-            title="To be sent",
-        )
+        _print_totals(result)
     if first:
         from meterledger.domain.instant import SECOND, to_text
 
@@ -154,3 +148,33 @@ def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Con
         say("Next: `meterledger push` sends them.")
     else:
         say("There is nothing to send.")
+
+
+def _print_totals(result: "Preview") -> None:
+    from meterledger.domain.quantity import ZERO
+
+    by_meter: dict[str, list[Total]] = {}
+    for (event_name, _), total in sorted(result.totals.items()):
+        by_meter.setdefault(event_name, []).append(total)
+    print_table(
+        [("to be sent", "left"), ("customers", "right"), ("meter events", "right"), ("value", "right")],
+        [
+            [
+                event_name,
+                count_text(len(totals)),
+                count_text(sum(total.events for total in totals)),
+                quantity_text(str(sum((total.value for total in totals), ZERO))),
+            ]
+            for event_name, totals in by_meter.items()
+        ],
+    )
+    largest = sorted(result.totals.items(), key=lambda item: (-item[1].events, item[0]))
+    more = len(largest) - _CUSTOMERS_SHOWN
+    print_table(
+        [("meter", "left"), ("Stripe customer", "left"), ("meter events", "right"), ("value", "right")],
+        [
+            [event_name, customer, count_text(total.events), quantity_text(str(total.value))]
+            for (event_name, customer), total in sorted(largest[:_CUSTOMERS_SHOWN])
+        ],
+        caption=f"and {count_text(more)} more; --format json has all" if more > 0 else "",
+    )

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import stripe
@@ -17,7 +18,6 @@ from meterledger.stripe_gateway.transport import Transport
 _UNAUTHORIZED = 401
 _PAGE = 100
 _MAX_METERS = 10_000
-_MAX_SUMMARY_PAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +75,35 @@ class StripeGateway:
             return found
 
         return await self._read("its meters", listed)
+
+    async def meter_ids(self) -> Read:
+        """Return event name -> meter id of the active meters."""
+
+        async def listed() -> dict[str, str]:
+            parameters: Any = {"limit": _PAGE, "status": "active"}
+            page = await self._client.v1.billing.meters.list_async(parameters, self._options)  # type: ignore[arg-type] # options as above
+            return {meter.event_name: meter.id async for meter in page.auto_paging_iter()}
+
+        return await self._read("its meters", listed)
+
+    async def summary(self, meter_id: str, customer: str, start: int, end: int) -> Read:
+        """
+        Return what a meter adds up to for a customer in [start, end): exact as far as a float is.
+
+        Args:
+            meter_id: The meter (mtr_…).
+            customer: The Stripe customer.
+            start: Epoch seconds, at a full minute.
+            end: Epoch seconds, at a full minute.
+        """
+
+        async def read() -> Decimal:
+            parameters: Any = {"customer": customer, "start_time": start, "end_time": end, "limit": _PAGE}
+            summaries = self._client.v1.billing.meters.event_summaries
+            page = await summaries.list_async(meter_id, parameters, self._options)  # type: ignore[arg-type] # options as above
+            return sum((Decimal(repr(summary.aggregated_value)) for summary in page.data), Decimal(0))
+
+        return await self._read("a summary", read)
 
     async def _read(self, what: str, request: Callable[[], Any], key: str | None = None) -> Read:
         try:

@@ -20,7 +20,7 @@ _CHECKS = {
     "links_of_meter_events": "each meter event carries the usage events it says",
     "identifiers_unique": "no identifier is used twice",
     "attempts_counted": "every attempt is on record",
-    "accepted_has_proof": "accepted means a 200, a duplicate answer to an own unknown attempt, or a person's word",
+    "accepted_has_proof": "accepted means a 200, a duplicate answer after an unknown one, or a person's word",
     "pending_is_not_sent": "pending means that Stripe certainly has not taken it",
     "within_horizon": "nothing was sent again 23 h after an attempt with an unknown outcome",
     "sent_is_bound": "a ledger that has sent anything is bound to an account, a mode and a host",

@@ -1,0 +1,169 @@
+"""Sealing: identifiers that never change, and the body that preview shows and push sends."""
+
+import json
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterledger.domain.meter import Meter
+from meterledger.domain.meter_event import (
+    MAX_IDENTIFIER_CHARS,
+    UsageToSeal,
+    derive_identifier,
+    request_body,
+    seal,
+)
+from meterledger.domain.quantity import Quantity
+from support.properties import steady
+
+OCTOBER = 1_790_812_800_000_000  # 2026-10-01T00:00:00Z
+METER = Meter(event_name="api_requests", features=("api_calls",), decimal_places=2)
+USAGE = UsageToSeal(
+    usage_event=1,
+    source="gateway",
+    request_id="req_1",
+    customer_id="cus_1",
+    feature="api_calls",
+    quantity=Quantity(1250, 2),
+    event_time=OCTOBER + 999_999,
+    dimensions=None,
+)
+KEYS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.integers(0, 20))
+
+
+def usage(**changed: object) -> UsageToSeal:
+    """Return the usage with some fields changed."""
+    fields = {name: getattr(USAGE, name) for name in UsageToSeal.__dataclass_fields__}
+    return UsageToSeal(**{**fields, **changed})
+
+
+@pytest.mark.parametrize(
+    ("source", "request_id", "revision", "expected"),
+    [
+GOLDEN
+    ],
+)
+def test_identifiers_never_change(source: str, request_id: str, revision: int, expected: str) -> None:
+    """The identifiers of the first derivation are fixed for ever: another one needs another prefix."""
+    assert expected == derive_identifier(source, request_id, revision)
+
+
+@steady
+@given(key=KEYS, other=KEYS)
+def test_identifiers_are_one_to_one(key: tuple[str, str, int], other: tuple[str, str, int]) -> None:
+    """Two usage keys and revisions share an identifier only if they are the same."""
+    assert (derive_identifier(*key) == derive_identifier(*other)) == (key == other)
+
+
+@steady
+@given(text=st.text(min_size=1, max_size=12), cut=st.integers(0, 12), other=st.integers(0, 12))
+def test_moving_the_border_between_source_and_request_changes_the_identifier(
+    text: str, cut: int, other: int
+) -> None:
+    """The same characters split elsewhere into source and request_id are another usage key."""
+    same = min(cut, len(text)) == min(other, len(text))
+
+    assert (derive_identifier(text[:cut], text[cut:]) == derive_identifier(text[:other], text[other:])) == same
+
+
+@steady
+@given(source=st.text(), request_id=st.text(), revision=st.integers(0, 10**9))
+def test_identifiers_fit_stripe(source: str, request_id: str, revision: int) -> None:
+    """Whatever the usage key, an identifier is plain ASCII of at most 100 characters with its prefix."""
+    identifier = derive_identifier(source, request_id, revision)
+
+    assert identifier.startswith("ml1-")
+    assert identifier.isascii()
+    assert identifier.isprintable()
+    assert len(identifier) <= MAX_IDENTIFIER_CHARS == 100
+
+
+def test_an_identifier_is_the_digest_of_length_prefixed_fields() -> None:
+    """Anybody can derive an identifier again: sha256 over length:bytes of source, request_id, revision."""
+    digest = sha256("8:gateway\u00e95:req_12:10".encode()).hexdigest()
+
+    assert derive_identifier("gateway\u00e9"[0:7] + "\u00e9"[0:0], "req_1", 10) != f"ml1-{digest}"
+    assert derive_identifier("gatewa\u00e9", "req_1", 10) == "ml1-" + (
+        sha256("8:gatewa\u00e95:req_12:10".encode()).hexdigest()
+    )
+
+
+def test_the_body_is_what_stripe_takes_in_a_fixed_order() -> None:
+    """A sealed usage event has event name, identifier, whole second and text payload, in this order."""
+    body = seal(USAGE, METER, "cus_stripe").body()
+
+    assert json.dumps(body) == json.dumps(
+        {
+            "event_name": "api_requests",
+            "identifier": derive_identifier("gateway", "req_1"),
+            "timestamp": OCTOBER // 1_000_000,
+            "payload": {"stripe_customer_id": "cus_stripe", "value": "12.5"},
+        }
+    )
+
+
+def test_the_payload_takes_the_meters_own_keys_and_the_dimensions_behind() -> None:
+    """Customer and value stand under the keys that the meter names, dimensions follow in key order."""
+    meter = Meter(
+        event_name="egress", features=("f",), customer_key="cust", value_key="gb", dimensions=("tier", "region")
+    )
+    sealed = seal(usage(dimensions='{"region":"eu","tier":"g\u00f6ld"}'), meter, "cus_1")
+
+    assert list(sealed.payload.items()) == [
+        ("cust", "cus_1"),
+        ("gb", "12.5"),
+        ("region", "eu"),
+        ("tier", "g\u00f6ld"),
+    ]
+    assert sealed.payload_text() == '{"cust":"cus_1","gb":"12.5","region":"eu","tier":"g\u00f6ld"}'
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value"),
+    [
+        (Quantity(0, 0), "0"),
+        (Quantity(100, 2), "1"),
+        (Quantity(1, 12), "0.000000000001"),
+        (Quantity(10**15 - 1, 0), "999999999999999"),
+    ],
+)
+def test_values_are_sent_as_plain_text(quantity: Quantity, value: str) -> None:
+    """A value is decimal text without an exponent, and zero is sent as zero."""
+    assert value == seal(usage(quantity=quantity), METER, "cus_1").payload["value"]
+
+
+@pytest.mark.parametrize(
+    ("event_time", "timestamp"),
+    [
+        (OCTOBER, 1_790_812_800),
+        (OCTOBER + 999_999, 1_790_812_800),
+        (OCTOBER - 1, 1_790_812_799),
+        (0, 0),
+        (-1, -1),
+    ],
+)
+def test_timestamps_are_the_floor(event_time: int, timestamp: int) -> None:
+    """A timestamp is cut to its second, so the last microsecond of a period stays in it."""
+    assert timestamp == seal(usage(event_time=event_time), METER, "cus_1").timestamp
+
+
+def test_only_key_and_revision_decide_the_identifier() -> None:
+    """The same usage key gets the same identifier in any ledger, whatever its number or content there."""
+    first = seal(USAGE, METER, "cus_1")
+    again = seal(usage(usage_event=99, quantity=Quantity(1, 0), event_time=0), METER, "cus_2")
+
+    assert first.identifier == again.identifier
+    assert first.identifier != seal(USAGE, METER, "cus_1", revision=1).identifier
+    assert first.identifier != seal(usage(source="other"), METER, "cus_1").identifier
+
+
+def test_a_sealed_event_and_its_stored_parts_make_the_same_body() -> None:
+    """What the ledger stores of a meter event gives back exactly the body that was shown."""
+    sealed = seal(usage(dimensions='{"region":"eu"}'), METER, "cus_1")
+    stored = request_body(
+        sealed.event_name, sealed.identifier, sealed.timestamp, json.loads(sealed.payload_text())
+    )
+
+    assert json.dumps(stored) == json.dumps(sealed.body())
