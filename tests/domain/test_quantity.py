@@ -26,26 +26,24 @@ SCALES = st.integers(0, 12)
 
 
 @pytest.mark.parametrize(
-    ("text", "negative", "whole", "fraction"),
+    ("text", "expected"),
     [
-        ("0", False, "0", ""),
-        ("12", False, "12", ""),
-        ("12.50", False, "12", "5"),
-        ("12.00", False, "12", ""),
-        ("007", False, "7", ""),
-        ("000.10", False, "0", "1"),
-        ("+3", False, "3", ""),
-        ("-3.25", True, "3", "25"),
-        ("-0", False, "0", ""),
-        ("-0.00", False, "0", ""),
-        ("-0.01", True, "0", "01"),
-        ("12345678901234567890.5", False, "12345678901234567890", "5"),
+        ("0", PlainDecimal(negative=False, whole="0", fraction="")),
+        ("12", PlainDecimal(negative=False, whole="12", fraction="")),
+        ("12.50", PlainDecimal(negative=False, whole="12", fraction="5")),
+        ("12.00", PlainDecimal(negative=False, whole="12", fraction="")),
+        ("007", PlainDecimal(negative=False, whole="7", fraction="")),
+        ("000.10", PlainDecimal(negative=False, whole="0", fraction="1")),
+        ("+3", PlainDecimal(negative=False, whole="3", fraction="")),
+        ("-3.25", PlainDecimal(negative=True, whole="3", fraction="25")),
+        ("-0", PlainDecimal(negative=False, whole="0", fraction="")),
+        ("-0.00", PlainDecimal(negative=False, whole="0", fraction="")),
+        ("-0.01", PlainDecimal(negative=True, whole="0", fraction="01")),
+        ("9" * 40 + ".5", PlainDecimal(negative=False, whole="9" * 40, fraction="5")),
     ],
 )
-def test_plain_decimals_are_read_as_written(text: str, negative: bool, whole: str, fraction: str) -> None:  # noqa: FBT001
+def test_plain_decimals_are_read_as_written(text: str, expected: PlainDecimal) -> None:
     """Leading zeros and zeros after the last digit of a fraction carry no value; nothing else is dropped."""
-    expected = PlainDecimal(negative, whole, fraction)
-
     assert expected == parse_plain_decimal(text)
 
 

@@ -91,6 +91,8 @@ class StrictStripe:
     meters_warning: str = ""
     fault: Callable[[Arrival], Fault | None] = lambda _arrival: None
     latency: float = 0.01
+    retry_after_seconds: float | None = None
+    should_retry: bool | None = None
     customers_deleted: set[str] = field(default_factory=set)
     arrivals: list[Arrival] = field(default_factory=list)
     counted: list[Arrival] = field(default_factory=list)
@@ -205,6 +207,8 @@ class StrictStripe:
             answered=True,
             http_status=status,
             message=message,
+            retry_after_seconds=self.retry_after_seconds,
+            should_retry=self.should_retry,
             stops_run=stops,
         )
 

@@ -105,7 +105,7 @@ def _compare(folder: Path, environment: Mapping[str, str]) -> bool:
     _print_compared(totals)
     equal = sum(total.is_equal for total in totals)
     say(
-        f"{count_text(equal)} of {count_text(len(totals))} totals by customer and meter are equal to the unit."
+        f"{count_text(equal)} of {count_text(len(totals))} totals (customer and meter) are equal to the unit."
     )
     return equal == len(totals)
 

@@ -1,25 +1,34 @@
 """`meterledger init`: a commented config and an empty ledger, where there are none."""
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meterledger.cli.context import context_of
+from meterledger.cli.context import context_of, machine_clock
 from meterledger.cli.output import Format, print_json, say
+from meterledger.errors import MeterledgerError
+
+if TYPE_CHECKING:
+    from meterledger.stripe_gateway.gateway import DeclaredMeter
 
 
 def init(
     ctx: typer.Context,
     format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
 ) -> None:
-    """Make a commented config and an empty ledger, where there are none; overwrite nothing."""
+    """
+    Make a commented config and an empty ledger, where there are none; overwrite nothing.
+
+    With a key in STRIPE_API_KEY, the config gets the account's meters.
+    """
     from meterledger.config import CONFIG_NAME
-    from meterledger.usecases.init import init_config, init_ledger
+    from meterledger.usecases.init import config_text, init_config, init_ledger
 
     context = context_of(ctx)
     config = context.config or context.config_path or Path.cwd() / CONFIG_NAME
-    made_config = init_config(config)
+    made_config = not config.exists() and init_config(config, config_text(_meters_of_account()))
     context.config = config
     ledger = context.settings.ledger_path
     made_ledger = init_ledger(ledger)
@@ -38,3 +47,30 @@ def init(
         typer.echo(f"{what} {'made' if made else 'there already'}: {path}")
     if not context.quiet:
         say("Next: name your meters in the config, then `meterledger import FILE`.")
+
+
+def _meters_of_account() -> "list[DeclaredMeter]":
+    """Read the account's meters if there is a key; a config can be made without them."""
+    if not os.environ.get("STRIPE_API_KEY"):
+        return []
+    import asyncio
+
+    from meterledger.stripe_gateway.access import read_access
+    from meterledger.stripe_gateway.gateway import open_gateway
+
+    async def read() -> "list[DeclaredMeter]":
+        access = read_access(os.environ)
+        async with open_gateway(access, machine_clock, concurrency=1, on_date=lambda _date: None) as gateway:
+            meters = await gateway.declared_meters()
+        if meters.warning:
+            say(f"Warning: {meters.warning}; the config has an example instead", style="yellow")
+        return meters.value or []
+
+    try:
+        return asyncio.run(read())
+    except MeterledgerError as error:
+        say(
+            f"Warning: {error.message}; the config has an example instead of the account's meters",
+            style="yellow",
+        )
+        return []

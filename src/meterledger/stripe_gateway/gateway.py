@@ -28,6 +28,17 @@ class Read:
     warning: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredMeter:
+    """A meter of the account."""
+
+    event_name: str
+    aggregation: str
+    event_time_window: str
+    customer_key: str
+    value_key: str
+
+
 class StripeGateway:
     """Speaks to one account at one host with one key."""
 
@@ -86,6 +97,25 @@ class StripeGateway:
 
         return await self._read("its meters", listed)
 
+    async def declared_meters(self) -> Read:
+        """Return the active meters as Stripe declares them, in the words of the config."""
+
+        async def listed() -> list[DeclaredMeter]:
+            parameters: Any = {"limit": _PAGE, "status": "active"}
+            page = await self._client.v1.billing.meters.list_async(parameters, self._options)  # type: ignore[arg-type] # options as above
+            return [
+                DeclaredMeter(
+                    event_name=meter.event_name,
+                    aggregation=meter.default_aggregation.formula,
+                    event_time_window=meter.event_time_window or "none",
+                    customer_key=meter.customer_mapping.event_payload_key,
+                    value_key=meter.value_settings.event_payload_key,
+                )
+                async for meter in page.auto_paging_iter()
+            ]
+
+        return await self._read("its meters", listed)
+
     async def summary(self, meter_id: str, customer: str, start: int, end: int) -> Read:
         """
         Return what a meter adds up to for a customer in [start, end): exact as far as a float is.
@@ -111,8 +141,10 @@ class StripeGateway:
             value = _field(answer, key) if key else answer
         except stripe.APIConnectionError as error:
             raise StripeError(
-                f"{self._access.base} cannot be reached: {error.__cause__ or error}",
-                hint="check the network and STRIPE_API_BASE, then run the same command again",
+                f"{self._access.base} cannot be reached: {_why(error)}",
+                hint="start it with `meterledger simulator`, or check STRIPE_API_BASE"
+                if self._access.is_loopback
+                else "check the network and STRIPE_API_BASE, then run the same command again",
             ) from error
         except stripe.StripeError as error:
             if error.http_status == _UNAUTHORIZED:
@@ -121,6 +153,13 @@ class StripeGateway:
                 ) from error
             return Read(value=None, warning=f"{what} could not be read ({error.http_status or error})")
         return Read(value=value)
+
+
+def _why(error: stripe.APIConnectionError) -> str:
+    cause = error.__cause__
+    system = getattr(cause, "os_error", cause)
+    text = getattr(system, "strerror", None) or str(cause or error) or type(cause).__name__
+    return "connection refused" if isinstance(system, ConnectionRefusedError) else text
 
 
 def _field(answer: Any, key: str) -> Any:

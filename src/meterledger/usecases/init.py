@@ -1,11 +1,17 @@
 """Init: a config to fill in and an empty ledger; what exists is never overwritten."""
 
+import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from meterledger.errors import UsageError
 from meterledger.ledger import create_ledger, open_ledger
 
-TEMPLATE = """\
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+_TEMPLATE = """\
 # meterledger's config: which files usage comes from, which Stripe meters count it, when invoices close.
 
 [ledger]
@@ -19,17 +25,7 @@ path = "meterledger.db"           # relative to this file
 # request_id = "id"
 # event_time = "ts"
 
-# One table for each meter, named by its event_name in Stripe.
-[meters.api_requests]
-features = ["api_calls"]          # what your files call it; a feature belongs to one meter
-aggregation = "sum"               # sum | count | last, as in Stripe
-event_time_window = "none"        # none | hour | day, as in Stripe (pre-aggregated meters)
-decimal_places = 0                # digits after the point that a quantity may have
-customer_key = "stripe_customer_id"
-value_key = "value"
-dimensions = []
-
-[stripe]
+@METERS@[stripe]
 api = "v1"
 account = ""                      # a connected account, sent as Stripe-Account
 
@@ -47,12 +43,70 @@ retry_time = "15m"
 """
 
 
-def init_config(path: Path) -> bool:
+_EXAMPLE_METER = """\
+# One table for each meter, named by its event_name in Stripe.
+[meters.api_requests]
+features = ["api_calls"]          # what your files call it; a feature belongs to one meter
+aggregation = "sum"               # sum | count | last, as in Stripe
+event_time_window = "none"        # none | hour | day, as in Stripe (pre-aggregated meters)
+decimal_places = 0                # digits after the point that a quantity may have
+customer_key = "stripe_customer_id"
+value_key = "value"
+dimensions = []
+
+"""
+
+
+class Declared(Protocol):
+    """A meter as the account declares it."""
+
+    @property
+    def event_name(self) -> str:
+        """Stripe's name for it."""
+
+    @property
+    def aggregation(self) -> str:
+        """One of sum, count, last."""
+
+    @property
+    def event_time_window(self) -> str:
+        """One of none, hour, day."""
+
+    @property
+    def customer_key(self) -> str:
+        """The payload key of the customer."""
+
+    @property
+    def value_key(self) -> str:
+        """The payload key of the value."""
+
+
+def config_text(meters: Sequence[Declared] = ()) -> str:
+    """Return a commented config, with the account's meters or else an example."""
+    tables = "".join(_meter_table(meter) for meter in meters)
+    head = "# The account's meters. `features` is what your files call them; see to decimal_places too.\n"
+    return _TEMPLATE.replace("@METERS@", head + tables if tables else _EXAMPLE_METER)
+
+
+def _meter_table(meter: Declared) -> str:
+    name = meter.event_name if _BARE_KEY.fullmatch(meter.event_name) else json.dumps(meter.event_name)
+    return (
+        f"[meters.{name}]\n"
+        f"features = [{json.dumps(meter.event_name)}]\n"
+        f"aggregation = {json.dumps(meter.aggregation)}\n"
+        f"event_time_window = {json.dumps(meter.event_time_window)}\n"
+        "decimal_places = 0\n"
+        f"customer_key = {json.dumps(meter.customer_key)}\n"
+        f"value_key = {json.dumps(meter.value_key)}\n\n"
+    )
+
+
+def init_config(path: Path, text: str) -> bool:
     """Write the config if there is none; tell whether it was written. Raises UsageError if it cannot be."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
+            file.write(text)
     except FileExistsError:
         return False
     except OSError as error:
