@@ -7,7 +7,8 @@ Errors of data are values (see ``domain.usage.Rejection``); these exceptions end
     ├── UsageError           2   wrong option, config, key, mode or account
     ├── InputError           3   an input file is missing, unreadable, empty or of another format
     ├── LedgerError          4   the ledger is missing, unusable or in use
-    └── StripeError          5   Stripe refused the key or could not be reached
+    ├── StripeError          5   Stripe refused the key or could not be reached
+    └── Interrupted        130   SIGINT or SIGTERM
 """
 
 from enum import IntEnum
@@ -76,3 +77,12 @@ class StripeError(MeterledgerError):
     """Stripe refused the key or could not be reached."""
 
     exit_code = ExitCode.STRIPE
+
+
+class Interrupted(MeterledgerError):  # noqa: N818 # it is no error, but it ends a command like one
+    """SIGINT or SIGTERM came; what was committed is kept."""
+
+    exit_code = ExitCode.INTERRUPTED
+
+    def __init__(self) -> None:
+        super().__init__("interrupted; progress is kept", hint="run the same command again to go on")

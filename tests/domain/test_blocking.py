@@ -97,8 +97,8 @@ def test_the_reasons_are_tried_in_their_order() -> None:
 def test_codes_are_those_of_the_contract() -> None:
     """Every reason has its code of the contract and one line on what to do."""
     contract = {
-        "no_meter", "unknown_customer", "ambiguous_customer", "too_old", "in_future", "closed_period", "superseded",
-        "value_needs_v1",
+        "no_meter", "unknown_customer", "ambiguous_customer", "too_old", "in_future", "closed_period",
+        "superseded", "value_needs_v1",
     }  # fmt: skip
 
     assert {one.value for one in BlockReason} <= contract

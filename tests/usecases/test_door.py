@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from meterledger.domain.meter_event import seal
 from meterledger.errors import ExitCode, LedgerError, StripeError, UsageError
 from meterledger.ledger.lease import Holder
 from meterledger.stripe_gateway.access import StripeAccess
@@ -222,23 +223,12 @@ def test_who_lost_the_lease_while_knocking_leaves_the_new_holder_alone(world: Wo
                 now = world.time.clock()
                 token = ledger.lease.take(other, None, now)
                 push = ledger.outbox.begin_push("v1", "0", now)
-                usage = next(iter(ledger.outbox.unsealed()))
-                sealed = _sealed(world, usage.usage_event)
-                ledger.outbox.claim_new([sealed], push=push, token=token, now=now)
+                usage = next(ledger.outbox.unsealed())
+                sealed = seal(usage, world.settings.catalogue.meters[0], usage.customer_id)
+                ledger.outbox.claim_new([(usage, sealed)], push=push, token=token, now=now)
             return Read(value="acct_one")
 
     with pytest.raises(LedgerError):
         world.push(gateway=Slow(clock=world.time.clock, meters=dict(world.stripe.meters)))
     assert world.select("SELECT outcome FROM delivery_attempts") == [(None,)]
     assert world.select("SELECT holder, released FROM lease") == [(str(other), 0)]
-
-
-def _sealed(world: World, usage_event: int):  # type: ignore[no-untyped-def] # noqa: ANN202 - what claim_new takes
-    from meterledger.domain.meter_event import seal
-
-    with world.ledger() as ledger:
-        usage = ledger.outbox.unsealed_event(usage_event)
-        assert usage is not None
-        meter = world.settings.catalogue.meter_of(usage.feature)
-        assert meter is not None
-        return usage, seal(usage, meter, usage.customer_id)

@@ -36,7 +36,7 @@ def test_a_number_in_other_hands_is_dead() -> None:
 def test_a_zombie_is_dead() -> None:
     """A process that has ended holds nothing, even if its parent has not noticed yet."""
     with subprocess.Popen(
-        [sys.executable, "-c", "print('up', flush=True); input()"],
+        [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as child:

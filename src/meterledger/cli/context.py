@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
-from meterledger.cli.output import Format
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +28,8 @@ class Context:
     ledger_option: Path | None = None
     quiet: bool = False
     verbose: bool = False
-    format: Format = Format.TABLE
+    interruption_reported: bool = False
+    """Whether the command itself has said that it was interrupted, with what it had done."""
     _settings: "Settings | None" = field(default=None, repr=False)
 
     @property

@@ -12,13 +12,13 @@ from typer.exceptions import TyperException
 
 from meterledger import __version__
 from meterledger.cli.audit import audit
-from meterledger.cli.context import Context
+from meterledger.cli.context import Context, context_of
 from meterledger.cli.demo import demo
 from meterledger.cli.explain import explain
 from meterledger.cli.import_ import import_
 from meterledger.cli.imports import imports
 from meterledger.cli.init import init
-from meterledger.cli.output import print_error_json, say, say_error
+from meterledger.cli.output import print_error_json, say_error
 from meterledger.cli.preview import preview
 from meterledger.cli.push import push
 from meterledger.cli.rejects import rejects
@@ -26,7 +26,7 @@ from meterledger.cli.resolve import resolve
 from meterledger.cli.simulator import simulator
 from meterledger.cli.status import status
 from meterledger.cli.verify import verify
-from meterledger.errors import ExitCode, MeterledgerError, UsageError
+from meterledger.errors import ExitCode, Interrupted, MeterledgerError, UsageError
 
 _JSON_WORDS = ("--format=json", "-fjson")
 
@@ -75,7 +75,9 @@ def _global_options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    ctx.obj = Context(config=config, ledger_option=ledger, quiet=quiet, verbose=verbose)
+    context = context_of(ctx)
+    context.config, context.ledger_option = config, ledger
+    context.quiet, context.verbose = quiet, verbose
 
 
 app.command("init")(init)
@@ -96,11 +98,12 @@ app.command("demo")(demo)
 def run(arguments: Sequence[str]) -> int:
     """Run the program with these arguments, and return its exit code."""
     command = typer.main.get_command(app)
+    context = Context()
     wants_json = any(word in _JSON_WORDS for word in arguments) or (
         "--format" in arguments[:-1] and arguments[list(arguments).index("--format") + 1] == "json"
     )
     try:
-        code = command.main(args=list(arguments), prog_name="meterledger", standalone_mode=False)
+        code = command.main(args=list(arguments), prog_name="meterledger", standalone_mode=False, obj=context)
     except MeterledgerError as error:
         return _fail(error, wants_json=wants_json)
     except BrokenPipeError:
@@ -117,8 +120,8 @@ def run(arguments: Sequence[str]) -> int:
             hint="nothing that was committed is lost; METERLEDGER_DEBUG=1 shows where it happened",
         )
         return _fail(bug, wants_json=wants_json)
-    if code == ExitCode.INTERRUPTED:
-        say("Interrupted; what was done before is kept. Run the same command again to go on.")
+    if code == ExitCode.INTERRUPTED and not context.interruption_reported:
+        return _fail(Interrupted(), wants_json=wants_json)
     return code if isinstance(code, int) else int(ExitCode.DONE)
 
 

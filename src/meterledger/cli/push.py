@@ -23,7 +23,7 @@ from meterledger.cli.output import (
 )
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
-from meterledger.errors import ExitCode, StripeError, UsageError
+from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,6 +94,7 @@ def push(
     )
     with progress_bar(wanted=not context.quiet) as bar:
         report = asyncio.run(_push(context, access, options, bar))
+    context.interruption_reported = True
     _print(report, format_, context)
     raise typer.Exit(_exit_code(report))
 
@@ -202,12 +203,14 @@ def _document(report: "PushReport") -> dict[str, Any]:
     }
 
 
-def _failure(report: "PushReport") -> StripeError | None:
+def _failure(report: "PushReport") -> MeterledgerError | None:
     """Return what ended the run early, as an error."""
     from meterledger.usecases.sending import Stop
 
     again = "progress is kept; run the same command again"
     match report.stop:
+        case Stop.INTERRUPTED:
+            return Interrupted()
         case Stop.REFUSED:
             return StripeError(f"Stripe refused: {report.stop_message}", hint=again)
         case Stop.UNREACHABLE:
@@ -227,10 +230,6 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
     match format_:
         case Format.JSON if failure:
             print_error_json(failure, document)
-        case Format.JSON if _exit_code(report) == ExitCode.INTERRUPTED:
-            interrupted = StripeError("interrupted; progress is kept", hint="run the same command again")
-            interrupted.exit_code = ExitCode.INTERRUPTED
-            print_error_json(interrupted, document)
         case Format.JSON:
             print_json("push", document)
         case Format.CSV:

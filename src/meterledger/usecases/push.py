@@ -155,7 +155,8 @@ async def push(
 
 async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:
     resend = run.planner.resendable()
-    past_horizon = [event for event in run.ledger.outbox.unsent() if event not in resend]
+    may_go = {event.id for event in resend}
+    past_horizon = [event for event in run.ledger.outbox.unsent() if event.id not in may_go]
     # Claiming what is past the horizon is what puts it in doubt.
     run.ledger.outbox.claim_again(past_horizon, push=run.push, token=run.token, now=run.around.clock())
     unsealed = run.ledger.outbox.unsealed_in_order()

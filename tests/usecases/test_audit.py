@@ -1,0 +1,410 @@
+"""The audit against hand-computed cases: October 2026, grace 1 h, margin 5 min, retry 15 min."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meterledger.domain.instant import HOUR, parse_instant
+from meterledger.domain.lateness import Landing
+from meterledger.usecases.audit import Audit, AuditOptions, audit
+from support.delivered_ledger import LedgerBuilder, ledger_builder
+
+HOUR_SECONDS = 3600
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[LedgerBuilder]:
+    """Yield an empty ledger to fill."""
+    with ledger_builder(tmp_path) as builder:
+        yield builder
+
+
+def audited(built: LedgerBuilder, now: str, **options: object) -> Audit:
+    """Audit at an instant."""
+    return audit(built.ledger, built.settings, AuditOptions(**options), now=parse_instant(now))  # type: ignore[arg-type] # options by name
+
+
+def landings(result: Audit) -> dict[str, int]:
+    """Return how many usage events stand where, over all entries; what is nowhere is left out."""
+    counts: dict[str, int] = {}
+    for entry in result.entries:
+        for where, amount in entry.amounts.items():
+            if amount.events:
+                counts[where.value] = counts.get(where.value, 0) + amount.events
+    return counts
+
+
+def codes(result: Audit) -> set[str]:
+    """Return the codes of the findings."""
+    return {finding.code for finding in result.findings}
+
+
+# October's deadline is 2026-11-01T01:00:00Z; usage is safe until 00:55:00.
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("2026-10-31T23:59:59Z", Landing.LANDED),
+        ("2026-11-01T00:55:00Z", Landing.LANDED),
+        ("2026-11-01T00:55:01Z", Landing.AT_RISK),
+        ("2026-11-01T01:00:00Z", Landing.AT_RISK),
+        ("2026-11-01T01:00:01Z", Landing.MISSED),
+    ],
+)
+def test_accepted_usage_is_judged_by_deadline_and_margin(
+    built: LedgerBuilder, accepted: str, expected: Landing
+) -> None:
+    """Accepted usage has landed up to deadline minus margin, is at risk up to the deadline, then missed."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z").accepted("r1", accepted)
+
+    assert {expected.value: 1} == landings(audited(built, "2026-11-02T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        ("2026-11-01T00:40:00Z", Landing.OPEN),
+        ("2026-11-01T00:40:01Z", Landing.AT_RISK),
+        ("2026-11-01T01:00:00Z", Landing.AT_RISK),
+        ("2026-11-01T01:00:01Z", Landing.MISSED),
+    ],
+)
+@pytest.mark.parametrize("sealed", [False, True])
+def test_waiting_usage_is_open_while_a_push_would_still_make_it(
+    built: LedgerBuilder, now: str, expected: Landing, *, sealed: bool
+) -> None:
+    """Unsent usage is open until now plus retry time passes deadline minus margin; past it, missed."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+    if sealed:
+        built.not_sent("r1", "2026-10-31T23:20:00Z")
+
+    assert {expected.value: 1} == landings(audited(built, now))
+
+
+def test_expected_delivery_delay_of_source_and_meter_counts(built: LedgerBuilder) -> None:
+    """With 20 deliveries of ten minutes each, waiting usage is at risk ten minutes earlier."""
+    for number in range(20):
+        name = f"past{number}"
+        built.usage(name, "2026-10-31T20:00:00Z", recorded="2026-10-31T20:00:00Z")
+        built.accepted(name, "2026-10-31T20:10:00Z")
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+
+    assert landings(audited(built, "2026-11-01T00:30:00Z")) == {"landed": 20, "open": 1}
+    assert landings(audited(built, "2026-11-01T00:30:01Z")) == {"landed": 20, "at_risk": 1}
+
+
+def test_nineteen_deliveries_say_nothing_about_the_next(built: LedgerBuilder) -> None:
+    """Under 20 samples the expected delivery delay is zero."""
+    for number in range(19):
+        name = f"past{number}"
+        built.usage(name, "2026-10-31T20:00:00Z", recorded="2026-10-31T20:00:00Z")
+        built.accepted(name, "2026-10-31T20:10:00Z")
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+
+    assert landings(audited(built, "2026-11-01T00:40:00Z")) == {"landed": 19, "open": 1}
+
+
+def test_unknown_outcomes_are_at_risk_whenever(built: LedgerBuilder) -> None:
+    """An unknown outcome is at risk before and after the deadline: Stripe may have it."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+    built.unknown("r1", "2026-10-31T23:20:00Z")
+
+    assert landings(audited(built, "2026-10-31T23:30:00Z")) == {"at_risk": 1}
+    assert landings(audited(built, "2026-11-05T00:00:00Z")) == {"at_risk": 1}
+
+
+@pytest.mark.parametrize(
+    ("sent", "again", "expected"),
+    [
+        ("2026-11-01T00:50:00Z", "2026-11-01T00:54:00Z", Landing.LANDED),
+        ("2026-11-01T00:50:00Z", "2026-11-01T00:56:00Z", Landing.LANDED),
+        ("2026-11-01T00:56:00Z", "2026-11-01T02:00:00Z", Landing.AT_RISK),
+        ("2026-11-01T01:01:00Z", "2026-11-01T02:00:00Z", Landing.MISSED),
+    ],
+)
+def test_duplicate_answers_are_judged_by_what_the_attempts_allow(
+    built: LedgerBuilder, sent: str, again: str, expected: Landing
+) -> None:
+    """After a duplicate answer the acceptance lies within the unknown attempt, not at the answer."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+    built.found_duplicate("r1", sent, again)
+
+    assert {expected.value: 1} == landings(audited(built, "2026-11-02T00:00:00Z"))
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"), [("2026-11-01T01:00:00Z", "at_risk"), ("2026-11-01T01:00:01Z", "missed")]
+)
+def test_rejected_and_blocked_usage_is_at_risk_until_the_deadline(
+    built: LedgerBuilder, now: str, expected: str
+) -> None:
+    """What Stripe refused and what is blocked will not go by itself: at risk, then missed."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+    built.rejected("r1", "2026-10-31T23:20:00Z")
+    built.usage("r2", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z", customer="acme")
+
+    assert {expected: 2} == landings(audited(built, now))
+
+
+def test_entries_add_up_by_period_and_meter(built: LedgerBuilder) -> None:
+    """One entry for each period and meter holds counts, exact quantities and the number of customers."""
+    built.usage("r1", "2026-10-31T23:59:59.999999Z", recorded="2026-11-01T00:00:00Z", quantity=150)
+    built.usage("r2", "2026-10-01T00:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=75, customer="cus_b")
+    built.usage("r3", "2026-11-01T00:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=1)
+    built.usage("r4", "2026-10-31T12:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=7, feature="seats")
+    result = audited(built, "2026-11-01T00:10:00Z")
+
+    assert [
+        (
+            f"2026-{'10' if entry.period.start < parse_instant('2026-11-01T00:00:00Z') else '11'}",
+            entry.event_name,
+            entry.customers,
+            str(entry.amounts[Landing.OPEN].quantity),
+        )
+        for entry in result.entries
+    ] == [
+        ("2026-10", "api_requests", 2, "2.25"),
+        ("2026-10", "seats", 1, "7"),
+        ("2026-11", "api_requests", 1, "0.01"),
+    ]
+    assert parse_instant("2026-11-01T01:00:00Z") == result.entries[0].deadline
+
+
+def test_by_customer_gives_the_same_entries_for_each_customer(built: LedgerBuilder) -> None:
+    """With --by customer each customer of a period and meter has an entry of its own."""
+    built.usage("r1", "2026-10-31T20:00:00Z", recorded="2026-10-31T21:00:00Z", customer="cus_b")
+    built.usage("r2", "2026-10-31T20:00:00Z", recorded="2026-10-31T21:00:00Z", customer="cus_a")
+    result = audited(built, "2026-10-31T22:00:00Z", by_customer=True)
+
+    assert [(entry.customer_id, entry.customers) for entry in result.entries] == [("cus_a", 1), ("cus_b", 1)]
+
+
+def test_scope_is_current_ahead_closed_as_asked_and_unsettled(built: LedgerBuilder) -> None:
+    """Settled periods further back than asked are left out; periods with unsent usage never are."""
+    for month in ("07", "08", "09", "10", "11"):
+        built.usage(f"r{month}", f"2026-{month}-15T00:00:01Z", recorded=f"2026-{month}-15T01:00:00Z")
+    for month in ("08", "09", "10", "11"):
+        built.accepted(f"r{month}", f"2026-{month}-15T02:00:00Z")
+
+    def months(now: str, periods: int) -> list[int]:
+        result = audited(built, now, periods=periods)
+        return [
+            round((entry.period.start - parse_instant("2026-01-01T00:00:00Z")) / HOUR / 24 / 30.5) + 1
+            for entry in result.entries
+        ]
+
+    assert months("2026-11-20T00:00:00Z", 1) == [7, 10, 11]
+    assert months("2026-11-20T00:00:00Z", 0) == [7, 11]
+    assert months("2026-11-20T00:00:00Z", 2) == [7, 9, 10, 11]
+
+
+def test_a_period_whose_deadline_is_ahead_is_no_closed_one(built: LedgerBuilder) -> None:
+    """Within the grace period the last month is in scope besides the closed ones asked for."""
+    for month in ("09", "10"):
+        built.usage(f"r{month}", f"2026-{month}-15T00:00:01Z", recorded=f"2026-{month}-15T01:00:00Z")
+        built.accepted(f"r{month}", f"2026-{month}-15T02:00:00Z")
+
+    assert len(audited(built, "2026-11-01T00:30:00Z", periods=1).entries) == 2
+    assert len(audited(built, "2026-11-01T02:00:00Z", periods=1).entries) == 1
+
+
+def test_delays_are_rounded_up_and_by_nearest_rank(built: LedgerBuilder) -> None:
+    """Import delay runs from event to receipt, delivery from there to acceptance, ingestion over both."""
+    for number in range(1, 11):
+        name = f"r{number}"
+        built.usage(
+            name,
+            "2026-10-20T10:00:00Z",
+            received=f"2026-10-20T10:00:{number:02d}.000001Z",
+            recorded="2026-10-20T10:30:00Z",
+        )
+        built.accepted(name, "2026-10-20T10:01:00Z")
+    lines = {line.kind: line.summary for line in audited(built, "2026-10-21T00:00:00Z").delays}
+
+    assert [
+        lines["import"].p50,
+        lines["import"].p90,
+        lines["import"].p99,
+        lines["import"].max,
+    ] == [2 + 4, 2 + 8, 11, 11]
+    assert lines["delivery"].max == 59
+    assert (lines["ingestion"].p50, lines["ingestion"].max) == (60, 60)
+    assert lines["import"].count == 10
+
+
+def test_recorded_at_stands_in_where_there_is_no_received_at(built: LedgerBuilder) -> None:
+    """Without received_at the import delay runs to when the ledger recorded it."""
+    built.usage("r1", "2026-10-20T10:00:00Z", recorded="2026-10-20T10:30:00Z")
+    (line,) = audited(built, "2026-10-21T00:00:00Z").delays
+
+    assert (line.kind, line.summary.max) == ("import", 1800)
+
+
+def test_backfill_and_first_imports_are_counted_beside_the_delays(built: LedgerBuilder) -> None:
+    """A bulk load says nothing about delays: it is left out of them, and counted."""
+    built.usage("r1", "2026-10-20T10:00:00Z", recorded="2026-10-28T10:30:00Z", backfill=True)
+    built.usage("r2", "2026-10-20T10:00:00Z", recorded="2026-10-28T10:30:01Z", first=True)
+    built.usage(
+        "r3",
+        "2026-10-20T10:00:00Z",
+        recorded="2026-10-28T10:30:02Z",
+        first=True,
+        received="2026-10-20T10:00:09Z",
+    )
+    result = audited(built, "2026-10-29T00:00:00Z")
+
+    assert dict(result.left_out) == {"backfill": 1, "first_import": 1}
+    assert [(line.kind, line.summary.count) for line in result.delays] == [("import", 1)]
+    assert landings(result) == {"open": 3}
+
+
+def test_what_if_counts_what_each_grace_period_would_have_missed(built: LedgerBuilder) -> None:
+    """Of ended periods, usage accepted later than end plus grace is missed; unsent counts as now."""
+    built.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=100)
+    built.accepted("r1", "2026-11-01T01:00:00Z")
+    built.usage("r2", "2026-10-31T23:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=250)
+    built.accepted("r2", "2026-11-01T01:00:01Z")
+    built.usage("r3", "2026-10-31T23:00:00Z", recorded="2026-11-01T00:00:00Z", quantity=400)
+    result = audited(built, "2026-11-02T12:00:00Z")
+
+    assert [
+        (line.grace_period // HOUR_SECONDS, line.missed.events, str(line.missed.quantity))
+        for line in result.what_if
+    ] == [
+        (1, 2, "6.5"),
+        (3, 1, "4"),
+        (6, 1, "4"),
+        (12, 1, "4"),
+        (24, 1, "4"),
+        (48, 0, "0"),
+        (72, 0, "0"),
+    ]
+
+
+def test_a_period_that_has_not_ended_is_no_what_if(built: LedgerBuilder) -> None:
+    """What-if speaks of ended periods only."""
+    built.usage("r1", "2026-10-30T23:00:00Z", recorded="2026-10-31T00:00:00Z")
+
+    assert audited(built, "2026-10-31T12:00:00Z").what_if == []
+
+
+def test_a_daily_batch_at_two_needs_three_hours(built: LedgerBuilder) -> None:
+    """Delays of up to 26 h, yet the recommendation is 3 h: only what comes after a boundary counts."""
+    for day in range(1, 23):
+        built.usage(f"r{day}", f"2026-10-{day:02d}T00:30:00Z", recorded=f"2026-10-{day + 1:02d}T02:00:00Z")
+        built.accepted(f"r{day}", f"2026-10-{day + 1:02d}T02:00:00Z")
+    result = audited(built, "2026-10-25T00:00:00Z")
+
+    assert result.rehearsed_lateness == 2 * HOUR_SECONDS
+    assert result.recommended_grace_period == 3 * HOUR_SECONDS
+    assert result.deciding_sources == ["default"]
+
+
+def test_retry_time_and_margin_are_part_of_the_recommendation(built: LedgerBuilder) -> None:
+    """Forty minutes late, plus 15 to retry and 5 of margin, is an hour; one second more is three."""
+    for number in range(20):
+        built.usage(f"r{number}", "2026-10-10T23:00:00Z", recorded="2026-10-11T00:40:00Z")
+        built.accepted(f"r{number}", "2026-10-11T00:40:00Z")
+
+    assert audited(built, "2026-10-12T12:00:00Z").recommended_grace_period == HOUR_SECONDS
+
+    built.usage("late", "2026-10-11T23:00:00Z", recorded="2026-10-12T00:40:01Z")
+    built.accepted("late", "2026-10-12T00:40:01Z")
+
+    assert audited(built, "2026-10-12T12:00:00Z").recommended_grace_period == 3 * HOUR_SECONDS
+
+
+def test_nothing_is_recommended_from_too_little_history(built: LedgerBuilder) -> None:
+    """Under 20 samples there is no recommendation, and a finding says so."""
+    built.usage("r1", "2026-10-10T23:00:00Z", recorded="2026-10-10T23:10:00Z")
+    result = audited(built, "2026-10-12T12:00:00Z")
+
+    assert result.recommended_grace_period is None
+    assert "too_little_history" in codes(result)
+
+
+def test_no_grace_period_is_long_enough_for_usage_that_never_came(built: LedgerBuilder) -> None:
+    """Usage that is not accepted counts as still coming in: four days late fits no grace period."""
+    for number in range(20):
+        built.usage(f"r{number}", "2026-10-10T23:00:00Z", recorded="2026-10-10T23:10:00Z")
+
+    assert audited(built, "2026-10-15T00:00:00Z").recommended_grace_period is None
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"), [("2026-11-01T00:59:00Z", "at_risk"), ("2026-11-01T01:00:01Z", "missed")]
+)
+def test_open_rejections_make_the_verdict(built: LedgerBuilder, now: str, verdict: str) -> None:
+    """Refused usage of a period is at least at risk before its deadline, and missed after it."""
+    built.rejection("2026-10-31T20:00:00Z", recorded="2026-10-31T21:00:00Z")
+    result = audited(built, now)
+
+    assert result.verdict == verdict
+    assert "open_rejections" in codes(result)
+
+
+def test_a_rejection_without_a_readable_time_is_no_finding(built: LedgerBuilder) -> None:
+    """Nobody knows which period it would belong to."""
+    built.rejection(None, recorded="2026-10-31T21:00:00Z")
+
+    assert audited(built, "2026-11-05T00:00:00Z").verdict == "ok"
+
+
+def test_as_of_hides_what_was_learnt_later(built: LedgerBuilder) -> None:
+    """Asked about the past, the audit knows neither later imports nor later acceptances."""
+    built.usage("r1", "2026-10-31T20:00:00Z", recorded="2026-10-31T21:00:00Z")
+    built.accepted("r1", "2026-10-31T22:00:00Z")
+    built.usage("r2", "2026-10-31T20:00:00Z", recorded="2026-10-31T23:00:00Z")
+
+    assert landings(audited(built, "2026-10-31T20:30:00Z")) == {}
+    assert landings(audited(built, "2026-10-31T21:30:00Z")) == {"open": 1}
+    assert landings(audited(built, "2026-10-31T22:30:00Z")) == {"landed": 1}
+    assert landings(audited(built, "2026-10-31T23:30:00Z")) == {"landed": 1, "open": 1}
+
+
+def test_a_longer_grace_period_never_misses_more(built: LedgerBuilder) -> None:
+    """From one grace period to the next longer one, missed usage only falls."""
+    for number in range(30):
+        accepted = f"2026-11-{1 + number // 12:02d}T{number * 2 % 24:02d}:30:00Z"
+        built.usage(f"r{number}", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
+        built.accepted(f"r{number}", accepted)
+    missed = [
+        landings(audited(built, "2026-11-10T00:00:00Z", grace_period=hours * HOUR)).get("missed", 0)
+        for hours in (1, 3, 6, 12, 24, 48, 72)
+    ]
+
+    assert sorted(missed, reverse=True) == missed
+    assert missed[0] > missed[-1]
+
+
+def test_findings_name_assumed_periods_boundaries_and_old_usage(built: LedgerBuilder, tmp_path: Path) -> None:
+    """Assumed periods, usage stamped on a boundary and usage that grows too old are said."""
+    built.usage("r1", "2026-11-01T00:00:00Z", recorded="2026-11-01T00:10:00Z")
+    result = audited(built, "2026-12-04T00:00:00Z")
+
+    assert {"period_assumed", "stamped_on_boundary", "nearing_too_old"} <= codes(result)
+
+    (tmp_path / "calendar").mkdir()
+    with ledger_builder(tmp_path / "calendar", anchors="calendar") as certain:
+        certain.usage("r1", "2026-11-02T00:00:00Z", recorded="2026-11-02T00:10:00Z")
+
+        assert "period_assumed" not in codes(audited(certain, "2026-11-03T00:00:00Z"))
+
+
+def test_unknown_outcomes_nearing_the_horizon_are_a_finding(built: LedgerBuilder) -> None:
+    """From 20 hours on, an unknown outcome is named before it can no longer be sent again."""
+    built.usage("r1", "2026-10-20T00:00:00Z", recorded="2026-10-20T00:10:00Z")
+    built.unknown("r1", "2026-10-20T01:00:00Z")
+
+    assert "nearing_horizon" not in codes(audited(built, "2026-10-20T20:59:00Z"))
+    assert "nearing_horizon" in codes(audited(built, "2026-10-20T21:00:00Z"))
+
+
+def test_filters_leave_one_customer_or_meter(built: LedgerBuilder) -> None:
+    """--customer and --meter restrict every figure."""
+    built.usage("r1", "2026-10-20T00:00:01Z", recorded="2026-10-20T00:10:00Z")
+    built.usage("r2", "2026-10-20T00:00:01Z", recorded="2026-10-20T00:10:00Z", customer="cus_b")
+    built.usage("r3", "2026-10-20T00:00:01Z", recorded="2026-10-20T00:10:00Z", feature="seats")
+
+    assert landings(audited(built, "2026-10-21T00:00:00Z", customer="cus_b")) == {"open": 1}
+    assert landings(audited(built, "2026-10-21T00:00:00Z", meter="api_requests")) == {"open": 2}
