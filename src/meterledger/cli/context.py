@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import typer
 
+from meterledger.cli.output import say
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Context:
         """Open the ledger for the time of a command."""
         from meterledger.ledger import open_ledger
 
+        if self.verbose:
+            say(f"config {self.config_path or '(none)'}, ledger {self.settings.ledger_path}")
         with open_ledger(self.settings.ledger_path) as ledger:
             yield ledger
 

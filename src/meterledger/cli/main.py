@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -70,7 +71,12 @@ def _global_options(
         typer.Option(envvar="METERLEDGER_LEDGER", metavar="FILE", help="The ledger; else the config's path."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Say which config and ledger are used, and where a bug happened."
+        ),
+    ] = False,
     version: Annotated[  # noqa: ARG001 # acts by its callback
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
@@ -113,11 +119,11 @@ def run(arguments: Sequence[str]) -> int:
     except TyperException as error:
         return _fail(_in_our_words(error), wants_json=wants_json)
     except Exception as error:
-        if os.environ.get("METERLEDGER_DEBUG"):
-            raise
+        if context.verbose or os.environ.get("METERLEDGER_DEBUG"):
+            traceback.print_exc()
         bug = MeterledgerError(
             f"this is a bug: {type(error).__name__}: {error}",
-            hint="nothing that was committed is lost; METERLEDGER_DEBUG=1 shows where it happened",
+            hint="nothing that was committed is lost; `meterledger --verbose …` shows where it happened",
         )
         return _fail(bug, wants_json=wants_json)
     if code == ExitCode.INTERRUPTED and not context.interruption_reported:
