@@ -208,6 +208,7 @@ def _cell(amount: "Amount") -> str:
 def _print_delays(result: "Audit") -> None:
     from meterledger.config.duration import duration_text
     from meterledger.domain.instant import SECOND
+    from meterledger.usecases.findings import counted
 
     if result.delays:
         print_table(
@@ -233,7 +234,7 @@ def _print_delays(result: "Audit") -> None:
             ],
         )
     for why, count in sorted(result.left_out.items()):
-        say(f"{count_text(count)} usage events are left out of the delays ({why.replace('_', ' ')}).")
+        say(f"{counted(count, 'usage event')} left out of the delays ({why.replace('_', ' ')}).")
 
 
 def _print_what_if(result: "Audit") -> None:

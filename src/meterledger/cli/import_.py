@@ -80,7 +80,7 @@ def import_(
         report = import_usage(
             ledger, context.settings, options, clock=clock, progress=_progress(bar) if bar else None
         )
-    _print(report, format_, context)
+    _print(report, format_, context, dry_run=dry_run)
     raise typer.Exit(_exit_code(report))
 
 
@@ -147,7 +147,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
     }
 
 
-def _print(report: "ImportReport", format_: Format, context: Context) -> None:
+def _print(report: "ImportReport", format_: Format, context: Context, *, dry_run: bool) -> None:
     match format_:
         case Format.JSON if report.failed:
             print_error_json(report.failed[0], _document(report))
@@ -157,12 +157,12 @@ def _print(report: "ImportReport", format_: Format, context: Context) -> None:
             columns = ("id", "file", "skipped", "complete", *_COUNTS)
             print_csv(columns, [[file[key] for key in columns] for file in _document(report)["imports"]])
         case Format.TABLE:
-            _print_for_people(report, context)
+            _print_for_people(report, context, dry_run=dry_run)
     for failure in report.failed:
         say_error(failure)
 
 
-def _print_for_people(report: "ImportReport", context: Context) -> None:
+def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool) -> None:
     if report.files:
         print_table(
             [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("", "left")],
@@ -188,7 +188,11 @@ def _print_for_people(report: "ImportReport", context: Context) -> None:
     if total > _SHOWN:
         say(f"{count_text(total)} rows were refused; the first {_SHOWN} are shown.")
     if not report.committed:
-        say("Nothing was kept: this was a dry run, or --strict met a refused row.")
+        say(
+            "Nothing was kept: this was a dry run."
+            if dry_run
+            else "Nothing was kept: --strict met a refused row or an unreadable file."
+        )
     elif total:
         say("Next: `meterledger rejects list` shows them all; mend the rows and import them again.")
     elif report.files:

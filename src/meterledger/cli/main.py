@@ -118,7 +118,7 @@ def run(arguments: Sequence[str]) -> int:
         return int(ExitCode.DONE)
     except TyperException as error:
         return _fail(_in_our_words(error), wants_json=wants_json)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 # a bug is reported as one, not as a traceback
         if context.verbose or os.environ.get("METERLEDGER_DEBUG"):
             traceback.print_exc()
         bug = MeterledgerError(

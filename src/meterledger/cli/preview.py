@@ -10,7 +10,9 @@ from meterledger.cli.context import Context, context_of
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import (
     PreviewFormat,
+    console,
     count_text,
+    harmless,
     print_csv,
     print_json,
     print_table,
@@ -115,24 +117,18 @@ def _summary(result: "Preview") -> dict[str, Any]:
 
 
 def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Context) -> None:
+    from rich.text import Text
+
+    from meterledger.usecases.findings import counted
+
     if result.totals:
         _print_totals(result)
     if first:
-        from meterledger.domain.instant import SECOND, to_text
-
-        print_table(
-            [("identifier", "fold"), ("meter", "left"), ("timestamp", "left"), ("payload", "fold")],
-            [
-                [
-                    event.identifier,
-                    event.event_name,
-                    to_text(event.timestamp * SECOND),
-                    " ".join(f"{key}={value}" for key, value in event.payload.items()),
-                ]
-                for event in first
-            ],
-            title=f"The first {len(first)} of {count_text(result.events)} meter events",
-        )
+        out = console()
+        out.print(f"The first {len(first)} of {counted(result.events, 'request body', 'request bodies')}:")
+        for event in first:
+            out.print(Text(harmless(body_text(event))), soft_wrap=True)
+        out.print()
     if result.blocked:
         print_table(
             [("blocked", "left"), ("usage events", "right"), ("what to do", "fold")],

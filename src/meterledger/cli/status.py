@@ -106,14 +106,12 @@ def _print_for_people(
             ),
         ],
     )
-    print_table(
-        [("meter events", "left"), ("", "right"), ("", "fold")],
-        [
-            [state, count_text(count), _MEANINGS[state]]
-            for state, count in found.meter_events.items()
-            if count
-        ],
-    )
+    states = [(state, count) for state, count in found.meter_events.items() if count]
+    if states:
+        print_table(
+            [("meter events", "left"), ("", "right"), ("", "fold")],
+            [[state, count_text(count), _MEANINGS[state]] for state, count in states],
+        )
     if found.open_rejections or found.open_conflicts:
         print_table(
             [("refused rows", "left"), ("", "right")],

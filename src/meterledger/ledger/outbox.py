@@ -19,7 +19,7 @@ from meterledger.domain.delivery import (
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import Quantity
-from meterledger.errors import LedgerError
+from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.database import Database, Row
 from meterledger.ledger.lease import LeaseStore
 
@@ -222,17 +222,15 @@ class Outbox:
         Record what a person says of a meter event in doubt, and return its new state.
 
         Raises:
-            LedgerError: There is no such meter event, or it is not in doubt.
+            UsageError: There is no such meter event, or it is not in doubt.
         """
         with self._database.transaction():
             row = self._database.row("meter_event_by_identifier", identifier=identifier)
             if row is None or row["state"] != State.IN_DOUBT:
                 what = f"is {row['state']}, not in doubt" if row else "is in no meter event of this ledger"
-                raise LedgerError(
+                raise UsageError(
                     f"identifier {identifier} {what}",
-                    hint="see what is in doubt with `meterledger status --verbose`"
-                    if row
-                    else "check the identifier",
+                    hint="see what is in doubt with `meterledger status`" if row else "check the identifier",
                 )
             attempts = self.attempts_of(row["id"])
             verdict = _as_resolved(attempts, sent=sent, now=now)

@@ -19,7 +19,7 @@ from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
-from meterledger.usecases.findings import Finding, period_assumed
+from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.planning import Planner
 
 TOO_OLD_WARNING = 32 * DAY
@@ -335,7 +335,7 @@ def _refused_findings(auditing: _Auditing) -> Iterator[tuple[Finding, Landing]]:
             Finding(
                 code=f"open_{kind}s",
                 severity="warning" if where is Landing.AT_RISK else "error",
-                message=f"{count} refused rows ({kind}s) are open; {when}: see `meterledger rejects list`",
+                message=f"{counted(count, kind)} open; {when}: see `meterledger rejects list`",
                 details={"count": count, "landing": where.value},
             ),
             where,
@@ -349,7 +349,7 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
         yield Finding(
             code="too_little_history",
             severity="info",
-            message=f"{auditing.rehearsal.samples} usage events say something about delays; "
+            message=f"{counted(auditing.rehearsal.samples, 'usage event')} to learn delays from; "
             f"under {lateness.MIN_SAMPLES} no grace period is recommended",
             details={"samples": auditing.rehearsal.samples},
         )
@@ -357,15 +357,15 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
         yield Finding(
             code="stamped_on_boundary",
             severity="info",
-            message=f"{auditing.on_boundary} usage events are stamped on the first instant of a period: if "
-            "they mean the time before it, they land on the wrong invoice",
+            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a period: if "
+            "that means the time before it, the invoice is the wrong one",
             details={"usage_events": auditing.on_boundary},
         )
     if auditing.nearing_too_old:
         yield Finding(
             code="nearing_too_old",
             severity="warning",
-            message=f"{auditing.nearing_too_old} usage events are not sent and over 32 days old; Stripe "
+            message=f"{counted(auditing.nearing_too_old, 'usage event')} not sent and over 32 days old; Stripe "
             "refuses them at 35",
             details={"usage_events": auditing.nearing_too_old},
         )

@@ -32,3 +32,8 @@ def period_assumed(settings: Settings) -> Iterator[Finding]:
             message="billing periods are assumed to be calendar months in UTC; if they are, say so in the "
             'config: anchors = "calendar" below [invoicing]',
         )
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write a count with its noun: ``1 usage event``, ``2,000 usage events``."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

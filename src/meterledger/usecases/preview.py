@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent
 from meterledger.domain.quantity import ZERO, Quantity
-from meterledger.usecases.findings import Finding, period_assumed
+from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.planning import Hold, Planned, Planner
 
 
@@ -61,8 +61,8 @@ def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> I
             Finding(
                 code="waits_for_outcome",
                 severity="warning",
-                message=f"{result.waiting} usage events wait: an earlier one of the same customer and meter "
-                "is in doubt, and the order matters there",
+                message=f"{counted(result.waiting, 'usage event')} held back: an earlier one of the same customer "
+                "and meter is in doubt, and the order matters there",
                 details={"usage_events": result.waiting},
             )
         )
