@@ -43,19 +43,19 @@ def values(**changed: str | None) -> list[str | None]:
     return [row[name] for name in (*CANONICAL_FIELDS, *CATALOGUE.dimension_names)]
 
 
-def checked(check: RowCheck | None = None, **changed: str | None) -> UsageEvent | Rejection:
+def checked(check: RowCheck | None = None, /, **changed: str | None) -> UsageEvent | Rejection:
     """Check a good row with some fields changed."""
     return (check or RowCheck(CATALOGUE)).check(7, values(**changed), "raw\n")
 
 
-def accepted(check: RowCheck | None = None, **changed: str | None) -> UsageEvent:
+def accepted(check: RowCheck | None = None, /, **changed: str | None) -> UsageEvent:
     """Check a row that has to be accepted."""
     found = checked(check, **changed)
     assert isinstance(found, UsageEvent), found
     return found
 
 
-def refused(check: RowCheck | None = None, **changed: str | None) -> Rejection:
+def refused(check: RowCheck | None = None, /, **changed: str | None) -> Rejection:
     """Check a row that has to be refused."""
     found = checked(check, **changed)
     assert isinstance(found, Rejection), found
@@ -313,7 +313,7 @@ def test_composed_keys_are_one_to_one(first: tuple[str, str], second: tuple[str,
     """Two rows have the same composed key exactly when they agree in every part of it."""
     check = RowCheck(Catalogue((), frozenset({first[1], second[1]})), key=KEY)
     keys = [
-        check.check(1, ["r" if name is None else name, "cus_1", None, feature, "1", "0", None], "")
+        check.check(1, [name, "cus_1", None, feature, "1", "0", None], "")
         for name, feature in (first, second)
     ]
     one, other = keys

@@ -468,7 +468,7 @@ NONSENSE = {
 
 
 @pytest.mark.parametrize("what", READS)
-@pytest.mark.parametrize("reply", NONSENSE.values(), ids=NONSENSE.keys())
+@pytest.mark.parametrize("reply", list(NONSENSE.values()), ids=list(NONSENSE))
 def test_a_read_that_brings_nonsense_is_a_warning(what: str, reply: Answer) -> None:
     """A 200 without what was asked for is no value, said to be so, and no crash."""
     read = run_read(reply, what)

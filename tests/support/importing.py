@@ -1,8 +1,10 @@
 """A ledger on disk and usage files beside it, imported in made-up time."""
 
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,15 @@ dimensions = ["region"]
 """
 
 
+@cache
+def _empty_ledger() -> bytes:
+    """Return a new ledger file: made once, because making one waits for the disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "meterledger.db"
+        create_ledger(path)
+        return path.read_bytes()
+
+
 class Ticking:
     """A clock that goes on by a second each time it is asked."""
 
@@ -48,7 +59,7 @@ class Importing:
         self.clock = Ticking()
         self.ledger_path = folder / "meterledger.db"
         self.configure(config)
-        create_ledger(self.ledger_path)
+        self.ledger_path.write_bytes(_empty_ledger())
 
     def configure(self, config: str) -> None:
         """Write the config and read it."""

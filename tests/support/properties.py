@@ -3,5 +3,5 @@
 from hypothesis import settings
 
 steady = settings(derandomize=True, database=None, deadline=None, max_examples=100)
-quick = settings(derandomize=True, database=None, deadline=None, max_examples=30)
+quick = settings(derandomize=True, database=None, deadline=None, max_examples=60)
 """For properties whose every example writes files or a ledger."""

@@ -357,16 +357,16 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
         yield Finding(
             code="stamped_on_boundary",
             severity="info",
-            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a period: if "
-            "that means the time before it, the invoice is the wrong one",
+            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a period: "
+            "if that means the time before it, the invoice is the wrong one",
             details={"usage_events": auditing.on_boundary},
         )
     if auditing.nearing_too_old:
         yield Finding(
             code="nearing_too_old",
             severity="warning",
-            message=f"{counted(auditing.nearing_too_old, 'usage event')} not sent and over 32 days old; Stripe "
-            "refuses them at 35",
+            message=f"{counted(auditing.nearing_too_old, 'usage event')} not sent and over 32 days old; "
+            "Stripe refuses them at 35",
             details={"usage_events": auditing.nearing_too_old},
         )
     yield from _unknown_outcomes(auditing)

@@ -61,8 +61,8 @@ def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> I
             Finding(
                 code="waits_for_outcome",
                 severity="warning",
-                message=f"{counted(result.waiting, 'usage event')} held back: an earlier one of the same customer "
-                "and meter is in doubt, and the order matters there",
+                message=f"{counted(result.waiting, 'usage event')} held back: an earlier one of the same "
+                "customer and meter is in doubt, and the order matters there",
                 details={"usage_events": result.waiting},
             )
         )
