@@ -115,9 +115,14 @@ def test_who_lost_the_lease_gives_back_nothing(ledger: Ledger) -> None:
 def test_a_renewal_is_part_of_its_transaction(ledger: Ledger) -> None:
     """What is rolled back has prolonged nothing."""
     token = ledger.lease.take(ONE, None, NOW)
-    with pytest.raises(ZeroDivisionError), ledger.database.transaction():
-        ledger.lease.renew(token, NOW + 1)
-        _ = 1 // 0
+
+    def renew_and_fail() -> None:
+        with ledger.database.transaction():
+            ledger.lease.renew(token, NOW + 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        renew_and_fail()
     assert ledger.lease.current_holder(NOW + LEASE_DURATION) is None
 
 

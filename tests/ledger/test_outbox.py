@@ -308,13 +308,14 @@ def test_no_attempt_follows_an_unknown_one_of_23_hours(
         desk.finish(claimed, Result.UNKNOWN, SENDING)
     insert = (
         "INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at) "
-        f"VALUES ({claimed.id}, 2, {desk.push}, 'k', {START + age})"
+        "VALUES (?, 2, ?, 'k', ?)"
     )
     if refused:
         with pytest.raises(sqlite3.IntegrityError, match="23 hours"):
-            desk.sql(insert)
+            desk.sql(insert, claimed.id, desk.push, START + age)
     else:
-        desk.sql(insert)
+        desk.sql(insert, claimed.id, desk.push, START + age)
+    assert desk.sql("SELECT COUNT(*) FROM delivery_attempts") == [(1 if refused else 2,)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +191,11 @@ def requests(page: dict[str, Any]) -> int:
     return int(reads) + int(page["identifier_totals"]["arrivals"])
 
 
+def has_come(goal: int, page: dict[str, Any]) -> bool:
+    """Tell whether so many requests have come."""
+    return requests(page) >= goal
+
+
 def kill_often(shop: Shop, kills: int) -> int:
     """Kill pushes at moments spread over the whole job; return how many were killed at work."""
     killed = 0
@@ -198,7 +204,7 @@ def kill_often(shop: Shop, kills: int) -> int:
         ahead = 1 + number if number < 2 else 3 + (shop.events * number // kills) % 17
         goal = requests(shop.simulator.ledger()) + ahead
         with shop.pushing("--concurrency", "4") as process:
-            shop.wait_until(process, lambda page, goal=goal: requests(page) >= goal)
+            shop.wait_until(process, partial(has_come, goal))
             process.kill()
             process.communicate()
             killed += process.returncode == -signal.SIGKILL

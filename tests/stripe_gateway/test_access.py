@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from meterledger.errors import UsageError
-from meterledger.stripe_gateway.access import STRIPE_BASE, StripeAccess, base_address, is_loopback, read_access
+from meterledger.stripe_gateway.access import (
+    STRIPE_BASE,
+    StripeAccess,
+    base_address,
+    is_loopback,
+    read_access,
+)
 
 SECRET = "4eC39HqLyjWDarjtT1zdp7dc"
 

@@ -347,7 +347,9 @@ def test_the_request_is_what_it_should_be() -> None:
     assert headers["idempotency-key"] == IDENTIFIER
     assert headers["authorization"] == f"Bearer {KEY}"
     assert headers["stripe-version"] == "2026-10-28.endive"
-    assert headers.keys().isdisjoint({"stripe-account", "x-stripe-client-telemetry", "cookie", "stripe-context"})
+    assert headers.keys().isdisjoint(
+        {"stripe-account", "x-stripe-client-telemetry", "cookie", "stripe-context"}
+    )
     assert len(request.header_order) == len({name.lower() for name in request.header_order})
 
 

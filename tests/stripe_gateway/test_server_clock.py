@@ -52,7 +52,9 @@ def test_stripe_is_not_asked_for_the_time() -> None:
             read_server_clock(base)
 
 
-@pytest.mark.parametrize("reply", [answer(200, {}).data.replace(DATE.encode(), b"noon"), b"no http\r\n\r\n", b""])
+@pytest.mark.parametrize(
+    "reply", [answer(200, {}).data.replace(DATE.encode(), b"noon"), b"no http\r\n\r\n", b""]
+)
 def test_a_server_without_a_time_is_an_error(reply: bytes) -> None:
     """No Date, no HTTP or no answer at all: the clock cannot be had, by exit code 5."""
     with serving(reply) as base, pytest.raises(StripeError):

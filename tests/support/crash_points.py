@@ -10,7 +10,7 @@ from meterledger.stripe_gateway.gateway import Read
 from support.strict_stripe import Body, StrictStripe
 
 
-class Crash(BaseException):  # noqa: N818 - no error of the program: its death
+class Crash(BaseException):
     """The process dies here."""
 
 

@@ -31,7 +31,7 @@ dimensions = ["region"]
 
 
 @cache
-def _empty_ledger() -> bytes:
+def empty_ledger() -> bytes:
     """Return a new ledger file: made once, because making one waits for the disk."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "meterledger.db"
@@ -59,7 +59,7 @@ class Importing:
         self.clock = Ticking()
         self.ledger_path = folder / "meterledger.db"
         self.configure(config)
-        self.ledger_path.write_bytes(_empty_ledger())
+        self.ledger_path.write_bytes(empty_ledger())
 
     def configure(self, config: str) -> None:
         """Write the config and read it."""

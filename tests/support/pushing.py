@@ -221,7 +221,8 @@ class World:
         """Return what the ledger says was accepted, for each meter and customer, at two decimal places."""
         totals: dict[tuple[str, str], int] = {}
         for name, customer, units, scale in self.select(
-            "SELECT event_name, stripe_customer_id, quantity, scale FROM meter_events WHERE state = 'accepted'"
+            "SELECT event_name, stripe_customer_id, quantity, scale FROM meter_events "
+            "WHERE state = 'accepted'"
         ):
             lane = (str(name), str(customer))
             totals[lane] = totals.get(lane, 0) + int(str(units)) * 10 ** (2 - int(str(scale)))

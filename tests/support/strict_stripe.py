@@ -153,6 +153,21 @@ class StrictStripe:
         return outcome
 
     def _answer(self, arrival: Arrival, fault: Fault | None) -> Outcome:
+        if turned_away := self._turned_away(fault):
+            return turned_away
+        stored = self._stored.get(arrival.idempotency_key)
+        if stored and self.clock() - stored[0] < DAY:
+            return stored[2] if stored[1] == arrival.text else self._status(Result.TAKEN, 400)
+        if fault is Fault.STORED_500:
+            return self._store(arrival, self._status(Result.UNKNOWN, 500))
+        outcome = self._checked(arrival)
+        if outcome.result is not Result.ACCEPTED:
+            return outcome
+        if fault is Fault.COUNTED_500:
+            outcome = self._status(Result.UNKNOWN, 500)
+        return self._store(arrival, outcome)
+
+    def _turned_away(self, fault: Fault | None) -> Outcome | None:
         match fault:
             case Fault.KEY_REFUSED:
                 return self._status(Result.NOT_SENT, 401, stops=True)
@@ -162,17 +177,8 @@ class StrictStripe:
                 return self._status(Result.NOT_SENT, 429)
             case Fault.NO_STRIPE:
                 return self._status(Result.UNKNOWN, 200, stops=True)
-        stored = self._stored.get(arrival.idempotency_key)
-        if stored and self.clock() - stored[0] < DAY:
-            return stored[2] if stored[1] == arrival.text else self._status(Result.TAKEN, 400)
-        if fault is Fault.STORED_500:
-            return self._store(arrival, self._status(Result.UNKNOWN, 500))
-        outcome = self._checked(arrival)
-        if outcome.result is Result.ACCEPTED:
-            if fault is Fault.COUNTED_500:
-                outcome = self._status(Result.UNKNOWN, 500)
-            self._store(arrival, outcome)
-        return outcome
+            case _:
+                return None
 
     def _checked(self, arrival: Arrival) -> Outcome:
         timestamp = arrival.body["timestamp"]
