@@ -20,7 +20,7 @@ class Scale:
     """How often each program is started."""
     rounds: int
     """Rounds of everything else, at most."""
-    seconds: float = 60.0
+    seconds: float = 45.0
     """After so long a benchmark begins no further round."""
 
     def limited_rounds(self) -> Iterator[int]:
@@ -32,5 +32,5 @@ class Scale:
             yield number
 
 
-FULL = Scale(rows=1_000_000, many_rows=3_000_000, events=6_000, starts=15, rounds=3)
+FULL = Scale(rows=1_000_000, many_rows=3_000_000, events=6_000, starts=15, rounds=5)
 QUICK = Scale(rows=100_000, many_rows=300_000, events=2_000, starts=5, rounds=1)

@@ -72,8 +72,8 @@ def base_address(environment: Mapping[str, str]) -> str:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+    plain = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or port == 0:
         raise UsageError(
             "STRIPE_API_BASE is no base address", hint="write it like http://127.0.0.1:12111, without a path"
         )

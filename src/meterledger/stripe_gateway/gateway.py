@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,12 @@ from meterledger.domain.delivery import Outcome
 from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
 from meterledger.stripe_gateway.access import StripeAccess
-from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_of_error
+from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.transport import Transport
+from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
 
 _UNAUTHORIZED = 401
+_TOO_MANY_REQUESTS = 429
 _PAGE = 100
 _MAX_METERS = 10_000
 
@@ -58,19 +60,41 @@ class StripeGateway:
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event once; never raises for what Stripe or the network does."""
         options: Any = {**self._options, "idempotency_key": idempotency_key}
+        seen: list[WireAnswer] = []
+        wanted = LAST_ANSWER.set(seen)
+        failure: Exception | None = None
         try:
-            answer = await self._client.v1.billing.meter_events.create_async(body, options)  # type: ignore[arg-type] # a plain mapping of the same shape
-            response = answer.last_response
-            found = response.data if response else None
-        except Exception as error:  # noqa: BLE001 # anything unforeseen is an unknown outcome, never a crash
-            return outcome_of_error(error, body["identifier"], self._clock())
-        return outcome_of_answer(found, body, self._clock(), livemode=self._access.mode == "live")
+            await self._client.v1.billing.meter_events.create_async(body, options)  # type: ignore[arg-type] # a plain mapping of the same shape
+        except Exception as error:  # noqa: BLE001 # whatever the SDK makes of it: the wire decides
+            failure = error
+        finally:
+            LAST_ANSWER.reset(wanted)
+        if seen:
+            outcome = outcome_of_answer(seen[-1], body, self._clock(), livemode=self._access.mode == "live")
+        else:
+            outcome = outcome_without_answer(failure or RuntimeError("no request was made"), self._clock())
+        return self._without_key(outcome)
+
+    def _without_key(self, outcome: Outcome) -> Outcome:
+        """Take the key out of a message: a proxy may show the request in its error page."""
+        if outcome.message and self._access.key in outcome.message:
+            return replace(outcome, message=outcome.message.replace(self._access.key, "[key]"))
+        return outcome
 
     async def account_id(self) -> Read:
-        """Return the account's id; a key that may not read it degrades to a warning."""
-        return await self._read(
-            "the account", lambda: self._client.raw_request_async("get", "/v1/account", **self._options), "id"
-        )
+        """
+        Return the account's id; a restricted key that may not read it degrades to a warning.
+
+        Raises:
+            StripeError: Stripe cannot tell for now (5xx, 429): going on without knowing would be wrong.
+        """
+
+        async def read() -> str | None:
+            answer = await self._client.raw_request_async("get", "/v1/account", **self._options)
+            found = answer.data.get("id") if isinstance(answer.data, Mapping) else None
+            return found if isinstance(found, str) else None
+
+        return await self._read("the account", read, needed=True)
 
     async def active_meters(self) -> Read:
         """Return every meter of the account: event name -> whether it is active."""
@@ -135,24 +159,37 @@ class StripeGateway:
 
         return await self._read("a summary", read)
 
-    async def _read(self, what: str, request: Callable[[], Any], key: str | None = None) -> Read:
+    async def _read(self, what: str, request: Callable[[], Any], *, needed: bool = False) -> Read:
+        """Make a read; what is refused degrades to a warning, what cannot be reached ends the run."""
         try:
-            answer = await request()
-            value = _field(answer, key) if key else answer
+            value = await request()
         except stripe.APIConnectionError as error:
-            raise StripeError(
-                f"{self._access.base} cannot be reached: {_why(error)}",
-                hint="start it with `meterledger simulator`, or check STRIPE_API_BASE"
-                if self._access.is_loopback
-                else "check the network and STRIPE_API_BASE, then run the same command again",
-            ) from error
+            raise self._unreachable(error) from error
         except stripe.StripeError as error:
             if error.http_status == _UNAUTHORIZED:
                 raise StripeError(
                     f"{self._access.base} refused the key (401)", hint="check STRIPE_API_KEY"
                 ) from error
-            return Read(value=None, warning=f"{what} could not be read ({error.http_status or error})")
-        return Read(value=value)
+            for_now = error.http_status is not None and error.http_status >= _TOO_MANY_REQUESTS
+            if needed and for_now:
+                raise StripeError(
+                    f"{self._access.base} cannot tell {what} for now ({error.http_status})",
+                    hint="try again later",
+                ) from error
+            return Read(value=None, warning=f"{what} could not be read ({error.http_status or 'no answer'})")
+        except Exception as error:  # noqa: BLE001 # an answer of another shape trips the SDK anywhere
+            return Read(value=None, warning=f"{what} could not be read ({type(error).__name__})")
+        return Read(
+            value=value, warning="" if value is not None else f"{what} could not be read (odd answer)"
+        )
+
+    def _unreachable(self, error: stripe.APIConnectionError) -> StripeError:
+        return StripeError(
+            f"{self._access.base} cannot be reached: {_why(error)}",
+            hint="start it with `meterledger simulator`, or check STRIPE_API_BASE"
+            if self._access.is_loopback
+            else "check the network and STRIPE_API_BASE, then run the same command again",
+        )
 
 
 def _why(error: stripe.APIConnectionError) -> str:
@@ -160,11 +197,6 @@ def _why(error: stripe.APIConnectionError) -> str:
     system = getattr(cause, "os_error", cause)
     text = getattr(system, "strerror", None) or str(cause or error) or type(cause).__name__
     return "connection refused" if isinstance(system, ConnectionRefusedError) else text
-
-
-def _field(answer: Any, key: str) -> Any:
-    data = answer.data if hasattr(answer, "data") else answer
-    return data.get(key) if isinstance(data, Mapping) else None
 
 
 @contextlib.asynccontextmanager

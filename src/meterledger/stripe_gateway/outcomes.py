@@ -1,10 +1,11 @@
 """
 From what came back, or did not, to an outcome: accepted, rejected, not sent, or unknown.
 
-Anything unforeseen is Unknown: never success, and never proof. Sources: the facts about Stripe's
-errors in docs/delivery.md.
+Judged by the answer as it came over the wire, not by how the SDK reads it. Anything unforeseen is
+Unknown: never success, and never proof. docs/delivery.md holds the same rules as a table.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,65 +14,45 @@ import stripe
 
 from meterledger.domain.delivery import Outcome, Result
 from meterledger.domain.instant import SECOND, Instant
+from meterledger.stripe_gateway.wire import WireAnswer
 
 _DUPLICATE_CODE = "duplicate_meter_event"
 _DUPLICATE_TEXT = "event already exists with identifier"
+_UNKNOWN_URL_TEXT = "unrecognized request url"
 _MAX_MESSAGE_CHARS = 1000
+_MAX_CREATED = 10**11
+_MAX_RETRY_AFTER_CHARS = 6
+_OK = 200
 _NOT_SENT_STATUSES = frozenset({401, 403, 409, 429})
 _STOPS_RUN_STATUSES = frozenset({401, 403})
 _REFUSED_STATUSES = frozenset({400, 404})
 
 
-def outcome_of_answer(answer: object, body: Mapping[str, Any], at: Instant, *, livemode: bool) -> Outcome:
-    """Judge a 200: only the very meter event, in the key's mode, is an acceptance."""
-    answer = answer if isinstance(answer, Mapping) else {}
-    created = answer.get("created")
-    is_ours = (
-        answer.get("object") == "billing.meter_event"
-        and answer.get("identifier") == body["identifier"]
-        and answer.get("event_name") == body["event_name"]
-        and answer.get("livemode") is livemode
-    )
-    if not is_ours or not isinstance(created, int):
-        return Outcome(
-            result=Result.UNKNOWN,
-            at=at,
-            answered=True,
-            http_status=200,
-            message="the answer 200 does not hold this meter event: that was no Stripe, or another mode",
-            stops_run=True,
-        )
-    return Outcome(result=Result.ACCEPTED, at=at, answered=True, http_status=200, created=created * SECOND)
-
-
-def outcome_of_error(error: Exception, identifier: str, at: Instant) -> Outcome:
-    """Judge anything but a 200."""
-    if isinstance(error, stripe.APIConnectionError):
-        return _without_answer(error, at)
-    if not isinstance(error, stripe.StripeError) or error.http_status is None:
-        return Outcome(
-            result=Result.UNKNOWN, at=at, message=_cut(f"{type(error).__name__}: {error}"), stops_run=True
-        )
-    envelope = _envelope(error)
+def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, livemode: bool) -> Outcome:
+    """Judge a complete answer to the request for one meter event."""
+    if answer.status == _OK:
+        return _of_success(answer, body, at, livemode=livemode)
+    envelope = _envelope(answer.json())
     code, kind, message = (_text(envelope.get(key)) for key in ("code", "type", "message"))
-    status = error.http_status
-    headers = {str(name).lower(): str(value) for name, value in (error.headers or {}).items()}
+    result = _result(answer.status, code, kind, message or "", str(body["identifier"]))
     return Outcome(
-        result=_result(status, code, kind, message or "", identifier, is_stripes=bool(envelope)),
+        result=result if envelope or answer.status in _NOT_SENT_STATUSES else Result.UNKNOWN,
         at=at,
         answered=True,
-        http_status=status,
+        http_status=answer.status,
         code=code or kind,
-        message=_cut(message or str(error)),
-        stripe_request_id=headers.get("request-id"),
-        retry_after_seconds=_seconds(headers.get("retry-after")),
-        should_retry={"true": True, "false": False}.get(headers.get("stripe-should-retry", "")),
-        stops_run=status in _STOPS_RUN_STATUSES or status in range(200, 300),
+        message=_cut(message or f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"),
+        stripe_request_id=answer.headers.get("request-id"),
+        retry_after_seconds=_seconds(answer.headers.get("retry-after")),
+        should_retry={"true": True, "false": False}.get(answer.headers.get("stripe-should-retry", "")),
+        # Any other 2xx than a 200 with the event is no Stripe that we know.
+        stops_run=answer.status in _STOPS_RUN_STATUSES or answer.status in range(200, 300),
     )
 
 
-def _without_answer(error: stripe.APIConnectionError, at: Instant) -> Outcome:
-    cause = error.__cause__
+def outcome_without_answer(error: Exception, at: Instant) -> Outcome:
+    """Judge a request to which no complete answer came."""
+    cause = error.__cause__ if isinstance(error, stripe.APIConnectionError) else error
     # Only a connection that was never made proves that not a byte left.
     refused = isinstance(cause, aiohttp.ClientConnectorDNSError) or (
         isinstance(cause, aiohttp.ClientConnectorError) and isinstance(cause.os_error, ConnectionRefusedError)
@@ -81,27 +62,63 @@ def _without_answer(error: stripe.APIConnectionError, at: Instant) -> Outcome:
         at=at,
         code="connection_refused" if refused else "no_answer",
         message=_cut(str(cause) or type(cause).__name__),
+        # What is no failure of the network is no failure that a retry mends.
+        stops_run=not isinstance(error, stripe.APIConnectionError),
     )
 
 
-def _result(
-    status: int, code: str | None, kind: str | None, message: str, identifier: str, *, is_stripes: bool
-) -> Result:
+def _of_success(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, livemode: bool) -> Outcome:
+    """Only the very meter event, in the key's mode, is an acceptance."""
+    found = answer.json()
+    found = found if isinstance(found, dict) else {}
+    created = found.get("created")
+    is_ours = (
+        found.get("object") == "billing.meter_event"
+        and found.get("identifier") == body["identifier"]
+        and found.get("event_name") == body["event_name"]
+        and found.get("livemode") is livemode
+    )
+    if not is_ours or type(created) is not int or not 0 <= created < _MAX_CREATED:
+        return Outcome(
+            result=Result.UNKNOWN,
+            at=at,
+            answered=True,
+            http_status=answer.status,
+            message="the answer 200 does not hold this meter event: that was no Stripe, or another mode",
+            stops_run=True,
+        )
+    return Outcome(
+        result=Result.ACCEPTED,
+        at=at,
+        answered=True,
+        http_status=answer.status,
+        stripe_request_id=answer.headers.get("request-id"),
+        created=created * SECOND,
+    )
+
+
+def _result(status: int, code: str | None, kind: str | None, message: str, identifier: str) -> Result:
     if status in _NOT_SENT_STATUSES or (status in _REFUSED_STATUSES and code == "rate_limit"):
         return Result.NOT_SENT
-    if status not in _REFUSED_STATUSES or not is_stripes:
+    if status not in _REFUSED_STATUSES:
         return Result.UNKNOWN
     if kind == "idempotency_error":
         return Result.TAKEN
-    if code == _DUPLICATE_CODE or (_DUPLICATE_TEXT in message.lower() and identifier in message):
+    if code == _DUPLICATE_CODE or _says_duplicate(message, identifier):
         return Result.DUPLICATE
-    if kind == "invalid_request_error" or code:
-        return Result.REJECTED
-    return Result.UNKNOWN
+    if _DUPLICATE_TEXT in message.lower() or _UNKNOWN_URL_TEXT in message.lower():
+        # About another identifier, or about the path: it says nothing about this event.
+        return Result.UNKNOWN
+    return Result.REJECTED if kind in (None, "invalid_request_error") and message else Result.UNKNOWN
 
 
-def _envelope(error: stripe.StripeError) -> Mapping[str, Any]:
-    body = error.json_body
+def _says_duplicate(message: str, identifier: str) -> bool:
+    """Tell whether the message names this very identifier: v1 gives no code for it."""
+    whole = rf"(?<![\w-]){re.escape(identifier)}(?![\w-])"
+    return _DUPLICATE_TEXT in message.lower() and re.search(whole, message) is not None
+
+
+def _envelope(body: object) -> Mapping[str, Any]:
     found = body.get("error") if isinstance(body, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -111,7 +128,8 @@ def _text(value: object) -> str | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text and text.isascii() and text.isdigit() else None
+    whole = text and text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_AFTER_CHARS
+    return float(text) if text and whole else None
 
 
 def _cut(text: str) -> str:

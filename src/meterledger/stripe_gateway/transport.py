@@ -14,6 +14,7 @@ import stripe
 
 from meterledger.domain.instant import Instant
 from meterledger.stripe_gateway.http_date import parsed_date
+from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
 
 CONNECT_TIMEOUT_SECONDS = 10
 TOTAL_TIMEOUT_SECONDS = 30
@@ -44,6 +45,7 @@ class Transport(stripe.HTTPClient):
                 body = await answer.content.read(MAX_ANSWER_BYTES)
                 while not answer.content.at_eof() and len(body) < MAX_ANSWER_BYTES:
                     body += await answer.content.read(MAX_ANSWER_BYTES - len(body))
+                self._leave(WireAnswer(status=answer.status, headers=_lower(answer.headers), body=body))
                 return body, answer.status, answer.headers
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             message = str(error) or type(error).__name__
@@ -68,7 +70,16 @@ class Transport(stripe.HTTPClient):
             )
         return self._open_session
 
+    def _leave(self, answer: WireAnswer) -> None:
+        seen = LAST_ANSWER.get()
+        if seen is not None:
+            seen.append(answer)
+
     def _note_date(self, date: str | None) -> None:
         instant = parsed_date(date)
         if instant is not None:
             self._on_date(instant)
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
