@@ -33,7 +33,7 @@ class Ended:
 
 
 class Shop(Importing):
-    """A folder with a config and a ledger, in which commands are run: in this process, or as one of their own."""
+    """A folder with a config and a ledger, in which commands run: in this process, or as one of their own."""
 
     def __init__(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -86,7 +86,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def test_a_clean_import_ends_with_0(shop: Shop) -> None:
-    """Everything accepted is exit code 0: results on stdout, words for people on stderr, none with --quiet."""
+    """Everything accepted is exit code 0: results on stdout, words on stderr, and none with --quiet."""
     shop.write("usage.csv", row("r1"), row("r2"))
     ended = shop.process("import", "usage.csv")
     again = shop.process("--quiet", "import", "--again", "usage.csv")

@@ -145,15 +145,14 @@ def test_what_exists_is_never_overwritten(tmp_path: Path, content: bytes) -> Non
     assert [one.name for one in tmp_path.iterdir()] == ["usage.db"]
 
 
-def test_a_ledger_that_was_left_half_made_is_no_hindrance(tmp_path: Path) -> None:
-    """What a killed init left behind is cleared away by the next one."""
-    path = tmp_path / "usage.db"
-    (tmp_path / "usage.db.new").write_bytes(b"half")
-    create_ledger(path)
+def test_files_beside_a_new_ledger_are_left_alone(tmp_path: Path) -> None:
+    """Making a ledger takes no other file's place, not even under a name that is close to its own."""
+    for name in ("usage.db.new", "usage.db.bak", "usage.db.tmp"):
+        (tmp_path / name).write_bytes(b"precious")
+    create_ledger(tmp_path / "usage.db")
+    others = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.name != "usage.db"}
 
-    assert [one.name for one in tmp_path.iterdir()] == ["usage.db"]
-    with open_ledger(path) as ledger:
-        assert ledger.imports.is_first_of("x")
+    assert others == dict.fromkeys(("usage.db.new", "usage.db.bak", "usage.db.tmp"), b"precious")
 
 
 def test_a_place_that_takes_no_ledger_is_refused(tmp_path: Path) -> None:

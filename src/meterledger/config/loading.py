@@ -7,6 +7,7 @@ Unknown keys are errors: a config that is silently half understood bills wrongly
 import difflib
 import re
 import tomllib
+import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -19,6 +20,7 @@ from dateutil import tz
 from meterledger.config import tables
 from meterledger.config.duration import parse_duration
 from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, Source, StripeSettings
+from meterledger.domain.billing_period import MAX_GRACE_PERIOD
 from meterledger.domain.meter import Aggregation, Catalogue, EventTimeWindow, Meter, features_claimed_twice
 from meterledger.domain.usage import CANONICAL_FIELDS
 from meterledger.errors import UsageError
@@ -146,7 +148,7 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
     """Return the 1-based line of a TOML text on which a key, or else its table, stands."""
     *parents, last = keys
     header = ".".join(parents)
-    table, found = "", None
+    table, found, mention = "", None, None
     for number, line in enumerate(text.splitlines(), 1):
         bare = line.strip().replace('"', "").replace(" ", "")
         if bare.startswith("["):
@@ -157,7 +159,9 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
                 found = number
         elif re.match(rf"{re.escape(last)}(\.|=)", bare) and table == header:
             return number
-    return found
+        elif mention is None and re.search(rf"(?<![\w-]){re.escape(last)}=", bare):
+            mention = number  # in a dotted key or an inline table
+    return found or mention
 
 
 def _closest(key: str, known: Iterable[str]) -> str:
@@ -184,6 +188,9 @@ def _meter(reading: _Reading, event_name: str, found: object) -> Meter:
         raise reading.error(
             (*keys, "rollup"), "roll-ups are not there yet", hint='leave it out, or write "none"'
         )
+    payload_keys = [table.customer_key, table.value_key, *table.dimensions]
+    if len(set(payload_keys)) < len(payload_keys):
+        raise reading.error(keys, "customer_key, value_key and dimensions name one payload key twice")
     return Meter(
         event_name=event_name,
         features=tuple(table.features),
@@ -206,8 +213,12 @@ def _sources(reading: _Reading, found: Mapping[str, Any], catalogue: Catalogue) 
         )
         if "request_id" not in table.key:
             raise reading.error((*keys, "key"), "a usage key needs request_id")
-        if table.time_zone and tz.gettz(table.time_zone) is None:
-            raise reading.error((*keys, "time_zone"), f"'{table.time_zone}' is no known time zone")
+        if table.time_zone is not None and not _is_time_zone(table.time_zone):
+            raise reading.error(
+                (*keys, "time_zone"),
+                f"'{table.time_zone}' is no time zone",
+                hint="write it like Europe/Berlin or UTC",
+            )
         sources[name] = Source(
             name=name, time_zone=table.time_zone, key=tuple(table.key), columns=dict(table.columns)
         )
@@ -246,11 +257,22 @@ def _invoicing(reading: _Reading, found: object) -> Invoicing:
         for key in ("grace_period", "safety_margin", "retry_time")
         if (text := getattr(table, key)) is not None
     }
+    if durations.get("grace_period", 0) > MAX_GRACE_PERIOD:
+        raise reading.error(("invoicing", "grace_period"), "Stripe's longest grace period is 72h")
     return Invoicing(
         **durations,
         grace_period_configured=table.grace_period is not None,
         calendar_periods=table.anchors == "calendar",
     )
+
+
+def _is_time_zone(name: str) -> bool:
+    """Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules."""
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
+    return tz.gettz(name) is not None
 
 
 def _percent(text: str) -> Decimal:

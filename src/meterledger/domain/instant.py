@@ -25,7 +25,7 @@ MAX_SECONDS_DIGITS = 11
 MAX_MILLISECONDS_DIGITS = 14
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?([Zz]|[+-]\d\d:\d\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
 )
 _INTEGER = re.compile(r"\d{1,14}", re.ASCII)
 
@@ -92,16 +92,18 @@ def _from_epoch_text(text: str) -> Instant:
 
 
 def _from_local(text: str, zone: tzinfo | None) -> Instant:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise TimeError("it is no date and time of the calendar") from error
     if zone is None:
         raise OffsetMissingError("it has no offset, and its source declares no time_zone")
+    moment = moment.replace(tzinfo=zone)
     try:
-        moment = datetime.fromisoformat(text).replace(tzinfo=zone)
         if tz.datetime_ambiguous(moment):
             raise TimeError("its offset is missing, and clocks showed this time twice that day")
         if not tz.datetime_exists(moment):
             raise TimeError("its offset is missing, and clocks skipped this time that day")
         return from_datetime(moment)
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, TimeError):
-            raise
+    except OverflowError as error:
         raise TimeError("it is no date and time of the calendar") from error

@@ -88,8 +88,7 @@ class RowCheck:
                 feature,
                 units,
                 rule.scale,
-                self._instant("event_time", event_time),
-                self._instant("received_at", received_at) if received_at else None,
+                *self._times(event_time, received_at),
                 line,
                 _dimensions(rule, values) if rule.dimensions else None,
                 raw,
@@ -107,9 +106,7 @@ class RowCheck:
                 raise _field_too_long(name, text, MAX_FIELD_CHARS)
         meter = self._catalogue.meter_of(feature)
         number = _number(quantity, meter)
-        event_time = self._instant("event_time", (values[5] or "").strip())
-        received_text = (values[6] or "").strip()
-        received_at = self._instant("received_at", received_text) if received_text else None
+        event_time, received_at = self._times((values[5] or "").strip(), (values[6] or "").strip())
         rule = self._rules.get(feature)
         if rule is None:
             raise _unknown_feature(feature, self._catalogue)
@@ -153,6 +150,16 @@ class RowCheck:
         parts = (fields[position] or "" for position in self._key_positions)
         return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts)
 
+    def _times(self, event_time: str, received_at: str | None) -> tuple[Instant, Instant | None]:
+        try:
+            instant = self._instant("event_time", event_time)
+        except _RefusedError as refused:
+            if refused.reason is Reason.TIME_WITHOUT_OFFSET and received_at:
+                # A time that is none comes before one that only lacks its offset.
+                self._instant("received_at", received_at)
+            raise
+        return instant, self._instant("received_at", received_at) if received_at else None
+
     def _instant(self, name: str, text: str) -> Instant:
         try:
             return parse_instant(text, self._zone)
@@ -181,10 +188,15 @@ class RowCheck:
             reason=refused.reason,
             message=refused.message,
             raw=kept_raw(raw),
-            request_id=request_id[:MAX_REQUEST_ID_CHARS] if request_id else None,
-            feature=key_fields[3][:MAX_FIELD_CHARS] if key_fields[3] else None,
+            request_id=_short(request_id, MAX_REQUEST_ID_CHARS),
+            feature=_short(key_fields[3], MAX_FIELD_CHARS),
             event_time=event_time,
         )
+
+
+def _short(text: str | None, limit: int) -> str | None:
+    """Drop what is too long: a key that is cut would be another row's key."""
+    return text if text and len(text) <= limit else None
 
 
 def _missing(values: Values) -> _RefusedError:

@@ -73,6 +73,11 @@ class ImportStore:
         self._customers: dict[str, int] = {}
         self._features: dict[str, int] = {}
 
+    def forget_names(self) -> None:
+        """Forget the numbers of names: the transaction that gave them was rolled back."""
+        self._customers.clear()
+        self._features.clear()
+
     def whole_import_of(self, sha256: str, source: str, config_digest: str) -> Row | None:
         """Return the import that makes reading the same content again needless, if there is one."""
         return self._database.row(
@@ -111,6 +116,20 @@ class ImportStore:
         now: Instant,
     ) -> WrittenChunk:
         """Write one chunk in one transaction: usage events, what was refused, and the counts."""
+        try:
+            return self._write_chunk(target, events, rejections, now)
+        except BaseException:
+            # Numbers given in a transaction that is rolled back are no numbers.
+            self.forget_names()
+            raise
+
+    def _write_chunk(
+        self,
+        target: OpenImport,
+        events: Sequence[UsageEvent],
+        rejections: Sequence[Rejection],
+        now: Instant,
+    ) -> WrittenChunk:
         with self._database.transaction():
             before = _required(self._database.row("last_usage_event"))["id"]
             accepted = self._add_events(target, events, now)

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -21,7 +22,6 @@ APPLICATION_ID = 0x4D4C4447
 """Marks a SQLite file as a ledger of this program ("MLDG")."""
 
 BUSY_TIMEOUT_SECONDS = 30
-_PRIVATE = 0o600
 _PAGE_BYTES = 8192
 _CACHE_KIB = 64 * 1024
 _PAGES_BETWEEN_CHECKPOINTS = 16_384
@@ -129,18 +129,22 @@ class SqliteDatabase:
 
 def create(path: Path) -> SqliteDatabase:
     """Make a new ledger file, readable by its owner alone; raises LedgerError if the path is taken."""
-    unfinished = path.with_name(f"{path.name}.new")
+    unfinished: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.unlink(missing_ok=True)
-        os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE))
+        # Private to its owner, and beside the ledger: a link cannot cross file systems.
+        handle, name = tempfile.mkstemp(prefix=".new-ledger-", dir=path.parent)
+        os.close(handle)
+        unfinished = Path(name)
         with _errors_translated(path):
             _write_empty_ledger(unfinished)
         # A link appears whole or not at all, and never over another file.
         os.link(unfinished, path)
-        unfinished.unlink()
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be made: {error.strerror}") from error
+    finally:
+        if unfinished:
+            unfinished.unlink(missing_ok=True)
     return open_existing(path)
 
 
@@ -157,8 +161,8 @@ def _write_empty_ledger(path: Path) -> None:
 
 def open_existing(path: Path) -> SqliteDatabase:
     """Open a ledger file, and bring it to this program's version."""
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):  # noqa: PTH113 # pathlib raises for a name that is too long
+        what = "is a folder" if os.path.isdir(path) else "does not exist"  # noqa: PTH112 # as above
         raise LedgerError(
             f"the ledger {path} {what}",
             hint="make one with `meterledger init`, or name another with --ledger",

@@ -90,6 +90,8 @@ def open_input(name: str, declared: InputFormat | None = None) -> Iterator[Input
 def _opened(name: str) -> Iterator[IO[bytes]]:
     """Open a file that can be read from its start again; what comes by a pipe is kept aside first."""
     if name == STDIN:
+        if sys.stdin is None or getattr(sys.stdin, "closed", False):
+            raise InputError("standard input is closed", hint="pipe a file into it, or name the file")
         source: IO[bytes] = sys.stdin.buffer
     else:
         source = Path(name).open("rb")  # noqa: SIM115 # closed below, unless it is standard input
@@ -114,20 +116,23 @@ def _recognized(name: str, head: bytes, declared: InputFormat | None) -> InputFo
             )
     looks_like = _looks_like(name, head)
     said = declared or _BY_SUFFIX.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 # name may be "-"
-    if said and said is not looks_like:
+    if said and looks_like and said is not looks_like:
         raise InputError(
             f"{name} is said to be {said.upper()} but looks like {looks_like.upper()}: "
             f"it begins with {shown(head[:40].decode(errors='replace'))}",
             hint=f"rename it, or say --input-format {looks_like}",
         )
-    return said or looks_like
+    return said or looks_like or InputFormat.CSV
 
 
-def _looks_like(name: str, head: bytes) -> InputFormat:
+def _looks_like(name: str, head: bytes) -> InputFormat | None:
+    """Tell the format by the first character that is no white space; None where there is none."""
     begin = head.removeprefix(_BOM).lstrip()[:1]
     if begin == b"[":
         raise InputError(
             f"{name} looks like one JSON array; JSONL has one object on each line",
             hint="write one object on each line, for example with `jq -c '.[]'`",
         )
+    if not begin:
+        return None
     return InputFormat.JSONL if begin == b"{" else InputFormat.CSV

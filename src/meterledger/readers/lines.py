@@ -18,6 +18,12 @@ OVERSIZED_PLACEHOLDER = "\n"
 """Stands for a line that is too long to be read; what is kept of it is in what ``take`` returns."""
 
 
+class _OversizedLine(str):
+    """What is kept of a line that is too long to be read."""
+
+    __slots__ = ()
+
+
 class PhysicalLines:
     """Iterates over lines, and remembers those that were read since the last ``take``."""
 
@@ -28,25 +34,27 @@ class PhysicalLines:
         self.taken = 0
         """Lines taken so far: the row that is read next starts on line ``taken + 1``."""
         self.oversized = False
-        """Whether a line since the last ``take`` was too long."""
+        """Whether a line of what was taken last was too long."""
         self.has_foreign_bytes = False
         """Whether bytes that are not UTF-8, or NUL, were seen in the file so far."""
 
     def __iter__(self) -> Iterator[str]:
+        """Begin to read on; after the end of the file, again only if lines were given back."""
         again, source, remember = self._again, self._source, self._read.append
         while True:
             line = again.popleft() if again else next(source, None)
             if line is None:
                 return
             remember(line)
-            yield OVERSIZED_PLACEHOLDER if self.oversized else line
+            yield OVERSIZED_PLACEHOLDER if type(line) is _OversizedLine else line
 
     def take(self) -> str:
         """Return the text of the lines read since the last call: one row as it stands in the file."""
-        self.taken += len(self._read)
-        raw = "".join(self._read)
-        self._read.clear()
-        self.oversized = False
+        read = self._read
+        self.taken += len(read)
+        raw = read[0] if len(read) == 1 else "".join(read)
+        self.oversized = _OversizedLine in map(type, read)
+        read.clear()
         return raw
 
     def take_first(self) -> str:
@@ -67,8 +75,7 @@ class PhysicalLines:
                 yield from self._lines(data[:end], first=first)
                 first = False
             if len(rest) > MAX_ROW_BYTES:
-                self.oversized = True
-                yield rest[:_KEPT_OF_OVERSIZED].decode(errors="ignore") + "\n"
+                yield _OversizedLine(rest[:_KEPT_OF_OVERSIZED].decode(errors="ignore") + "\n")
                 rest = _skip_line(file)
                 first = False
         if rest:

@@ -62,14 +62,13 @@ def _csv_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterator
             return
         except csv.Error as error:
             # A stray quote would swallow the lines behind it: only the first one is given up.
-            oversized = lines.oversized
-            raw = lines.take() if oversized else lines.take_first()
-            yield line, _unreadable(raw, oversized=oversized) or _malformed(str(error)), raw
+            raw = lines.take_first()
+            reader = csv.reader(lines, strict=True)
+            yield line, _unreadable(raw, oversized=lines.oversized) or _malformed(str(error)), raw
             continue
-        oversized = lines.oversized
         raw = lines.take()
-        if lines.has_foreign_bytes or oversized or len(raw) * 4 > MAX_ROW_BYTES:
-            problem = _unreadable(raw, oversized=oversized)
+        if lines.has_foreign_bytes or lines.oversized or len(raw) * 4 > MAX_ROW_BYTES:
+            problem = _unreadable(raw, oversized=lines.oversized)
             if problem:
                 yield line, problem, raw
                 continue
@@ -86,9 +85,8 @@ def _header(file: str, reader: Iterator[list[str]], lines: PhysicalLines) -> lis
         header = next((fields for fields in reader if any(name.strip() for name in fields)), [])
     except csv.Error as error:
         raise InputError(f"{file}:1: the header is no CSV: {error}", hint="mend its first line") from error
-    oversized = lines.oversized
     raw = lines.take()
-    if problem := _unreadable(raw, oversized=oversized):
+    if problem := _unreadable(raw, oversized=lines.oversized):
         raise InputError(f"{file}:1: the header cannot be read: {problem.message}")
     return [name.strip() for name in header]
 
@@ -125,10 +123,9 @@ def _jsonl_rows(lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
     decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
     for _ in lines:
         line = lines.taken + 1
-        oversized = lines.oversized
         raw = lines.take()
-        if lines.has_foreign_bytes or oversized or len(raw) * 4 > MAX_ROW_BYTES:
-            problem = _unreadable(raw, oversized=oversized)
+        if lines.has_foreign_bytes or lines.oversized or len(raw) * 4 > MAX_ROW_BYTES:
+            problem = _unreadable(raw, oversized=lines.oversized)
             if problem:
                 yield line, problem, raw
                 continue
@@ -137,12 +134,12 @@ def _jsonl_rows(lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
         try:
             found = decode(raw)
             yield line, [_scalar_text(found.get(name)) for name in names], raw
-        except (msgspec.DecodeError, RecursionError, _NoScalarError) as error:
+        except (msgspec.DecodeError, RecursionError, _FieldError) as error:
             yield line, _malformed(_json_complaint(raw, error)), raw
 
 
-class _NoScalarError(ValueError):
-    """A field of a JSON row holds an object or a list."""
+class _FieldError(ValueError):
+    """A field of a JSON row holds what no field can hold."""
 
 
 def _scalar_text(raw: msgspec.Raw | None) -> str | None:
@@ -152,17 +149,21 @@ def _scalar_text(raw: msgspec.Raw | None) -> str | None:
     text = bytes(raw).decode()
     if text[0] == '"':
         # Most strings hold no escape, and then the text between the quotes is the string.
-        return text[1:-1] if "\\" not in text else msgspec.json.decode(raw, type=str)
+        if "\\" not in text:
+            return text[1:-1]
+        decoded = msgspec.json.decode(raw, type=str)
+        if "\0" in decoded:
+            raise _FieldError("a field holds a NUL character")
+        return decoded
     if text == "null":
         return None
     if text[0] in "{[":
-        msg = f"a field holds {shown(text)} where text or a number belongs"
-        raise _NoScalarError(msg)
+        raise _FieldError(f"a field holds {shown(text)} where text or a number belongs")
     return text
 
 
 def _json_complaint(raw: str, error: Exception) -> str:
-    if isinstance(error, _NoScalarError):
+    if isinstance(error, _FieldError):
         return str(error)
     if isinstance(error, RecursionError):
         return "it is nested too deeply"

@@ -357,8 +357,8 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
         yield Finding(
             code="stamped_on_boundary",
             severity="info",
-            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a period: "
-            "if that means the time before it, the invoice is the wrong one",
+            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a "
+            "period: if that means the time before it, the invoice is the wrong one",
             details={"usage_events": auditing.on_boundary},
         )
     if auditing.nearing_too_old:

@@ -128,6 +128,7 @@ def import_usage(
             _keep_nothing_if(options.dry_run or report.has_refused or bool(report.failed))
     except _NothingImportedError:
         report.committed = False
+        ledger.imports.forget_names()
         for file in report.files:
             file.id = file.id if file.skipped else None
     return report

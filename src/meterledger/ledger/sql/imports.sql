@@ -90,6 +90,3 @@ SELECT
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 ORDER BY i.id;
-
--- name: import_counts
-SELECT rows_read, accepted, duplicates, conflicts, rejected FROM imports WHERE id = :import;

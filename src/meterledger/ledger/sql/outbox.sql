@@ -139,7 +139,10 @@ ORDER BY id;
 
 -- name: dissolve_if_pending
 UPDATE meter_events SET state = 'canceled', state_at = :now, dissolved_at = :now
-WHERE id = :meter_event AND state = 'pending';
+WHERE id = :meter_event AND state = 'pending' AND NOT EXISTS (
+    SELECT 1 FROM delivery_attempts AS a
+    WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
+);
 
 -- name: unlink_meter_event
 UPDATE meter_event_usage SET unlinked_at = :now WHERE meter_event = :meter_event AND unlinked_at IS NULL;
@@ -163,9 +166,6 @@ VALUES (:meter_event, :settled_as, :note, :resolved_at);
 SELECT state, COUNT(*) AS count FROM meter_events
 WHERE dissolved_at IS NULL
 GROUP BY state ORDER BY state;
-
--- name: count_unsealed
-SELECT COUNT(*) AS count FROM unsealed;
 
 -- name: latest_own_instant
 -- Of what this ledger's own clock wrote; the tables grow in the order of their ids.

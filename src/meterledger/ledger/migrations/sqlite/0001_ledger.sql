@@ -247,8 +247,18 @@ WHEN NEW.attempt > 1 AND EXISTS (
 BEGIN SELECT RAISE(ABORT, 'an unknown outcome is older than 23 hours'); END;
 
 CREATE TRIGGER delivery_attempts_refuse_rewrite BEFORE UPDATE ON delivery_attempts
-WHEN OLD.outcome IS NOT NULL AND (NEW.outcome <> OLD.outcome OR NEW.finished_at <> OLD.finished_at
-    OR OLD.settled_at IS NOT NULL)
+WHEN NEW.id IS NOT OLD.id OR NEW.meter_event IS NOT OLD.meter_event OR NEW.attempt IS NOT OLD.attempt
+    OR NEW.push IS NOT OLD.push OR NEW.idempotency_key IS NOT OLD.idempotency_key
+    OR NEW.started_at IS NOT OLD.started_at
+BEGIN SELECT RAISE(ABORT, 'the beginning of an attempt never changes'); END;
+
+CREATE TRIGGER delivery_attempts_refuse_second_outcome BEFORE UPDATE ON delivery_attempts
+WHEN OLD.settled_at IS NOT NULL OR (OLD.outcome IS NOT NULL AND (
+    NEW.outcome IS NOT OLD.outcome OR NEW.finished_at IS NOT OLD.finished_at
+    OR NEW.answered IS NOT OLD.answered OR NEW.http_status IS NOT OLD.http_status
+    OR NEW.code IS NOT OLD.code OR NEW.message IS NOT OLD.message
+    OR NEW.stripe_request_id IS NOT OLD.stripe_request_id
+))
 BEGIN SELECT RAISE(ABORT, 'a finished attempt never changes'); END;
 
 CREATE TRIGGER delivery_attempts_refuse_delete BEFORE DELETE ON delivery_attempts
