@@ -60,6 +60,14 @@ class Desk:
         outcome = Outcome(result=result, at=now, answered=result is not Result.UNKNOWN, http_status=200)
         self.ledger.outbox.finish([Finished(claimed=claimed, outcome=outcome, verdict=verdict)], now)
 
+    def dissolve(self, meter_event: int, now: int) -> None:
+        """Take a claim back."""
+        self.ledger.outbox.dissolve(meter_event, self.token, now)
+
+    def recover(self, now: int) -> int:
+        """Recover what a dead push left in flight."""
+        return self.ledger.outbox.recover(self.token, now)
+
     def sql(self, sql: str, *arguments: object) -> list[tuple[object, ...]]:
         """Run SQL past the program, on a connection of its own; the triggers of the file hold there too."""
         connection = sqlite3.connect(self.world.path)
@@ -86,7 +94,7 @@ def desk(template: World, tmp_path: Path) -> Iterator[Desk]:
     world = copy_of(template, tmp_path / "w")
     with world.ledger() as ledger:
         token = ledger.lease.take(HOLDER, None, START)
-        yield Desk(world, ledger, token, ledger.outbox.begin_push("v1", "0", START))
+        yield Desk(world, ledger, token, ledger.outbox.begin_push("v1", "0", token, START))
 
 
 # Claims.
@@ -352,7 +360,7 @@ def test_a_link_has_its_history(desk: Desk) -> None:
     """An ended link is never revived, moved or rewritten."""
     claimed = desk.claim()
     desk.finish(claimed, Result.NOT_SENT, PENDING)
-    desk.ledger.outbox.dissolve(claimed.id, START)
+    desk.dissolve(claimed.id, START)
     for change in ("unlinked_at = NULL", "linked_at = 1", "usage_event = 2", "unlinked_at = unlinked_at + 1"):
         with pytest.raises(sqlite3.IntegrityError, match="never changes"):
             desk.sql(f"UPDATE meter_event_usage SET {change}")  # noqa: S608
@@ -367,7 +375,7 @@ def test_dissolving_frees_identifier_and_usage(desk: Desk) -> None:
     claimed = desk.claim()
     desk.finish(claimed, Result.NOT_SENT, PENDING)
     assert desk.ledger.outbox.never_reached() == [claimed.id]
-    desk.ledger.outbox.dissolve(claimed.id, START + SECOND)
+    desk.dissolve(claimed.id, START + SECOND)
     assert desk.unsealed()[0] == usage
     assert desk.ledger.outbox.counts()["canceled"] == 0
     anew = desk.claim(START + 2 * SECOND)
@@ -381,7 +389,7 @@ def test_only_what_is_pending_is_dissolved(desk: Desk, state: State) -> None:
     """In any other state Stripe may have it."""
     number = put_in(desk, state)
     with pytest.raises(LedgerError):
-        desk.ledger.outbox.dissolve(number, START)
+        desk.dissolve(number, START)
     assert desk.sql("SELECT unlinked_at FROM meter_event_usage") == [(None,)]
 
 
@@ -395,7 +403,7 @@ def test_what_may_have_arrived_is_never_dissolved(desk: Desk) -> None:
     )
     assert desk.ledger.outbox.never_reached() == []
     with pytest.raises(LedgerError):
-        desk.ledger.outbox.dissolve(claimed.id, START + 25 * HOUR)
+        desk.dissolve(claimed.id, START + 25 * HOUR)
     assert desk.sql("SELECT state FROM meter_events") == [("pending",)]
 
 
@@ -406,8 +414,8 @@ def test_recovery_makes_open_attempts_unknown(desk: Desk) -> None:
     """Only what has no outcome is touched, once."""
     done, open_ = desk.claim(), desk.claim()
     desk.finish(done, Result.ACCEPTED, ACCEPTED)
-    assert desk.ledger.outbox.recover(START + HOUR) == 1
-    assert desk.ledger.outbox.recover(START + HOUR) == 0
+    assert desk.recover(START + HOUR) == 1
+    assert desk.recover(START + HOUR) == 0
     attempts = desk.ledger.outbox.attempts_of(open_.id)
     assert [(one.result, one.finished_at, one.answered) for one in attempts] == [
         (Result.UNKNOWN, START + HOUR, False)

@@ -273,6 +273,28 @@ def test_a_failing_migration_is_taken_back_whole(
 
 
 @pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("usage_events", "quantity", 999),
+        ("meter_events", "payload", "other"),
+        ("delivery_attempts", "started_at", 1),
+    ],
+)
+def test_the_ledger_itself_refuses_to_replace_history(
+    connection: sqlite3.Connection, table: str, column: str, value: object
+) -> None:
+    """INSERT OR REPLACE, which fires no trigger of its deletion, is no way around what never changes."""
+    columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+    selected = ", ".join("?" if name == column else name for name in columns)
+    replacing = f"INSERT OR REPLACE INTO {table} SELECT {selected} FROM {table} WHERE id = 1"  # noqa: S608 # our own
+    before = list(connection.iterdump())
+    with pytest.raises(sqlite3.IntegrityError, match="never change"):
+        connection.execute(replacing, (value,))
+
+    assert list(connection.iterdump()) == before
+
+
+@pytest.mark.parametrize(
     ("sql", "words"),
     [
         ("UPDATE usage_events SET quantity = 2", "never change"),

@@ -130,7 +130,7 @@ class LedgerBuilder:
         """Seal and claim a usage event."""
         now = parse_instant(at)
         self._token = self._token or self._take(now)
-        self._push = self._push or self.ledger.outbox.begin_push("v1", "test", now)
+        self._push = self._push or self.ledger.outbox.begin_push("v1", "test", self._token, now)
         usage = self.ledger.outbox.unsealed_event(self._usage[request_id])
         assert usage is not None
         meter = self.settings.catalogue.meter_of(usage.feature)

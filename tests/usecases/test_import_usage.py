@@ -113,7 +113,8 @@ def test_what_is_kept_of_an_import(ledger: Importing) -> None:
     source = ledger.settings.sources["gateway"]
     (kept,) = ledger.query(
         "SELECT s.name, file, sha256, size_bytes, input_format, config_digest, program_version, "
-        "backfill, first_of_source, started_at, finished_at FROM imports INNER JOIN sources AS s ON s.id = imports.source"
+        "backfill, first_of_source, started_at, finished_at "
+        "FROM imports INNER JOIN sources AS s ON s.id = imports.source"
     )
     rows = ledger.query(
         "SELECT request_id, line, import, recorded_at > ?, received_at IS NULL FROM usage_events ORDER BY id",
@@ -377,6 +378,7 @@ def test_a_rejection_stays_open_while_its_own_key_is_not_accepted(
     """Only the very usage key of a rejection closes it: nothing that was refused is forgotten."""
     ledger.run(ledger.write("a.csv", rejected))
     report = ledger.run(ledger.write("b.csv", accepted), source=source)
+    ledger.run(ledger.write("c.csv", row("r9")))
 
     assert report.counts.accepted == 1
     assert [is_open for *_, is_open in ledger.rejects()] == [True]

@@ -253,9 +253,10 @@ class ImportStore:
         )
         if same:
             self._database.run("see_reject_again", id=same["id"])
-            return
-        where = {"import": target.id, "source": target.source, "recorded_at": now, "raw_digest": digest}
-        self._database.run("add_reject", **where, **reject)
+        else:
+            where = {"import": target.id, "source": target.source, "recorded_at": now, "raw_digest": digest}
+            same = self._database.row("add_reject", **where, **reject)
+        self._database.run("sight_reject", reject=_required(same)["id"], **{"import": target.id})
 
     def _count(self, target: OpenImport, counts: Counts) -> None:
         self._database.run(

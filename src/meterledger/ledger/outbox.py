@@ -70,9 +70,13 @@ class Outbox:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
         return map(_usage_to_seal, rows)
 
-    def unsealed_in_order(self) -> "array[int]":
-        """Return the numbers of all unsealed usage events, in the order in which they are sent."""
-        return array("q", (row[0] for row in self._database.stream("unsealed_in_order")))
+    def unsealed_in_order(self) -> "tuple[array[int], array[int]]":
+        """Return event_time and number of all unsealed usage events, in the order in which they are sent."""
+        times, numbers = array("q"), array("q")
+        for event_time, number in self._database.stream("unsealed_in_order"):
+            times.append(event_time)
+            numbers.append(number)
+        return times, numbers
 
     def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
         """Return one usage event, if it is still unsealed."""
@@ -112,9 +116,10 @@ class Outbox:
         """Return each (event_name, Stripe customer) with a meter event in doubt."""
         return {(row[0], row[1]) for row in self._database.rows("lanes_in_doubt")}
 
-    def begin_push(self, api: str, program_version: str, now: Instant) -> int:
+    def begin_push(self, api: str, program_version: str, token: int, now: Instant) -> int:
         """Record that a push runs, and return its number."""
         with self._database.transaction():
+            self._lease.renew(token, now)
             row = self._database.row("begin_push", api=api, program_version=program_version, started_at=now)
         if row is None:
             raise AssertionError("unreachable: the statement returns the row it wrote")
@@ -126,14 +131,16 @@ class Outbox:
         with self._database.transaction():
             self._database.run("finish_push", push=push, finished_at=now)
 
-    def recover(self, now: Instant) -> int:
+    def recover(self, token: int, now: Instant) -> int:
         """Turn attempts that a dead push left in flight into unknown outcomes; return how many."""
         with self._database.transaction():
+            self._lease.renew(token, now)
             return self._database.run("interrupt_attempts_in_flight", finished_at=now)
 
-    def dissolve(self, meter_event: int, now: Instant) -> None:
+    def dissolve(self, meter_event: int, token: int, now: Instant) -> None:
         """Take a claim back that never reached Stripe: its usage is unsealed again."""
         with self._database.transaction():
+            self._lease.renew(token, now)
             if self._database.run("dissolve_if_pending", meter_event=meter_event, now=now) != 1:
                 raise LedgerError("a meter event changed while it was dissolved")
             self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
@@ -270,9 +277,12 @@ class Outbox:
                 "note_meter", [(name, int(is_active), now) for name, is_active in sorted(active.items())]
             )
             self._database.run("forget_meters_before", seen_at=now)
+            self._database.run("note_meters_read", seen_at=now)
 
-    def noted_meters(self, as_of: Instant) -> dict[str, bool]:
-        """Return what Stripe last said of each meter; empty if it was never asked."""
+    def noted_meters(self, as_of: Instant) -> dict[str, bool] | None:
+        """Return what Stripe last said of each meter; None if it was never asked."""
+        if self._database.row("meters_read", as_of=as_of) is None:
+            return None
         return {
             row["event_name"]: bool(row["active"]) for row in self._database.rows("noted_meters", as_of=as_of)
         }

@@ -143,7 +143,7 @@ def create(path: Path) -> SqliteDatabase:
     except OSError as error:
         raise LedgerError(f"the ledger {path} cannot be made: {error.strerror}") from error
     finally:
-        if unfinished:
+        if unfinished is not None:
             unfinished.unlink(missing_ok=True)
     return open_existing(path)
 

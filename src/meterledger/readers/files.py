@@ -75,7 +75,13 @@ def open_input(name: str, declared: InputFormat | None = None) -> Iterator[Input
             digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] lacks readinto
             size = file.tell()
             file.seek(0)
-            yield InputFile(name=name, file=file, sha256=digest, size_bytes=size, input_format=input_format)
+            yield InputFile(
+                name=_printable(name),
+                file=file,
+                sha256=digest,
+                size_bytes=size,
+                input_format=input_format,
+            )
     except IsADirectoryError as error:
         raise InputError(f"{name} is a folder", hint=f"name its files, such as {name}/*.csv") from error
     except FileNotFoundError as error:
@@ -106,6 +112,11 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
     finally:
         if name != STDIN:
             source.close()
+
+
+def _printable(name: str) -> str:
+    r"""Return a file name as text: bytes that are no UTF-8 as ``\xff``."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _recognized(name: str, head: bytes, declared: InputFormat | None) -> InputFormat:

@@ -8,6 +8,8 @@ from pathlib import Path
 from meterledger.ledger.lease import Holder
 
 _PS_TIMEOUT_SECONDS = 5
+_UNKNOWN = "unknown"
+_ENDED = "ended"
 _START_TIME_FIELD = 19
 """Position of a process's start time in /proc/PID/stat, counted behind its name."""
 
@@ -15,7 +17,7 @@ _START_TIME_FIELD = 19
 def this_process() -> Holder:
     """Return who we are."""
     pid = os.getpid()
-    return Holder(host=socket.gethostname(), pid=pid, process_started=_started(pid) or "unknown")
+    return Holder(host=socket.gethostname(), pid=pid, process_started=_started(pid) or _UNKNOWN)
 
 
 def is_dead(holder: Holder) -> bool:
@@ -26,9 +28,11 @@ def is_dead(holder: Holder) -> bool:
     """
     if holder.host != socket.gethostname():
         return False
+    if not _exists(holder.pid):
+        return True
     started = _started(holder.pid)
-    if started is None:
-        return not _exists(holder.pid)
+    if started is None or holder.process_started == _UNKNOWN:
+        return False
     return started != holder.process_started
 
 
@@ -43,17 +47,16 @@ def _exists(pid: int) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process started, in the system's own terms; None if it runs no more or cannot be seen."""
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        except OSError:
-            return None
-        # A zombie has ended; it only waits for its parent to notice.
-        return None if fields[0] == "Z" else f"{boot} {fields[_START_TIME_FIELD]}"
-    return _started_by_ps(pid)
+    """Return when a process started, in the system's own terms; None if that cannot be seen."""
+    if not Path("/proc/self/stat").exists():
+        return _started_by_ps(pid)
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    # A zombie has ended; it only waits for its parent to notice.
+    return _ENDED if fields[0] in "ZX" else f"{boot} {fields[_START_TIME_FIELD]}"
 
 
 def _started_by_ps(pid: int) -> str | None:

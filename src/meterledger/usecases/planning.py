@@ -1,19 +1,21 @@
 """What is to be sent, and what is held back: the one plan behind preview, status and push."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason
-from meterledger.domain.delivery import is_past_horizon
+from meterledger.domain.delivery import State, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant
 from meterledger.domain.meter import EventTimeWindow, Meter
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 
+_Item = TypeVar("_Item")
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
 
@@ -59,17 +61,14 @@ class Planner:
             catalogue=self.settings.catalogue,
             now=now,
             # What Stripe was never asked about is not held against it.
-            missing_meters=frozenset(name for name in declared if noted and not noted.get(name, False)),
+            missing_meters=frozenset(
+                name for name in declared if noted is not None and not noted.get(name, False)
+            ),
             calendar_periods=self.settings.invoicing.calendar_periods,
             include_closed=self.include_closed,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
         self._last_of_lane = {}
-
-    def planned(self) -> Iterator[Planned]:
-        """Yield all unsealed usage in the order in which it is sent."""
-        for usage in self.ledger.outbox.unsealed(self.as_of):
-            yield self.decide(usage)
 
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event, or say what holds it back."""
@@ -114,6 +113,27 @@ class Planner:
         if meter and meter.is_ordered and self._is_superseded(usage, meter):
             return BlockReason.SUPERSEDED
         return None
+
+    def schedule(
+        self,
+        resend: Iterable[StoredMeterEvent],
+        unsealed: Iterable[_Item],
+        event_time_of: Callable[[_Item], int],
+    ) -> "Iterator[StoredMeterEvent | _Item]":
+        """
+        Put what is sealed already and what is not into the order in which it is sent.
+
+        Unknown outcomes first: their time to be sent again is running out. Then by event_time, because on
+        ordered meters an older event that came in meanwhile goes before one that was not taken.
+        """
+        resend = list(resend)
+        yield from (event for event in resend if event.state is State.SENDING)
+        pending = deque(event for event in resend if event.state is State.PENDING)
+        for item in unsealed:
+            while pending and pending[0].sealed.event_time <= event_time_of(item):
+                yield pending.popleft()
+            yield item
+        yield from pending
 
     def _is_sealed_as_today(self, event: StoredMeterEvent) -> bool:
         usage_events = self.ledger.outbox.usage_of(event.id)

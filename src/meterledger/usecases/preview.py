@@ -3,10 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import merge
+from operator import attrgetter
 
 from meterledger.domain.blocking import BlockReason
-from meterledger.domain.meter_event import MeterEvent
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
+from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.planning import Hold, Planned, Planner
 
@@ -70,13 +73,21 @@ def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> I
 
 def _meter_events(planner: Planner, result: Preview) -> Iterator[MeterEvent]:
     if planner.as_of is None:
-        for stored in planner.resendable():
-            yield stored.sealed
-        for stored in planner.stale():
-            for usage in planner.ledger.outbox.usage_of(stored.id):
-                yield from _judged(planner.decide(usage), result)
-    for planned in planner.planned():
-        yield from _judged(planned, result)
+        resend, stale = planner.resendable(), planner.stale()
+    else:
+        resend, stale = [], []
+    outbox = planner.ledger.outbox
+    sealed_anew = sorted((usage for event in stale for usage in outbox.usage_of(event.id)), key=_in_order)
+    unsealed = merge(sealed_anew, outbox.unsealed(planner.as_of), key=_in_order)
+    for one in planner.schedule(resend, unsealed, attrgetter("event_time")):
+        if isinstance(one, StoredMeterEvent):
+            yield one.sealed
+        else:
+            yield from _judged(planner.decide(one), result)
+
+
+def _in_order(usage: UsageToSeal) -> tuple[int, int]:
+    return usage.event_time, usage.usage_event
 
 
 def _judged(planned: Planned, result: Preview) -> Iterator[MeterEvent]:

@@ -1,20 +1,16 @@
 """Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
 
-import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TYPE_CHECKING
+from operator import itemgetter
 
 from meterledger import __version__
 from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
 from meterledger.domain.instant import SECOND, Instant
-from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.ledger import Ledger
-from meterledger.ledger.outbox import StoredMeterEvent
+from meterledger.ledger.outbox import Claimed, StoredMeterEvent
 from meterledger.usecases.door import (
     Counterpart,
     knock,
@@ -23,11 +19,8 @@ from meterledger.usecases.door import (
     refuse_other_binding,
     refuse_without_live,
 )
-from meterledger.usecases.planning import Planner, stand
+from meterledger.usecases.planning import Planned, Planner, stand
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
-
-if TYPE_CHECKING:
-    from array import array
 
 CHUNK_METER_EVENTS = 500
 """Claimed in one transaction; at most one chunk more than is being sent."""
@@ -119,11 +112,11 @@ async def push(
     with lease_held(ledger, around.clock) as token:
         report.warnings = await knock(ledger, stripe, around.clock)
         now = around.clock()
-        report.recovered = ledger.outbox.recover(now)
+        report.recovered = ledger.outbox.recover(token, now)
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
         for event in planner.stale():
-            ledger.outbox.dissolve(event.id, now)
-        number = ledger.outbox.begin_push("v1", __version__, now)
+            ledger.outbox.dissolve(event.id, token, now)
+        number = ledger.outbox.begin_push("v1", __version__, token, now)
         sender = Sender(
             gateway=stripe.gateway,
             ledger=ledger,
@@ -131,6 +124,9 @@ async def push(
             token=token,
             around=around,
             concurrency=options.concurrency,
+            deadline=None
+            if options.max_duration is None
+            else around.monotonic() + options.max_duration / SECOND,
             tally=report.tally,
             is_ordered=lambda name: any(
                 meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
@@ -159,60 +155,54 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
     past_horizon = [event for event in run.ledger.outbox.unsent() if event.id not in may_go]
     # Claiming what is past the horizon is what puts it in doubt.
     run.ledger.outbox.claim_again(past_horizon, push=run.push, token=run.token, now=run.around.clock())
-    unsealed = run.ledger.outbox.unsealed_in_order()
-    sender = run.sender
-    on_start(sender, len(resend) + len(unsealed))
-    async with sender.running():
-        with _stopped_in_time(run):
-            await _feed(run, resend, unsealed)
+    times, numbers = run.ledger.outbox.unsealed_in_order()
+    schedule = run.planner.schedule(resend, zip(times, numbers, strict=True), itemgetter(0))
+    on_start(run.sender, len(resend) + len(numbers))
+    async with run.sender.running():
+        while run.room and not run.sender.stop and (chunk := _next_chunk(run, schedule)):
+            run.sender.add(_claimed(run, chunk))
+            run.claimed += len(chunk)
+            await run.sender.wait_until_below(CHUNK_METER_EVENTS)
 
 
-async def _feed(run: _Run, resend: list[StoredMeterEvent], unsealed: "array[int]") -> None:
-    """Claim chunk after chunk, each only when less than one chunk is being sent."""
-    sender, outbox = run.sender, run.ledger.outbox
-    left = iter(resend)
-    while run.room and not sender.stop and (stored := list(islice(left, run.room))):
-        sender.add(outbox.claim_again(stored, push=run.push, token=run.token, now=run.around.clock()))
-        run.claimed += len(stored)
-        await sender.wait_until_below(CHUNK_METER_EVENTS)
-    ids = iter(unsealed)
-    while run.room and not sender.stop and (sealed := _sealed_chunk(run, ids)):
-        claimed = outbox.claim_new(sealed, push=run.push, token=run.token, now=run.around.clock())
-        sender.add(claimed)
-        sender.tally.sealed += len(claimed)
-        run.claimed += len(claimed)
-        await sender.wait_until_below(CHUNK_METER_EVENTS)
-
-
-def _sealed_chunk(run: _Run, ids: Iterator[int]) -> list[tuple[UsageToSeal, MeterEvent]]:
-    """Seal the next usage that nothing holds back; blocks are judged by the clock of this moment."""
+def _next_chunk(
+    run: _Run, schedule: "Iterator[StoredMeterEvent | tuple[int, int]]"
+) -> list[StoredMeterEvent | Planned]:
+    """Take what comes next and nothing holds back; blocks are judged by the clock of this moment."""
     run.planner.refresh(run.around.clock())
     room = run.room
-    sealed: list[tuple[UsageToSeal, MeterEvent]] = []
-    for usage_event in ids:
-        usage = run.ledger.outbox.unsealed_event(usage_event)
-        planned = run.planner.decide(usage) if usage else None
-        if planned is None or planned.sealed is None:
-            continue
-        if (planned.sealed.event_name, planned.sealed.stripe_customer_id) in run.sender.held_lanes:
-            continue
-        sealed.append((planned.usage, planned.sealed))
-        if len(sealed) == room:
+    chunk: list[StoredMeterEvent | Planned] = []
+    for one in schedule:
+        if isinstance(one, StoredMeterEvent):
+            chunk.append(one)
+        elif planned := _planned(run, one[1]):
+            chunk.append(planned)
+        if len(chunk) == room:
             break
-    return sealed
+    return chunk
 
 
-@contextmanager
-def _stopped_in_time(run: _Run) -> Iterator[None]:
-    if run.options.max_duration is None:
-        yield
-        return
-    seconds = run.options.max_duration / SECOND
-    timer = asyncio.get_running_loop().call_later(seconds, run.sender.request_stop, Stop.MAX_DURATION)
-    try:
-        yield
-    finally:
-        timer.cancel()
+def _planned(run: _Run, usage_event: int) -> Planned | None:
+    """Seal one usage event, unless something holds it back."""
+    usage = run.ledger.outbox.unsealed_event(usage_event)
+    planned = run.planner.decide(usage) if usage else None
+    if planned is None or planned.sealed is None:
+        return None
+    lane = (planned.sealed.event_name, planned.sealed.stripe_customer_id)
+    return None if lane in run.sender.held_lanes else planned
+
+
+def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned]) -> list[Claimed]:
+    """Claim a chunk in one transaction, and return the claims in its order."""
+    outbox, now = run.ledger.outbox, run.around.clock()
+    stored = [one for one in chunk if isinstance(one, StoredMeterEvent)]
+    new = [(one.usage, one.sealed) for one in chunk if isinstance(one, Planned) and one.sealed]
+    with run.ledger.database.transaction():
+        again = {one.id: one for one in outbox.claim_again(stored, push=run.push, token=run.token, now=now)}
+        sealed = iter(outbox.claim_new(new, push=run.push, token=run.token, now=now))
+    run.sender.tally.sealed += len(new)
+    in_order = (again.get(one.id) if isinstance(one, StoredMeterEvent) else next(sealed) for one in chunk)
+    return [claimed for claimed in in_order if claimed]
 
 
 def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:

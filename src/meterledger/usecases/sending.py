@@ -100,15 +100,12 @@ class Sender:
     _lanes: dict[Lane, deque[Claimed]] = field(default_factory=dict)
     _ready: asyncio.Queue[Lane] = field(default_factory=asyncio.Queue)
     _outcomes: list[Finished] = field(default_factory=list)
+    deadline: float | None = None
+    """When to stop, in monotonic seconds."""
     _outstanding: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _last_answer: float = 0.0
     _failure: BaseException | None = None
-
-    @property
-    def outstanding(self) -> int:
-        """How many claimed meter events have no recorded outcome yet."""
-        return self._outstanding
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -139,7 +136,7 @@ class Sender:
                 waiting.append(one)
 
     async def wait_until_below(self, count: int) -> None:
-        """Wait until fewer claims than ``count`` are without an outcome."""
+        """Wait until fewer meter events than ``count`` are still being delivered."""
         while self._outstanding >= count and self._failure is None:
             self._changed.clear()
             await self._changed.wait()
@@ -157,6 +154,8 @@ class Sender:
                 lane = await self._ready.get()
                 claimed = self._lanes[lane].popleft()
                 await self._deliver(claimed, lane)
+                self._outstanding -= 1
+                self._changed.set()
                 if self._lanes[lane]:
                     self._ready.put_nowait(lane)
                 else:
@@ -168,7 +167,7 @@ class Sender:
     async def _deliver(self, claimed: Claimed, lane: Lane) -> None:
         """Try one meter event until it is settled, given up for this run, or the run stops."""
         for tries in range(1, MAX_ATTEMPTS_PER_RUN + 1):
-            if self.stop or lane in self.held_lanes:
+            if self._is_stopping() or lane in self.held_lanes:
                 self._record(claimed, self._not_started())
                 return
             outcome = await self._attempt(claimed)
@@ -183,7 +182,7 @@ class Sender:
                 break
             self._flush()
             await self._pause(backoff_seconds(tries, self.around.chance(), outcome.retry_after_seconds))
-            if self.stop:
+            if self._is_stopping():
                 return
             again = self._claim_again(claimed, judged.state)
             if again is None:
@@ -211,7 +210,6 @@ class Sender:
         again = self.ledger.outbox.claim_again(
             [stored], push=self.push, token=self.token, now=self.around.clock()
         )
-        self._outstanding += len(again)
         return again[0] if again else None
 
     def _record(self, claimed: Claimed, outcome: Outcome) -> Verdict:
@@ -234,10 +232,15 @@ class Sender:
             self.request_stop(Stop.UNREACHABLE, f"no answer for {SILENCE_SECONDS:.0f} s: {outcome.message}")
         return self.stop is not None
 
+    def _is_stopping(self) -> bool:
+        if self.deadline is not None and self.around.monotonic() >= self.deadline:
+            self.request_stop(Stop.MAX_DURATION)
+        return self.stop is not None
+
     async def _pause(self, seconds: float) -> None:
         """Wait in short steps, so that a stop is not kept waiting."""
         until = self.around.monotonic() + seconds
-        while self.stop is None and (left := until - self.around.monotonic()) > 0:
+        while not self._is_stopping() and (left := until - self.around.monotonic()) > 0:
             await self.around.sleep(min(left, 0.5))
 
     async def _flush_regularly(self) -> None:
@@ -257,8 +260,6 @@ class Sender:
         with self.ledger.database.transaction():
             self.ledger.lease.renew(self.token, now)
             self.ledger.outbox.finish(finished, now)
-        self._outstanding -= len(finished)
-        self._changed.set()
         self.on_progress(len(finished))
 
     def _raise_failure(self) -> None:

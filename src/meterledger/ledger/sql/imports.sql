@@ -51,7 +51,8 @@ WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_dige
     AND i.finished_at IS NOT NULL
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
-        INNER JOIN imports AS other ON other.id = r.import
+        INNER JOIN reject_sightings AS seen ON seen.reject = r.id
+        INNER JOIN imports AS other ON other.id = seen.import
         WHERE other.sha256 = i.sha256 AND other.source = i.source
             AND r.kind = 'rejection' AND r.closed_at IS NULL
     )

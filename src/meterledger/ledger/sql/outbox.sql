@@ -11,7 +11,7 @@ INNER JOIN features AS f ON f.id = u.feature
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_in_order
-SELECT u.id FROM unsealed AS q INNER JOIN usage_events AS u ON u.id = q.usage_event
+SELECT u.event_time, u.id FROM unsealed AS q INNER JOIN usage_events AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_as_of
@@ -168,15 +168,17 @@ WHERE dissolved_at IS NULL
 GROUP BY state ORDER BY state;
 
 -- name: latest_own_instant
--- Of what this ledger's own clock wrote; the tables grow in the order of their ids.
+-- Of what this ledger's own clock wrote, ever: a later, smaller instant does not hide an earlier, larger one.
 SELECT MAX(instant) AS instant FROM (
-    SELECT COALESCE(finished_at, started_at) AS instant FROM imports WHERE id = (SELECT MAX(id) FROM imports)
+    SELECT MAX(started_at) AS instant FROM imports
     UNION ALL
-    SELECT recorded_at FROM usage_events WHERE id = (SELECT MAX(id) FROM usage_events)
+    SELECT MAX(finished_at) FROM imports
     UNION ALL
-    SELECT started_at FROM delivery_attempts WHERE id = (SELECT MAX(id) FROM delivery_attempts)
+    SELECT MAX(started_at) FROM pushes
     UNION ALL
-    SELECT COALESCE(finished_at, started_at) FROM pushes WHERE id = (SELECT MAX(id) FROM pushes)
+    SELECT MAX(finished_at) FROM pushes
+    UNION ALL
+    SELECT MAX(started_at) FROM delivery_attempts
 ) AS latest;
 
 -- name: note_meter
@@ -188,3 +190,9 @@ UPDATE stripe_meters SET active = 0, seen_at = :seen_at WHERE seen_at < :seen_at
 
 -- name: noted_meters
 SELECT event_name, active FROM stripe_meters WHERE seen_at <= :as_of;
+
+-- name: meters_read
+SELECT meters_read_at FROM binding WHERE meters_read_at <= :as_of;
+
+-- name: note_meters_read
+UPDATE binding SET meters_read_at = :seen_at;

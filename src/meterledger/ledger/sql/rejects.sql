@@ -16,7 +16,10 @@ INSERT INTO rejects (
 ) VALUES (
     :kind, :import, :source, :line, :reason, :message, :raw, :raw_digest, :request_id, :feature, :event_time,
     :differences, :recorded_at
-);
+) RETURNING id;
+
+-- name: sight_reject
+INSERT INTO reject_sightings (reject, import) VALUES (:reject, :import) ON CONFLICT DO NOTHING;
 
 -- name: close_rejections_since_accepted
 -- A rejection closes when its usage key is accepted after it: by a later import, or further down the file.

@@ -101,6 +101,13 @@ CREATE TABLE rejects (
     CHECK ((kind = 'conflict') = (differences IS NOT NULL))
 ) STRICT;
 
+-- Every import that brought a refused row; the row itself is stored once.
+CREATE TABLE reject_sightings (
+    reject INTEGER NOT NULL REFERENCES rejects (id),
+    import INTEGER NOT NULL REFERENCES imports (id),
+    PRIMARY KEY (reject, import)
+) STRICT;
+
 CREATE INDEX rejects_by_raw ON rejects (raw_digest);
 CREATE INDEX rejects_open_by_key ON rejects (source, request_id) WHERE closed_at IS NULL;
 
@@ -233,6 +240,7 @@ CREATE TABLE delivery_attempts (
     CHECK (settled_at IS NULL OR outcome = 'unknown')
 ) STRICT;
 
+CREATE INDEX delivery_attempts_by_start ON delivery_attempts (started_at);
 CREATE INDEX delivery_attempts_in_flight ON delivery_attempts (meter_event) WHERE outcome IS NULL;
 
 -- Invariant 8: never again under an identifier whose first attempt that may have reached Stripe is 23 h old.
@@ -294,7 +302,9 @@ CREATE TABLE binding (
     stripe_account TEXT NOT NULL,
     mode TEXT NOT NULL CHECK (mode IN ('test', 'live')),
     host TEXT NOT NULL,
-    bound_at INTEGER NOT NULL
+    bound_at INTEGER NOT NULL,
+    -- When the account's meters were first read: an account may have none.
+    meters_read_at INTEGER
 ) STRICT;
 
 -- What Stripe last said of each meter.
