@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.row_check import RowCheck
-from meterledger.domain.usage import CANONICAL_FIELDS, MAX_RAW_CHARS, Reason, Rejection, UsageEvent
+from meterledger.domain.usage import CANONICAL_FIELDS, MAX_RAW_BYTES, Reason, Rejection, UsageEvent
 from support.properties import steady
 
 OCTOBER = 1_790_812_800_000_000  # 2026-10-01T00:00:00Z
@@ -300,7 +300,7 @@ def test_what_is_kept_of_a_row_is_bounded() -> None:
     rejection = RowCheck(CATALOGUE).check(1, values(quantity="n/a"), "x" * 100_000 + "\r\n")
 
     assert isinstance(rejection, Rejection)
-    assert len(rejection.raw) == MAX_RAW_CHARS
+    assert len(rejection.raw) == MAX_RAW_BYTES
 
 
 KEY = ("request_id", "feature")

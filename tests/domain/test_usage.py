@@ -4,7 +4,7 @@ import pytest
 
 from meterledger.domain.usage import (
     CANONICAL_FIELDS,
-    MAX_RAW_CHARS,
+    MAX_RAW_BYTES,
     OPTIONAL_FIELDS,
     REQUIRED_FIELDS,
     Conflict,
@@ -61,7 +61,7 @@ def test_values_are_shown_harmless_and_short(text: str, expected: str) -> None:
         ('"a\nb",c\n', '"a\nb",c'),
         ("Zo\u00eb\n", "Zo\u00eb"),
         ("a\udcffb\n", r"a\xffb"),
-        ("x" * (MAX_RAW_CHARS + 1), "x" * MAX_RAW_CHARS),
+        ("x" * (MAX_RAW_BYTES + 1), "x" * MAX_RAW_BYTES),
     ],
 )
 def test_what_is_kept_of_a_refused_row(raw: str, expected: str) -> None:

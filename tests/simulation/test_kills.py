@@ -213,7 +213,7 @@ def kill_often(shop: Shop, kills: int) -> int:
 
 def test_a_push_that_is_killed_again_and_again_counts_everything_once(tmp_path: Path) -> None:
     """Killed twelve times at work, the last push still ends with every unit counted once."""
-    with open_shop(tmp_path, events=240, latency="5ms") as shop:
+    with open_shop(tmp_path, events=160, latency="5ms") as shop:
         assert kill_often(shop, 12) >= 10
         left = shop.select("SELECT COUNT(*) FROM delivery_attempts WHERE outcome IS NULL")
         assert left[0][0] > 0
@@ -300,7 +300,7 @@ def test_a_killed_push_is_taken_over_at_once(tmp_path: Path) -> None:
 def test_a_line_that_loses_answers_counts_everything_once(tmp_path: Path) -> None:
     """Answers lost whole or at their end, and requests lost, are all made good within a few runs."""
     losses = (None, None, Loss.ANSWER, None, None, Loss.END_OF_ANSWER, None, None, None, Loss.REQUEST, None)
-    with open_shop(tmp_path, events=60, latency="1ms") as shop:
+    with open_shop(tmp_path, events=36, latency="1ms") as shop:
         with LossyProxy(shop.simulator.url, lambda number: losses[number % 11]) as proxy:
             shop.base = proxy.url
             codes = []
@@ -311,4 +311,4 @@ def test_a_line_that_loses_answers_counts_everything_once(tmp_path: Path) -> Non
             assert codes[-1] == ExitCode.DONE
             assert set(proxy.lost) == set(Loss)
         shop.check_everything_counted_once()
-        assert shop.simulator.ledger()["identifier_totals"]["arrivals"] > 60
+        assert shop.simulator.ledger()["identifier_totals"]["arrivals"] > 36

@@ -164,7 +164,7 @@ def _print_for_people(result: "Audit", context: Context, *, by_customer: bool) -
     style, meaning = _VERDICTS[result.verdict]
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     _print_periods(result, by_customer=by_customer)
-    _print_delays(result)
+    _print_delays(result, context)
     _print_what_if(result)
     _print_recommendation(result)
     print_findings(result.findings)
@@ -205,7 +205,7 @@ def _cell(amount: "Amount") -> str:
     return f"{count_text(amount.events)}\n{quantity_text(str(amount.quantity))}"
 
 
-def _print_delays(result: "Audit") -> None:
+def _print_delays(result: "Audit", context: Context) -> None:
     from meterledger.config.duration import duration_text
     from meterledger.domain.instant import SECOND
     from meterledger.usecases.findings import counted
@@ -233,6 +233,8 @@ def _print_delays(result: "Audit") -> None:
                 for line in result.delays
             ],
         )
+    if context.quiet:
+        return
     for why, count in sorted(result.left_out.items()):
         say(f"{counted(count, 'usage event')} left out of the delays ({why.replace('_', ' ')}).")
 

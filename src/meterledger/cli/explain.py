@@ -34,6 +34,7 @@ def explain(
                     "usage_events": found.usage_events,
                     "meter_events": found.meter_events,
                     "attempts": found.attempts,
+                    "resolutions": found.resolutions,
                     "rejects": found.rejects,
                 },
             )
@@ -67,6 +68,10 @@ def _print_for_people(found: "Explanation") -> None:
             [(name.replace("_", " "), "fold") for name in columns],
             [[one[name] for name in columns] for one in found.attempts],
             title="Delivery attempts",
+        )
+    for said in found.resolutions:
+        _print_fields(
+            f"Resolved as {said['settled_as']}", {key: said[key] for key in ("note", "resolved_at")}
         )
     if found.rejects:
         print_table(

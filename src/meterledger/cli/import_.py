@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from meterledger.config import Source
-    from meterledger.usecases.import_usage import ImportReport, Progress
+    from meterledger.usecases.import_usage import ImportReport, Progress, Refused
 
 _SHOWN = 10
 _COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
@@ -39,7 +39,7 @@ class InputFormatOption(StrEnum):
 
 def import_(
     ctx: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV or JSONL; - is standard input.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="CSV or JSONL; - is standard input.")],
     *,
     source: Annotated[
         str, typer.Option(metavar="NAME", help="Where the usage comes from: a source of the config.")
@@ -129,10 +129,8 @@ def _document(report: "ImportReport") -> dict[str, Any]:
     return {
         **{key: getattr(report.counts, key) for key in _COUNTS},
         "committed": report.committed,
-        "rejections": [
-            {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
-            for one in report.rejections
-        ],
+        "rejections": [_refused(one) for one in report.rejections],
+        "conflicting_rows": [_refused(one) for one in report.conflicts],
         "imports": [
             {
                 "id": file.id,
@@ -145,6 +143,10 @@ def _document(report: "ImportReport") -> dict[str, Any]:
             for file in report.files
         ],
     }
+
+
+def _refused(one: "Refused") -> dict[str, Any]:
+    return {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
 
 
 def _print(report: "ImportReport", format_: Format, context: Context, *, dry_run: bool) -> None:
@@ -184,7 +186,7 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
         )
     if context.quiet:
         return
-    total = report.counts.rejected + report.counts.conflicts
+    total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
     if total > _SHOWN:
         say(f"{count_text(total)} rows were refused; the first {_SHOWN} are shown.")
     if not report.committed:

@@ -49,7 +49,7 @@ def list_(
                         one["id"],
                         one["source"],
                         one["file"],
-                        one["started_at"],
+                        one["started_at"][:16].replace("T", " "),
                         *(count_text(one[key]) for key in ("rows_read", "accepted", "duplicates")),
                         *(count_text(one[key]) for key in ("conflicts", "rejected")),
                         _remark(one),
@@ -74,6 +74,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "started_at": to_text(row["started_at"]),
         "finished_at": to_text(row["finished_at"]) if row["finished_at"] is not None else None,
         "complete": row["finished_at"] is not None,
+        "completed_by": row["completed_by"],
         "rows_read": row["rows_read"],
         "accepted": row["accepted"],
         "duplicates": row["duplicates"],
@@ -83,5 +84,10 @@ def _shown(row: Any) -> dict[str, Any]:
 
 
 def _remark(one: dict[str, Any]) -> str:
-    remarks = [] if one["complete"] else ["incomplete: import it again"]
+    remarks = [] if one["complete"] else [_unfinished(one)]
     return ", ".join(remarks + ["backfill"] * one["backfill"])
+
+
+def _unfinished(one: dict[str, Any]) -> str:
+    later = one["completed_by"]
+    return f"cut off, completed by {later}" if later else "incomplete: import it again"

@@ -115,7 +115,7 @@ def print_table(
     Print a table for people.
 
     Args:
-        columns: Heading and kind: ``left``, ``right`` for numbers, or ``fold`` for text that may wrap.
+        columns: Heading and kind: ``left``, ``right`` for numbers, or ``fold`` for long text.
         rows: The cells; None prints as nothing.
         title: A heading above.
         caption: A line below.
@@ -131,7 +131,7 @@ def print_table(
             heading,
             justify="right" if kind == "right" else "left",
             overflow="fold",
-            no_wrap=kind != "fold",
+            no_wrap=kind == "right",
         )
     for row in rows:
         table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))

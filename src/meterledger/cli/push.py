@@ -196,6 +196,7 @@ def _document(report: "PushReport") -> dict[str, Any]:
         "sealed": report.tally.sealed,
         "accepted": report.tally.accepted,
         "rejected": report.tally.rejected,
+        "recovered": report.recovered,
         "pending": report.pending,
         "in_doubt": report.in_doubt,
         "blocked": sum(report.blocked.values()),
@@ -251,6 +252,10 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
             ["sealed", count_text(tally.sealed)],
             ["accepted", count_text(tally.accepted)],
             ["rejected", count_text(tally.rejected)],
+            *(
+                [["recovered from a push that was cut off", count_text(report.recovered)]]
+                * (report.recovered > 0)
+            ),
         ],
     )
     print_table(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from meterledger.cli.context import context_of
+from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import Format, print_csv, print_json, print_table, say
 
 rejects = typer.Typer(help="Refused rows and conflicts.", no_args_is_help=True)
@@ -43,12 +43,13 @@ def list_(
                 ],
             )
         case Format.TABLE:
-            _print_for_people(found)
+            _print_for_people(found, context)
 
 
-def _print_for_people(found: list[dict[str, Any]]) -> None:
+def _print_for_people(found: list[dict[str, Any]], context: Context) -> None:
     if not found:
-        say("No refused rows are open.")
+        if not context.quiet:
+            say("No refused rows are open.")
         return
     print_table(
         [
@@ -69,7 +70,10 @@ def _print_for_people(found: list[dict[str, Any]]) -> None:
             for one in found
         ],
     )
-    say("Next: mend the rows in a file and import it; a rejection closes when its request_id is accepted.")
+    if not context.quiet:
+        say(
+            "Next: mend the rows in a file and import it; a rejection closes when its request_id is accepted."
+        )
 
 
 def _shown(row: Any) -> dict[str, Any]:

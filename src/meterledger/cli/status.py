@@ -6,7 +6,7 @@ import typer
 
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.findings import print_findings
-from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
+from meterledger.cli.output import Format, count_text, harmless, print_csv, print_json, print_table, say
 
 if TYPE_CHECKING:
     from meterledger.usecases.status import Status
@@ -120,13 +120,11 @@ def _print_for_people(
                 ["open conflicts", count_text(found.open_conflicts)],
             ],
         )
-    if doubtful:
-        columns = ("identifier", "event_name", "stripe_customer_id", "value", "reason", "since")
-        print_table(
-            [(name.replace("_", " "), "fold") for name in columns],
-            [[one[name] for name in columns] for one in doubtful],
-            title="In doubt",
-        )
+    for one in doubtful:
+        # A line of its own, so that it can be copied.
+        typer.echo(f"in doubt: {one['identifier']}")
+        about = f"{one['event_name']} {one['stripe_customer_id']} value {one['value']}"
+        typer.echo(harmless(f"  {about}, {one['reason']} since {one['since']}"))
     if refused:
         print_table(
             [("code", "left"), ("meter events", "right"), ("what Stripe said", "fold")],

@@ -10,7 +10,7 @@ import tomllib
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -283,11 +283,7 @@ def _percent(text: str) -> Decimal:
 
 
 def _amount(text: str) -> Decimal:
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or amount < 0:
+    if not re.fullmatch(r"\d{1,18}(\.\d{1,12})?", text, re.ASCII):
         msg = f"'{text}' is no amount; write it like 100000 or \"0.5\""
         raise ValueError(msg)
-    return amount
+    return Decimal(text)

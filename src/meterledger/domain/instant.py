@@ -25,8 +25,9 @@ MAX_SECONDS_DIGITS = 11
 MAX_MILLISECONDS_DIGITS = 14
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)?", re.ASCII
 )
+_LAST_YEAR = "9999"
 _INTEGER = re.compile(r"\d{1,14}", re.ASCII)
 
 
@@ -72,6 +73,8 @@ def parse_instant(text: str, zone: tzinfo | None = None) -> Instant:
     if match is None:
         return _from_epoch_text(text)
     date, clock, fraction, offset = match.groups()
+    if date.startswith(_LAST_YEAR):
+        raise TimeError("it is in no billing period that ends")
     micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
     if offset is None:
         return _from_local(f"{date} {clock}", zone) + micros

@@ -65,9 +65,14 @@ class RowCheck:
 
     def check(self, line: int, values: Values, raw: str) -> UsageEvent | Rejection:
         """Return the usage event of a row, or the rejection that names the first rule it breaks."""
-        request_id, customer_id, subscription_id, feature, quantity, event_time, received_at = (
-            value.strip() if value else value for value in values[:7]
-        )
+        request_id, customer_id, subscription_id, feature, quantity, event_time, received_at = values[:7]
+        request_id = request_id and request_id.strip()
+        customer_id = customer_id and customer_id.strip()
+        subscription_id = subscription_id and subscription_id.strip()
+        feature = feature and feature.strip()
+        quantity = quantity and quantity.strip()
+        event_time = event_time and event_time.strip()
+        received_at = received_at and received_at.strip()
         try:
             if not (request_id and customer_id and feature and quantity and event_time):
                 raise _missing(values)
@@ -189,6 +194,7 @@ class RowCheck:
             message=refused.message,
             raw=kept_raw(raw),
             request_id=_short(request_id, MAX_REQUEST_ID_CHARS),
+            customer_id=_short(key_fields[1], MAX_FIELD_CHARS),
             feature=_short(key_fields[3], MAX_FIELD_CHARS),
             event_time=event_time,
         )
@@ -270,4 +276,7 @@ def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, sc
 def _dimensions(rule: _FeatureRule, values: Values) -> str | None:
     """Write the dimensions a row has as a flat JSON object in key order."""
     found = {name: text for name, at in rule.dimensions if (text := (values[at] or "").strip())}
+    for name, text in found.items():
+        if len(text) > MAX_FIELD_CHARS:
+            raise _field_too_long(name, text, MAX_FIELD_CHARS)
     return json.dumps(found, ensure_ascii=False, separators=(",", ":")) if found else None

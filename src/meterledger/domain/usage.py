@@ -9,7 +9,7 @@ from meterledger.domain.instant import Instant
 DEFAULT_SOURCE = "default"
 MAX_REQUEST_ID_CHARS = 255
 MAX_FIELD_CHARS = 255
-MAX_RAW_CHARS = 64 * 1024
+MAX_RAW_BYTES = 64 * 1024
 """How much of a refused row is kept."""
 
 REQUIRED_FIELDS = ("request_id", "customer_id", "feature", "quantity", "event_time")
@@ -73,6 +73,7 @@ class Rejection:
     message: str
     raw: str
     request_id: str | None = None
+    customer_id: str | None = None
     feature: str | None = None
     event_time: Instant | None = None
 
@@ -84,6 +85,7 @@ class Conflict:
     line: int
     raw: str
     request_id: str
+    customer_id: str
     feature: str
     event_time: Instant
     differences: tuple["Difference", ...]
@@ -119,7 +121,10 @@ def ascii_controls_escaped(text: str) -> str:
 
 def kept_raw(raw: str) -> str:
     r"""Return what is kept of a refused row: no line end, foreign bytes as ``\xff``, 64 Ki at most."""
-    text = raw.rstrip("\r\n")[:MAX_RAW_CHARS]
+    text = raw.rstrip("\r\n")[:MAX_RAW_BYTES]
     if text.isascii():
         return text
-    return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    # Cut at the limit in bytes, and not in the middle of a character.
+    kept = text.encode(errors="surrogateescape")[:MAX_RAW_BYTES]
+    shown_bytes = kept.decode(errors="backslashreplace")
+    return shown_bytes.encode()[:MAX_RAW_BYTES].decode(errors="ignore")

@@ -31,6 +31,10 @@ class ExplanationStore:
         """Return the delivery attempts of a meter event."""
         return self._database.rows("explain_attempts", meter_event=meter_event)
 
+    def resolutions(self, meter_event: int) -> list[Row]:
+        """Return what people said of a meter event."""
+        return self._database.rows("explain_resolutions", meter_event=meter_event)
+
     def rejects(self, request_id: str, limit: int) -> list[Row]:
         """Return refused rows that carried a request_id."""
         return self._database.rows("explain_rejects", what=request_id, limit=limit)

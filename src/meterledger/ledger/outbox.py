@@ -260,6 +260,10 @@ class Outbox:
             )
         return verdict.state
 
+    def finest_unsealed_scale(self) -> dict[str, int]:
+        """Return the largest scale that unsealed usage has, by feature."""
+        return {row["feature"]: row["scale"] for row in self._database.rows("finest_unsealed_scale")}
+
     def counts(self) -> dict[str, int]:
         """Return how many meter events are in each state, every state named."""
         found = {row["state"]: row["count"] for row in self._database.rows("count_meter_events")}

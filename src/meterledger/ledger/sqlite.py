@@ -169,8 +169,12 @@ def open_existing(path: Path) -> SqliteDatabase:
         )
     with _errors_translated(path):
         connection = _connect(path)
-        _refuse_foreign(connection, path)
-        _migrate(connection)
+        try:
+            _refuse_foreign(connection, path)
+            _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
     return SqliteDatabase(connection)
 
 

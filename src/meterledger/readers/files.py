@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -65,23 +65,32 @@ def open_input(name: str, declared: InputFormat | None = None) -> Iterator[Input
     Raises:
         InputError: It is missing, a folder, unreadable, empty, or not of the format it is said to be.
     """
+    with ExitStack() as stack:
+        with reading_errors(name):
+            file = stack.enter_context(_opened(name))
+            opened = _identified(name, file, declared)
+        yield opened
+
+
+def _identified(name: str, file: IO[bytes], declared: InputFormat | None) -> InputFile:
+    head = file.read(_HEAD_BYTES)
+    if not head:
+        raise InputError(f"{name} is empty", hint="name a file that holds usage rows")
+    input_format = _recognized(name, head, declared)
+    file.seek(0)
+    digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] lacks readinto
+    size = file.tell()
+    file.seek(0)
+    return InputFile(
+        name=_printable(name), file=file, sha256=digest, size_bytes=size, input_format=input_format
+    )
+
+
+@contextmanager
+def reading_errors(name: str) -> Iterator[None]:
+    """Say in a user's words why a file cannot be read: InputError."""
     try:
-        with _opened(name) as file:
-            head = file.read(_HEAD_BYTES)
-            if not head:
-                raise InputError(f"{name} is empty", hint="name a file that holds usage rows")
-            input_format = _recognized(name, head, declared)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] lacks readinto
-            size = file.tell()
-            file.seek(0)
-            yield InputFile(
-                name=_printable(name),
-                file=file,
-                sha256=digest,
-                size_bytes=size,
-                input_format=input_format,
-            )
+        yield
     except IsADirectoryError as error:
         raise InputError(f"{name} is a folder", hint=f"name its files, such as {name}/*.csv") from error
     except FileNotFoundError as error:

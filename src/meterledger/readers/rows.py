@@ -12,7 +12,7 @@ import msgspec
 from meterledger.domain.row_check import Values
 from meterledger.domain.usage import CANONICAL_FIELDS, REQUIRED_FIELDS, Reason, shown
 from meterledger.errors import InputError
-from meterledger.readers.files import InputFile, InputFormat
+from meterledger.readers.files import InputFile, InputFormat, reading_errors
 from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines, foreign_bytes_shown, is_too_long
 
 
@@ -43,9 +43,11 @@ def read_rows(source: InputFile, columns: Mapping[str, str], dimensions: Sequenc
     wanted = (*CANONICAL_FIELDS, *dimensions)
     names = [columns.get(field, field) for field in wanted]
     lines = PhysicalLines(source.file)
-    if source.input_format is InputFormat.CSV:
-        return _csv_rows(source.name, lines, names)
-    return _jsonl_rows(lines, names)
+    with reading_errors(source.name):
+        if source.input_format is InputFormat.CSV:
+            yield from _csv_rows(source.name, lines, names)
+        else:
+            yield from _jsonl_rows(lines, names)
 
 
 def _csv_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:

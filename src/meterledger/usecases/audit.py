@@ -158,7 +158,7 @@ def _take(auditing: _Auditing, row: Row) -> None:
     """Take one usage event into delays, rehearsal, and the entry of its period and meter."""
     options = auditing.options
     event_name = row["event_name"] or _meter_name(auditing, row["feature"])
-    if options.customer not in (None, row["customer_id"]) or options.meter not in (None, event_name):
+    if not _is_asked_for(options, row["customer_id"], event_name):
         return
     condition = _condition(auditing, row)
     accepted_by = row["accepted_by"] if condition is Condition.ACCEPTED else None
@@ -324,6 +324,8 @@ def _refused_findings(auditing: _Auditing) -> Iterator[tuple[Finding, Landing]]:
     """Usage that was refused and is still open would count too, if it is mended in time."""
     refused: dict[tuple[str, Landing], int] = Counter()
     for row in auditing.ledger.reports.open_rejects_with_event_time(auditing.now):
+        if not _is_asked_for(auditing.options, row["customer_id"], _meter_name(auditing, row["feature"])):
+            continue
         deadline = _period(auditing, row["event_time"]).deadline(auditing.result.grace_period * SECOND)
         where = Landing.AT_RISK if auditing.now <= deadline else Landing.MISSED
         refused[row["kind"], where] += 1
@@ -380,7 +382,7 @@ def _unknown_outcomes(auditing: _Auditing) -> Iterator[Finding]:
         code="nearing_horizon",
         severity="warning",
         message=f"an attempt of {to_text(oldest)} has no known outcome; after 23 h it is not sent again: "
-        "push now, or settle it with `meterledger resolve`",
+        "push now",
         details={"since": to_text(oldest)},
     )
 
@@ -416,8 +418,12 @@ def _period(auditing: _Auditing, event_time: Instant) -> BillingPeriod:
     return period
 
 
-def _meter_name(auditing: _Auditing, feature: str) -> str | None:
-    meter = auditing.settings.catalogue.meter_of(feature)
+def _is_asked_for(options: AuditOptions, customer_id: str | None, event_name: str | None) -> bool:
+    return options.customer in (None, customer_id) and options.meter in (None, event_name)
+
+
+def _meter_name(auditing: _Auditing, feature: str | None) -> str | None:
+    meter = auditing.settings.catalogue.meter_of(feature) if feature else None
     return meter.event_name if meter else None
 
 

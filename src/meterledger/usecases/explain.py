@@ -22,6 +22,7 @@ class Explanation:
     usage_events: list[dict[str, Any]]
     meter_events: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
+    resolutions: list[dict[str, Any]]
     rejects: list[dict[str, Any]]
 
 
@@ -31,7 +32,7 @@ def explain(
     """Gather what is known; raises UsageError if nothing is."""
     store = ledger.explanations
     planner = Planner(ledger, settings, now)
-    usage_events, meter_events, attempts = [], {}, []
+    usage_events, meter_events, attempts, resolutions = [], {}, [], []
     with ledger.database.snapshot():
         for number in store.usage_events_of(what, limit):
             carriers = store.meter_events(number)
@@ -40,6 +41,7 @@ def explain(
             meter_events.update({row["id"]: row for row in carriers})
         for row in meter_events.values():
             attempts += [_attempt(row, attempt) for attempt in store.attempts(row["id"])]
+            resolutions += [_resolution(row, said) for said in store.resolutions(row["id"])]
         rejects = [{key: row[key] for key in row.keys()} for row in store.rejects(what, limit)]  # noqa: SIM118 # a row is no dict
     if not (usage_events or rejects):
         raise UsageError(
@@ -50,6 +52,7 @@ def explain(
         usage_events=usage_events,
         meter_events=[_meter_event(row) for row in meter_events.values()],
         attempts=attempts,
+        resolutions=resolutions,
         rejects=rejects,
     )
 
@@ -115,6 +118,15 @@ def _attempt(meter_event: Row, row: Row) -> dict[str, Any]:
         "message": row["message"],
         "stripe_request_id": row["stripe_request_id"],
         "settled_at": _text(row["settled_at"]),
+    }
+
+
+def _resolution(meter_event: Row, row: Row) -> dict[str, Any]:
+    return {
+        "identifier": meter_event["identifier"],
+        "settled_as": row["settled_as"],
+        "note": row["note"],
+        "resolved_at": to_text(row["resolved_at"]),
     }
 
 

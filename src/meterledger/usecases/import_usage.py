@@ -12,6 +12,7 @@ from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import InputFile, InputFormat, open_input
 from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
+from meterledger.usecases.planning import refuse_coarser_scale
 
 REJECTIONS_REPORTED = 100
 """Refused rows that a report lists; all are in the ledger."""
@@ -109,6 +110,7 @@ def import_usage(
     Chunks are committed one by one, so that a killed import keeps what it had and the same command
     completes it. With ``dry_run``, or ``strict`` and a refused row, nothing is kept.
     """
+    refuse_coarser_scale(ledger, settings)
     report = ImportReport(committed=not options.dry_run)
     importing = _Importing(
         ledger=ledger,

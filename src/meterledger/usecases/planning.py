@@ -12,6 +12,7 @@ from meterledger.domain.delivery import State, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant
 from meterledger.domain.meter import EventTimeWindow, Meter
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
+from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 
@@ -183,3 +184,15 @@ def stand(planner: Planner) -> Standing:
             oldest = usage.event_time if oldest is None else min(oldest, usage.event_time)
     in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
     return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order)
+
+
+def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:
+    """Raise UsageError if a meter's decimal_places was lowered below what its unsealed usage has."""
+    for feature, scale in ledger.outbox.finest_unsealed_scale().items():
+        meter = settings.catalogue.meter_of(feature)
+        if meter and meter.decimal_places < scale:
+            raise UsageError(
+                f"meters.{meter.event_name}.decimal_places is {meter.decimal_places}, but unsealed usage of "
+                f"{feature} was imported with {scale}",
+                hint=f"set it to {scale} again, or push that usage first under the old config",
+            )

@@ -11,7 +11,7 @@ from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Hold, Planned, Planner
+from meterledger.usecases.planning import Hold, Planned, Planner, refuse_coarser_scale
 
 
 @dataclass(slots=True)
@@ -51,6 +51,7 @@ def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> I
         result: Complete when the last meter event was drawn.
         limit: Draw at most so many meter events; what is blocked is counted all the same.
     """
+    refuse_coarser_scale(planner.ledger, planner.settings)
     with planner.ledger.database.snapshot():
         for event in _meter_events(planner, result):
             if limit is not None and result.events >= limit:

@@ -19,7 +19,7 @@ from meterledger.usecases.door import (
     refuse_other_binding,
     refuse_without_live,
 )
-from meterledger.usecases.planning import Planned, Planner, stand
+from meterledger.usecases.planning import Planned, Planner, refuse_coarser_scale, stand
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
 
 CHUNK_METER_EVENTS = 500
@@ -108,6 +108,7 @@ async def push(
     refuse_without_live(stripe.access, live=options.live)
     refuse_clock_set_back(ledger, around.clock())
     refuse_other_binding(ledger.lease.binding(), stripe.access)
+    refuse_coarser_scale(ledger, settings)
     report = PushReport()
     with lease_held(ledger, around.clock) as token:
         report.warnings = await knock(ledger, stripe, around.clock)

@@ -36,6 +36,8 @@ SILENCE_SECONDS = 60.0
 STALE_CLAIM = 5 * MINUTE
 """A claim that waited longer (a suspended machine) is given back, not sent: its time is no longer true."""
 
+_TOO_MANY_REQUESTS = 429
+
 Lane = tuple[str, str]
 
 
@@ -177,7 +179,7 @@ class Sender:
             self.tally.last_failure = outcome.message or outcome.code or outcome.result
             if self._must_stop(outcome):
                 break
-            if not judged.retry or tries == MAX_ATTEMPTS_PER_RUN:
+            if not judged.retry or not _may_retry(outcome) or tries == MAX_ATTEMPTS_PER_RUN:
                 self.tally.exhausted += 1
                 break
             self._flush()
@@ -265,3 +267,8 @@ class Sender:
     def _raise_failure(self) -> None:
         if self._failure is not None:
             raise self._failure
+
+
+def _may_retry(outcome: Outcome) -> bool:
+    """Heed Stripe-Should-Retry; a rate limit says false to clients that would not wait, and we wait."""
+    return outcome.should_retry is not False or outcome.http_status == _TOO_MANY_REQUESTS

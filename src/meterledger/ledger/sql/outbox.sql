@@ -196,3 +196,11 @@ SELECT meters_read_at FROM binding WHERE meters_read_at <= :as_of;
 
 -- name: note_meters_read
 UPDATE binding SET meters_read_at = :seen_at;
+
+-- name: finest_unsealed_scale
+-- Invariant 6: decimal_places may not be lowered below what unsealed usage has.
+SELECT f.name AS feature, MAX(u.scale) AS scale
+FROM unsealed AS q
+INNER JOIN usage_events AS u ON u.id = q.usage_event
+INNER JOIN features AS f ON f.id = u.feature
+GROUP BY f.name ORDER BY f.name;

@@ -11,11 +11,11 @@ UPDATE rejects SET times_seen = times_seen + 1 WHERE id = :id;
 
 -- name: add_reject
 INSERT INTO rejects (
-    kind, import, source, line, reason, message, raw, raw_digest, request_id, feature, event_time,
-    differences, recorded_at
+    kind, import, source, line, reason, message, raw, raw_digest, request_id, customer_id, feature,
+    event_time, differences, recorded_at
 ) VALUES (
-    :kind, :import, :source, :line, :reason, :message, :raw, :raw_digest, :request_id, :feature, :event_time,
-    :differences, :recorded_at
+    :kind, :import, :source, :line, :reason, :message, :raw, :raw_digest, :request_id, :customer_id, :feature,
+    :event_time, :differences, :recorded_at
 ) RETURNING id;
 
 -- name: sight_reject
@@ -43,7 +43,7 @@ ORDER BY r.id;
 
 -- name: open_rejects_with_event_time
 -- For the audit: refused usage that would have counted, by the clock of the question.
-SELECT r.kind, r.event_time, r.feature FROM rejects AS r
+SELECT r.kind, r.event_time, r.feature, r.customer_id FROM rejects AS r
 WHERE r.recorded_at <= :as_of AND (r.closed_at IS NULL OR r.closed_at > :as_of) AND r.event_time IS NOT NULL;
 
 -- name: count_open_rejects

@@ -89,3 +89,6 @@ FROM rejects AS r
 INNER JOIN imports AS i ON i.id = r.import
 INNER JOIN sources AS s ON s.id = r.source
 WHERE r.request_id = :what ORDER BY r.id LIMIT :limit;
+
+-- name: explain_resolutions
+SELECT settled_as, note, resolved_at FROM resolutions WHERE meter_event = :meter_event ORDER BY id;

@@ -70,6 +70,11 @@ BEGIN SELECT RAISE(ABORT, 'usage events never change'); END;
 CREATE TRIGGER usage_events_refuse_delete BEFORE DELETE ON usage_events
 BEGIN SELECT RAISE(ABORT, 'usage events are never deleted'); END;
 
+-- INSERT OR REPLACE fires no delete trigger. Unless an id is given, NEW.id is -1 here, and nothing is looked up.
+CREATE TRIGGER usage_events_refuse_replace BEFORE INSERT ON usage_events
+WHEN NEW.id > 0 AND EXISTS (SELECT 1 FROM usage_events WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'usage events never change'); END;
+
 -- The outbox: usage events that no live meter event carries. Kept by the statements that import and by
 -- the triggers on meter_event_usage, so that a push need not look at a whole ledger to find its work.
 CREATE TABLE unsealed (
@@ -89,6 +94,7 @@ CREATE TABLE rejects (
     raw_digest TEXT NOT NULL,
     -- What could be read of the row, for closing it and for the audit.
     request_id TEXT,
+    customer_id TEXT,
     feature TEXT,
     event_time INTEGER,
     -- For a conflict: the fields that differ, as JSON.
@@ -174,6 +180,10 @@ BEGIN SELECT RAISE(ABORT, 'the body of a meter event never changes'); END;
 
 CREATE TRIGGER meter_events_refuse_delete BEFORE DELETE ON meter_events
 BEGIN SELECT RAISE(ABORT, 'meter events are never deleted'); END;
+
+CREATE TRIGGER meter_events_refuse_replace BEFORE INSERT ON meter_events
+WHEN EXISTS (SELECT 1 FROM meter_events WHERE id = NEW.id)
+BEGIN SELECT RAISE(ABORT, 'the body of a meter event never changes'); END;
 
 -- The legal transitions; domain/delivery.py holds the same table, and a test holds them together.
 CREATE TRIGGER meter_events_refuse_illegal_transition
@@ -267,6 +277,10 @@ WHEN OLD.settled_at IS NOT NULL OR (OLD.outcome IS NOT NULL AND (
     OR NEW.code IS NOT OLD.code OR NEW.message IS NOT OLD.message
     OR NEW.stripe_request_id IS NOT OLD.stripe_request_id
 ))
+BEGIN SELECT RAISE(ABORT, 'a finished attempt never changes'); END;
+
+CREATE TRIGGER delivery_attempts_refuse_replace BEFORE INSERT ON delivery_attempts
+WHEN EXISTS (SELECT 1 FROM delivery_attempts WHERE id = NEW.id)
 BEGIN SELECT RAISE(ABORT, 'a finished attempt never changes'); END;
 
 CREATE TRIGGER delivery_attempts_refuse_delete BEFORE DELETE ON delivery_attempts
