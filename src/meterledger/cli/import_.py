@@ -1,5 +1,6 @@
 """`meterledger import`: usage files into the ledger."""
 
+import gc
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,6 +77,8 @@ def import_(
         backfill=backfill,
     )
     clock = context.clock()
+    # Rows are many, and none of them is part of a cycle: looking for cycles costs a fifth of the time.
+    gc.disable()
     with context.ledger() as ledger, progress_bar(wanted=not context.quiet) as bar:
         report = import_usage(
             ledger, context.settings, options, clock=clock, progress=_progress(bar) if bar else None

@@ -217,8 +217,7 @@ class Outbox:
     def finish(self, finished: Sequence[Finished], now: Instant) -> None:
         """Record outcomes in one transaction, by compare-and-set on state and attempt."""
         with self._database.transaction():
-            for one in finished:
-                self._finish(one, now)
+            self._finish(finished, now)
 
     def attempts_of(self, meter_event: int) -> list[Attempt]:
         """Return the attempts of a meter event in order."""
@@ -291,47 +290,54 @@ class Outbox:
             row["event_name"]: bool(row["active"]) for row in self._database.rows("noted_meters", as_of=as_of)
         }
 
-    def _finish(self, one: Finished, now: Instant) -> None:
-        claimed, outcome = one.claimed, one.outcome
-        changed = self._database.run(
-            "finish_attempt_if_in_flight",
-            meter_event=claimed.id,
-            attempt=claimed.attempt,
-            finished_at=max(outcome.at, claimed.started_at),
-            outcome=outcome.result,
-            answered=int(outcome.answered),
-            http_status=outcome.http_status,
-            code=outcome.code,
-            message=outcome.message,
-            stripe_request_id=outcome.stripe_request_id,
-        )
-        if changed != 1:
-            raise LedgerError(
-                "another push has finished an attempt of this one", hint="look at `meterledger status`"
+    def _finish(self, finished: Sequence[Finished], now: Instant) -> None:
+        attempts = [
+            (
+                max(one.outcome.at, one.claimed.started_at),
+                one.outcome.result,
+                int(one.outcome.answered),
+                one.outcome.http_status,
+                one.outcome.code,
+                one.outcome.message,
+                one.outcome.stripe_request_id,
+                one.claimed.id,
+                one.claimed.attempt,
             )
-        self._set_state(claimed.id, claimed.attempt, one.verdict, now)
-        if one.verdict.state in (State.ACCEPTED, State.REJECTED):
-            self._database.run("settle_attempts", meter_event=claimed.id, settled_at=now)
-
-    def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
-        changed = self._database.run(
-            "set_state_if_sending",
-            meter_event=meter_event,
-            attempts=attempts,
-            state=verdict.state,
-            state_at=now,
-            in_doubt_reason=verdict.in_doubt_reason,
-            accepted_at=verdict.accepted_at,
-            accepted_from=verdict.accepted_from,
-            accepted_by=verdict.accepted_by,
-            rejection_code=verdict.rejection_code,
-            rejection_message=verdict.rejection_message,
-        )
-        if changed != 1:
+            for one in finished
+        ]
+        changed = self._database.run_many("finish_attempt_if_in_flight", attempts)
+        states = [_state_row(one.verdict, now, one.claimed.id, one.claimed.attempt) for one in finished]
+        changed += self._database.run_many("set_state_if_sending", states)
+        if changed != 2 * len(finished):
             raise LedgerError(
                 "a meter event changed under this push; another one is at work",
                 hint="look at `meterledger status`",
             )
+        for one in finished:
+            # A final outcome tells the truth about earlier attempts too.
+            if one.claimed.earlier and one.verdict.state in (State.ACCEPTED, State.REJECTED):
+                self._database.run("settle_attempts", meter_event=one.claimed.id, settled_at=now)
+
+    def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
+        row = _state_row(verdict, now, meter_event, attempts)
+        if self._database.run_many("set_state_if_sending", [row]) != 1:
+            raise LedgerError("a meter event changed while it was claimed")
+
+
+def _state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -> tuple[object, ...]:
+    """Return the arguments of set_state_if_sending, in their order."""
+    return (
+        verdict.state,
+        now,
+        verdict.in_doubt_reason,
+        verdict.accepted_at,
+        verdict.accepted_from,
+        verdict.accepted_by,
+        verdict.rejection_code,
+        verdict.rejection_message,
+        meter_event,
+        attempts,
+    )
 
 
 def _as_resolved(attempts: Sequence[Attempt], *, sent: bool, now: Instant) -> Verdict:
