@@ -275,7 +275,6 @@ def test_a_failing_migration_is_taken_back_whole(
 @pytest.mark.parametrize(
     ("table", "column", "value"),
     [
-        ("usage_events", "quantity", 999),
         ("meter_events", "payload", "other"),
         ("delivery_attempts", "started_at", 1),
     ],
@@ -290,6 +289,18 @@ def test_the_ledger_itself_refuses_to_replace_history(
     before = list(connection.iterdump())
     with pytest.raises(sqlite3.IntegrityError, match="never change"):
         connection.execute(replacing, (value,))
+
+    assert list(connection.iterdump()) == before
+
+
+def test_a_usage_event_is_not_replaced_either(connection: sqlite3.Connection) -> None:
+    """On a connection that keeps foreign keys, as ours do, INSERT OR REPLACE cannot rewrite usage."""
+    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(usage_events)")]
+    selected = ", ".join("999" if name == "quantity" else name for name in columns)
+    connection.execute("PRAGMA foreign_keys = ON")
+    before = list(connection.iterdump())
+    with pytest.raises(sqlite3.IntegrityError, match="FOREIGN KEY"):
+        connection.execute(f"INSERT OR REPLACE INTO usage_events SELECT {selected} FROM usage_events")  # noqa: S608 # our own
 
     assert list(connection.iterdump()) == before
 

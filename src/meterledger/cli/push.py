@@ -218,8 +218,7 @@ def _failure(report: "PushReport") -> MeterledgerError | None:
             return StripeError(f"Stripe does not answer: {report.stop_message}", hint=again)
     if report.tally.exhausted and report.stop is None:
         return StripeError(
-            f"{report.tally.exhausted} meter events could not be settled after 5 attempts "
-            f"(last: {report.tally.last_failure})",
+            f"{report.tally.exhausted} meter events could not be settled (last: {report.tally.last_failure})",
             hint=again,
         )
     return None

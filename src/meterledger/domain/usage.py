@@ -64,6 +64,10 @@ class UsageEvent(NamedTuple):
     raw: str
 
 
+EventFields = tuple[str, str, str | None, str, int, int, Instant, Instant | None, int, str | None, str]
+"""A usage event as a bare tuple, in the same order: what crosses a pipe."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """A refused row: where it stands, why, and what could be read of it."""

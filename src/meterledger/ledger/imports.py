@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from meterledger.domain.instant import Instant, to_text
 from meterledger.domain.quantity import decimal_text, same_value
-from meterledger.domain.usage import Conflict, Difference, Rejection, UsageEvent, kept_raw
+from meterledger.domain.usage import Conflict, Difference, EventFields, Rejection, UsageEvent, kept_raw
 from meterledger.ledger.database import Database, Row
 
 _NAMES_CACHED = 200_000
@@ -111,7 +111,7 @@ class ImportStore:
     def write_chunk(
         self,
         target: OpenImport,
-        events: Sequence[UsageEvent],
+        events: Sequence[EventFields],
         rejections: Sequence[Rejection],
         now: Instant,
     ) -> WrittenChunk:
@@ -126,7 +126,7 @@ class ImportStore:
     def _write_chunk(
         self,
         target: OpenImport,
-        events: Sequence[UsageEvent],
+        events: Sequence[EventFields],
         rejections: Sequence[Rejection],
         now: Instant,
     ) -> WrittenChunk:
@@ -157,7 +157,7 @@ class ImportStore:
             self._database.run("close_rejections_since_accepted", source=target.source, closed_at=now)
             self._database.run("finish_import_if_unfinished", **{"import": target.id}, finished_at=now)
 
-    def _add_events(self, target: OpenImport, events: Sequence[UsageEvent], now: Instant) -> int:
+    def _add_events(self, target: OpenImport, events: Sequence[EventFields], now: Instant) -> int:
         if not events:
             return 0
         customers = self._numbered("customer", self._customers, {event[1] for event in events}, "customer_id")
@@ -191,9 +191,10 @@ class ImportStore:
             known[name] = _required(self._database.row(statement, **{column: name}))["id"]
         return known
 
-    def _conflicts(self, target: OpenImport, events: Iterable[UsageEvent]) -> Iterable[Conflict]:
+    def _conflicts(self, target: OpenImport, events: Iterable[EventFields]) -> Iterable[Conflict]:
         """Find the rows that did not go in because their key exists with other content."""
-        for event in events:
+        for fields in events:
+            event = UsageEvent._make(fields)
             stored = self._database.row("stored_content", request_id=event.request_id, source=target.source)
             row = _required(stored)
             if row["import"] == target.id and row["line"] == event.line:

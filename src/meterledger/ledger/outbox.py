@@ -276,10 +276,10 @@ class Outbox:
     def note_meters(self, active: dict[str, bool], now: Instant) -> None:
         """Remember which meters Stripe has, and which of them are active."""
         with self._database.transaction():
+            self._database.run("forget_meters", seen_at=now)
             self._database.run_many(
                 "note_meter", [(name, int(is_active), now) for name, is_active in sorted(active.items())]
             )
-            self._database.run("forget_meters_before", seen_at=now)
             self._database.run("note_meters_read", seen_at=now)
 
     def noted_meters(self, as_of: Instant) -> dict[str, bool] | None:

@@ -23,7 +23,7 @@ APPLICATION_ID = 0x4D4C4447
 
 BUSY_TIMEOUT_SECONDS = 30
 _PAGE_BYTES = 8192
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 32 * 1024
 _PAGES_BETWEEN_CHECKPOINTS = 16_384
 """A rare checkpoint: the write-ahead log grows to 128 MiB at most before it is folded in."""
 

@@ -103,12 +103,14 @@ class StripeGateway:
 
         async def listed() -> dict[str, bool]:
             found: dict[str, bool] = {}
+            read = 0
             page = await self._client.v1.billing.meters.list_async({"limit": _PAGE}, self._options)  # type: ignore[arg-type] # options as above
             async for meter in page.auto_paging_iter():
                 # An event name may stand on several meters; one of them can be active.
                 found[meter.event_name] = found.get(meter.event_name, False) or meter.status == "active"
-                if len(found) >= _MAX_METERS:
-                    break
+                read += 1
+                if read >= _MAX_METERS:
+                    break  # a server that repeats a page would never end
             return found
 
         return await self._read("its meters", listed)

@@ -11,7 +11,8 @@ from meterledger.errors import InputError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import InputFile, InputFormat, open_input
-from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
+from meterledger.usecases.parsing import ParsedChunk
+from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
 
 REJECTIONS_REPORTED = 100
@@ -156,7 +157,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
     digest = settings.import_digest(options.source)
     if not options.again and _skip(importing, file_report, digest):
         return
-    chunks = parsed_chunks(file, options.source, settings.catalogue)
+    chunks = chunks_of(file, options.source, settings.catalogue)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
     provenance = Provenance(

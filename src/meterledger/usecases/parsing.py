@@ -7,10 +7,10 @@ from itertools import islice
 from meterledger.config import Source
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.row_check import RowCheck
-from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
+from meterledger.domain.usage import EventFields, Rejection, kept_raw
 from meterledger.readers import InputFile, RowProblem, read_rows
 
-CHUNK_ROWS = 25_000
+CHUNK_ROWS = 50_000
 """Rows of one chunk: one transaction, and all that an import holds in memory."""
 
 
@@ -18,7 +18,7 @@ CHUNK_ROWS = 25_000
 class ParsedChunk:
     """The rows of one chunk, checked, in file order within each list."""
 
-    events: Sequence[UsageEvent]
+    events: Sequence[EventFields]
     rejections: Sequence[Rejection]
     bytes_read: int
     """How far the file was read when the chunk was complete."""
@@ -29,7 +29,7 @@ def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iter
     check = RowCheck(catalogue, zone=source.zone, key=source.key).check
     rows = read_rows(file, source.columns, catalogue.dimension_names)
     while True:
-        events: list[UsageEvent] = []
+        events: list[EventFields] = []
         rejections: list[Rejection] = []
         for line, values, raw in islice(rows, CHUNK_ROWS):
             if isinstance(values, RowProblem):

@@ -185,8 +185,8 @@ SELECT MAX(instant) AS instant FROM (
 INSERT INTO stripe_meters (event_name, active, seen_at) VALUES (:event_name, :active, :seen_at)
 ON CONFLICT (event_name) DO UPDATE SET active = excluded.active, seen_at = excluded.seen_at;
 
--- name: forget_meters_before
-UPDATE stripe_meters SET active = 0, seen_at = :seen_at WHERE seen_at < :seen_at;
+-- name: forget_meters
+UPDATE stripe_meters SET active = 0, seen_at = :seen_at;
 
 -- name: noted_meters
 SELECT event_name, active FROM stripe_meters WHERE seen_at <= :as_of;

@@ -1,0 +1,134 @@
+"""
+Parsing in a process beside this one, so that reading and writing overlap on two cores.
+
+The child runs the same `parsed_chunks`; chunks come back over a pipe, one ahead of what is written.
+"""
+
+import contextlib
+import gc
+import marshal
+import os
+import pickle
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+from meterledger.config import Source
+from meterledger.domain.meter import Catalogue
+from meterledger.domain.usage import Reason, Rejection
+from meterledger.errors import InputError
+from meterledger.readers import InputFile
+from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
+
+WORTHWHILE_BYTES = 16 * 1024 * 1024
+"""A smaller file is read before a second process has started."""
+
+_LENGTH = struct.Struct("<Q")
+_CHUNK, _ERROR, _END = range(3)
+
+
+def chunks_of(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+    """Read, check and cut a file into chunks, beside this process where that pays."""
+    if file.size_bytes < WORTHWHILE_BYTES or (os.cpu_count() or 1) < 2:  # noqa: PLR2004 # two processes
+        return parsed_chunks(file, source, catalogue)
+    return chunks_from_process(file, source, catalogue)
+
+
+def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+    """Read, check and cut a file into chunks in another process; raises what `parsed_chunks` raises."""
+    descriptor = file.file.fileno()
+    job = (file.name, descriptor, file.sha256, file.size_bytes, file.input_format, source, catalogue)
+    process = subprocess.Popen(
+        [sys.executable, "-m", __name__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=(descriptor,),
+    )
+    if process.stdin is None or process.stdout is None:
+        raise AssertionError("unreachable: both are pipes")
+    try:
+        with process.stdin as orders:
+            pickle.dump(job, orders)
+        while (answer := _received(process.stdout))[0] == _CHUNK:
+            _, events, rejections, bytes_read = answer
+            yield ParsedChunk(events, [_rejection(fields) for fields in rejections], bytes_read)
+        if answer[0] == _ERROR:
+            raise InputError(answer[1], hint=answer[2])
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def _received(pipe: IO[bytes]) -> tuple[Any, ...]:
+    header = pipe.read(_LENGTH.size)
+    body = pipe.read(_LENGTH.unpack(header)[0]) if len(header) == _LENGTH.size else b""
+    if not body:
+        raise InputError("the process that read the file has ended early", hint="run the same command again")
+    answer: tuple[Any, ...] = marshal.loads(body)  # noqa: S302 # our own child wrote it
+    return answer
+
+
+def _send(pipe: IO[bytes], *answer: Any) -> None:
+    body = marshal.dumps(answer)
+    pipe.write(_LENGTH.pack(len(body)))
+    pipe.write(body)
+    pipe.flush()
+
+
+def _fields(rejection: Rejection) -> tuple[object, ...]:
+    return (
+        rejection.line,
+        rejection.reason.value,
+        rejection.message,
+        rejection.raw,
+        rejection.request_id,
+        rejection.customer_id,
+        rejection.feature,
+        rejection.event_time,
+    )
+
+
+def _rejection(fields: tuple[Any, ...]) -> Rejection:
+    line, reason, message, raw, request_id, customer_id, feature, event_time = fields
+    return Rejection(
+        line=line,
+        reason=Reason(reason),
+        message=message,
+        raw=raw,
+        request_id=request_id,
+        customer_id=customer_id,
+        feature=feature,
+        event_time=event_time,
+    )
+
+
+def _work() -> None:
+    """Be the child: read the job, write chunks, and end when nobody reads them any more."""
+    # Ctrl-C reaches every process of a terminal; the parent decides, and closes the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = pickle.load(sys.stdin.buffer)  # noqa: S301 # our own parent wrote it
+    name, descriptor, sha256, size_bytes, input_format, source, catalogue = job
+    pipe = sys.stdout.buffer
+    with os.fdopen(descriptor, "rb") as content:
+        file = InputFile(
+            name=name, file=content, sha256=sha256, size_bytes=size_bytes, input_format=input_format
+        )
+        try:
+            for chunk in parsed_chunks(file, source, catalogue):
+                rejections = [_fields(rejection) for rejection in chunk.rejections]
+                _send(pipe, _CHUNK, list(map(tuple, chunk.events)), rejections, chunk.bytes_read)
+        except InputError as error:
+            _send(pipe, _ERROR, error.message, error.hint)
+        else:
+            _send(pipe, _END)
+
+
+if __name__ == "__main__":
+    gc.disable()
+    with contextlib.suppress(BrokenPipeError):
+        _work()
+    os._exit(0)  # what a broken pipe still holds must not be flushed again
