@@ -1,4 +1,5 @@
-"""Write the sample data: one month of usage from two sources, with what real files have wrong with them.
+"""
+Write the sample data: one month of usage from two sources, with what real files have wrong with them.
 
 The seed is fixed, so every run writes the same bytes. README.md tells what each file holds. How many rows an
 import into an empty ledger must accept, skip and refuse is written to expected.json, counted from what this
@@ -473,7 +474,8 @@ LATE_KIND = "31 October, received hours to a day and a half later"
 
 
 def _slots(rng: random.Random, source: Source, rows: int) -> Iterator[tuple[int, Plant]]:
-    """Spread the plants evenly over the rows, each on a row of its own, in a chance order.
+    """
+    Spread the plants evenly over the rows, each on a row of its own, in a chance order.
 
     One of each kind comes first, so that the first third of a file shows every kind.
     """

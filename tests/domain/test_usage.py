@@ -75,6 +75,7 @@ def test_a_conflict_says_what_differs() -> None:
         line=3,
         raw="",
         request_id="req_1",
+        customer_id="cus_1",
         feature="api_calls",
         event_time=0,
         differences=(

@@ -413,9 +413,12 @@ def test_the_ledger_and_the_rules_know_the_same_changes_of_state(
 
 
 def test_the_outbox_follows_the_links(connection: sqlite3.Connection) -> None:
-    """A usage event leaves the outbox when it is linked, and comes back when its link ends."""
+    """Usage leaves the outbox when it is linked; it comes back only from a meter event that was taken back."""
     assert connection.execute("SELECT usage_event FROM unsealed").fetchall() == [(2,)]
 
+    with pytest.raises(sqlite3.IntegrityError, match="only a canceled"):
+        connection.execute("UPDATE meter_event_usage SET unlinked_at = 200")
+    connection.execute("UPDATE meter_events SET state = 'canceled'")
     connection.execute("UPDATE meter_event_usage SET unlinked_at = 200")
 
     assert connection.execute("SELECT usage_event FROM unsealed ORDER BY 1").fetchall() == [(1,), (2,)]
