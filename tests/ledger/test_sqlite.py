@@ -413,7 +413,7 @@ def test_the_ledger_and_the_rules_know_the_same_changes_of_state(
 
 
 def test_the_outbox_follows_the_links(connection: sqlite3.Connection) -> None:
-    """Usage leaves the outbox when it is linked; it comes back only from a meter event that was taken back."""
+    """Usage leaves the outbox when it is linked, and comes back only from a canceled meter event."""
     assert connection.execute("SELECT usage_event FROM unsealed").fetchall() == [(2,)]
 
     with pytest.raises(sqlite3.IntegrityError, match="only a canceled"):

@@ -1,0 +1,81 @@
+"""Parsing beside the program gives what parsing inside it gives, and leaves no process behind."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from meterledger.config import load_settings
+from meterledger.errors import InputError
+from meterledger.readers import open_input
+from meterledger.usecases import parsing
+from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
+from meterledger.usecases.parsing_process import chunks_from_process, chunks_of
+
+SAMPLE = Path(__file__).parents[2] / "sample_data"
+
+
+def flat(chunk: ParsedChunk) -> tuple[list[tuple[object, ...]], list[object], int]:
+    """Return a chunk in a form that compares: usage events as bare tuples."""
+    return [tuple(event) for event in chunk.events], list(chunk.rejections), chunk.bytes_read
+
+
+@pytest.mark.parametrize(
+    ("file", "source"), [("usage-gateway.csv", "gateway"), ("usage-workers.jsonl", "workers")]
+)
+def test_a_process_beside_gives_the_same_chunks(file: str, source: str) -> None:
+    """Usage events and rejections of the sample, with all their fields, are the same by both ways."""
+    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
+    with open_input(str(SAMPLE / file)) as opened:
+        here = [flat(chunk) for chunk in parsed_chunks(opened, settings.sources[source], settings.catalogue)]
+    with open_input(str(SAMPLE / file)) as opened:
+        beside = [
+            flat(chunk) for chunk in chunks_from_process(opened, settings.sources[source], settings.catalogue)
+        ]
+
+    assert here == beside
+    assert sum(len(rejections) for _, rejections, _ in beside) > 20
+
+
+def test_a_wrong_header_is_the_same_error(tmp_path: Path) -> None:
+    """What ends a reading in the other process ends it here, in the same words."""
+    path = tmp_path / "usage.csv"
+    path.write_text("id,customer\n1,2\n")
+    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
+    source = settings.sources["gateway"]
+    with open_input(str(path)) as opened, pytest.raises(InputError) as here:
+        list(parsed_chunks(opened, source, settings.catalogue))
+    with open_input(str(path)) as opened, pytest.raises(InputError) as beside:
+        list(chunks_from_process(opened, source, settings.catalogue))
+
+    assert (here.value.message, here.value.hint) == (beside.value.message, beside.value.hint)
+
+
+def test_an_unfinished_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who stops reading in the middle ends the other process."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Watched(subprocess.Popen):  # type: ignore[type-arg] # a real process, remembered
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload] # passed on
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
+    with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
+        chunks = chunks_from_process(opened, settings.sources["gateway"], settings.catalogue)
+        next(chunks)
+        chunks.close()  # type: ignore[attr-defined] # it is a generator
+
+    assert [process.poll() is not None for process in started] == [True]
+
+
+def test_small_files_are_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process costs more than a small file."""
+    monkeypatch.setattr(subprocess, "Popen", None)
+    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
+    monkeypatch.setattr(parsing, "CHUNK_ROWS", 1_000)
+    with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
+        chunks = list(chunks_of(opened, settings.sources["gateway"], settings.catalogue))
+
+    assert [len(chunk.events) + len(chunk.rejections) for chunk in chunks] == [1_000] * 15
