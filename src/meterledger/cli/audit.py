@@ -20,7 +20,7 @@ from meterledger.cli.output import (
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from meterledger.usecases.audit import Amount, Audit, Entry
+    from meterledger.usecases.audit_answer import Amount, Audit, Entry
 
 _LANDINGS = ("landed", "open", "at_risk", "missed")
 _NO_METER = "(no meter)"

@@ -171,6 +171,15 @@ def acceptance_bounds(unknown: Sequence[Attempt], latest: Instant) -> tuple[Inst
     return first, max(first, min(max(ends), latest))
 
 
+def resolution(attempts: Sequence[Attempt], *, sent: bool, now: Instant) -> Verdict:
+    """Return what a person's word means: accepted within the attempts, or pending again."""
+    if not sent:
+        return Verdict(state=State.PENDING)
+    first = min((attempt.started_at for attempt in attempts), default=now)
+    by = max((attempt.finished_at or now for attempt in attempts), default=now)
+    return Verdict(state=State.ACCEPTED, accepted_at=by, accepted_from=first, accepted_by=by)
+
+
 def is_past_horizon(attempts: Sequence[Attempt], now: Instant) -> bool:
     """Tell whether an attempt that may have reached Stripe is too old to send the identifier again."""
     return any(

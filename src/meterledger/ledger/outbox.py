@@ -2,57 +2,33 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-
-import msgspec
 
 from meterledger.domain.delivery import (
     Attempt,
     InDoubtReason,
-    Outcome,
-    Result,
     State,
     Verdict,
     is_past_horizon,
     next_idempotency_key,
+    resolution,
 )
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
-from meterledger.domain.quantity import Quantity
 from meterledger.errors import LedgerError, UsageError
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database
 from meterledger.ledger.lease import LeaseStore
+from meterledger.ledger.meter_event_rows import (
+    Claimed,
+    Finished,
+    StoredMeterEvent,
+    new_row,
+    state_row,
+    to_attempt,
+    to_stored,
+    to_usage,
+)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredMeterEvent:
-    """A meter event of the ledger that is still to be sent."""
-
-    id: int
-    state: State
-    attempts: int
-    sealed: MeterEvent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
-    """A meter event whose next attempt is committed: it may be sent now, once."""
-
-    id: int
-    sealed: MeterEvent
-    attempt: int
-    started_at: Instant
-    idempotency_key: str
-    earlier: Sequence[Attempt] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
-    """An attempt and what it came to."""
-
-    claimed: Claimed
-    outcome: Outcome
-    verdict: Verdict
+__all__ = ["Claimed", "Finished", "Outbox", "StoredMeterEvent"]
 
 
 class Outbox:
@@ -68,7 +44,7 @@ class Outbox:
             rows = self._database.stream("unsealed_usage")
         else:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
-        return map(_usage_to_seal, rows)
+        return map(to_usage, rows)
 
     def unsealed_in_order(self) -> "tuple[array[int], array[int]]":
         """Return event_time and number of all unsealed usage events, in the order in which they are sent."""
@@ -81,18 +57,15 @@ class Outbox:
     def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
         """Return one usage event, if it is still unsealed."""
         row = self._database.row("unsealed_usage_event", usage_event=usage_event)
-        return _usage_to_seal(row) if row else None
+        return to_usage(row) if row else None
 
     def usage_of(self, meter_event: int) -> list[UsageToSeal]:
         """Return the usage events that a meter event carries."""
-        return [
-            _usage_to_seal(row)
-            for row in self._database.rows("usage_of_meter_event", meter_event=meter_event)
-        ]
+        return [to_usage(row) for row in self._database.rows("usage_of_meter_event", meter_event=meter_event)]
 
     def unsent(self) -> list[StoredMeterEvent]:
         """Return the meter events that were sealed before and are still to be sent."""
-        return [_stored(row) for row in self._database.rows("unsent_meter_events")]
+        return [to_stored(row) for row in self._database.rows("unsent_meter_events")]
 
     def never_reached(self) -> list[int]:
         """Return the pending meter events of which no attempt can have reached Stripe."""
@@ -156,7 +129,7 @@ class Outbox:
             number: int = first["id"] if first else 1
             events, links, attempts = [], [], []
             for usage, event in sealed:
-                events.append(_new_row(number, event, now))
+                events.append(new_row(number, event, now))
                 links.append((number, usage.usage_event, now))
                 attempts.append((number, 1, push, event.identifier, now))
                 claimed.append(
@@ -221,7 +194,7 @@ class Outbox:
 
     def attempts_of(self, meter_event: int) -> list[Attempt]:
         """Return the attempts of a meter event in order."""
-        return [_attempt(row) for row in self._database.rows("attempts_of", meter_event=meter_event)]
+        return [to_attempt(row) for row in self._database.rows("attempts_of", meter_event=meter_event)]
 
     def resolve(self, identifier: str, *, sent: bool, note: str, now: Instant) -> State:
         """
@@ -239,7 +212,7 @@ class Outbox:
                     hint="see what is in doubt with `meterledger status`" if row else "check the identifier",
                 )
             attempts = self.attempts_of(row["id"])
-            verdict = _as_resolved(attempts, sent=sent, now=now)
+            verdict = resolution(attempts, sent=sent, now=now)
             self._database.run(
                 "set_state_if_in_doubt",
                 meter_event=row["id"],
@@ -306,7 +279,7 @@ class Outbox:
             for one in finished
         ]
         changed = self._database.run_many("finish_attempt_if_in_flight", attempts)
-        states = [_state_row(one.verdict, now, one.claimed.id, one.claimed.attempt) for one in finished]
+        states = [state_row(one.verdict, now, one.claimed.id, one.claimed.attempt) for one in finished]
         changed += self._database.run_many("set_state_if_sending", states)
         if changed != 2 * len(finished):
             raise LedgerError(
@@ -319,91 +292,6 @@ class Outbox:
                 self._database.run("settle_attempts", meter_event=one.claimed.id, settled_at=now)
 
     def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
-        row = _state_row(verdict, now, meter_event, attempts)
+        row = state_row(verdict, now, meter_event, attempts)
         if self._database.run_many("set_state_if_sending", [row]) != 1:
             raise LedgerError("a meter event changed while it was claimed")
-
-
-def _state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -> tuple[object, ...]:
-    """Return the arguments of set_state_if_sending, in their order."""
-    return (
-        verdict.state,
-        now,
-        verdict.in_doubt_reason,
-        verdict.accepted_at,
-        verdict.accepted_from,
-        verdict.accepted_by,
-        verdict.rejection_code,
-        verdict.rejection_message,
-        meter_event,
-        attempts,
-    )
-
-
-def _as_resolved(attempts: Sequence[Attempt], *, sent: bool, now: Instant) -> Verdict:
-    if not sent:
-        return Verdict(state=State.PENDING)
-    first = min((attempt.started_at for attempt in attempts), default=now)
-    by = max((attempt.finished_at or now for attempt in attempts), default=now)
-    return Verdict(state=State.ACCEPTED, accepted_at=by, accepted_from=first, accepted_by=by)
-
-
-def _new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
-    return (
-        number,
-        event.identifier,
-        event.revision,
-        event.event_name,
-        event.stripe_customer_id,
-        event.timestamp,
-        event.payload_text(),
-        event.quantity.units,
-        event.quantity.scale,
-        1,
-        event.event_time,
-        now,
-    )
-
-
-def _usage_to_seal(row: Row) -> UsageToSeal:
-    number, source, request_id, customer_id, feature, units, scale, event_time, dimensions = row
-    return UsageToSeal(
-        usage_event=number,
-        source=source,
-        request_id=request_id,
-        customer_id=customer_id,
-        feature=feature,
-        quantity=Quantity(units, scale),
-        event_time=event_time,
-        dimensions=dimensions,
-    )
-
-
-def _stored(row: Row) -> StoredMeterEvent:
-    return StoredMeterEvent(
-        id=row["id"],
-        state=State(row["state"]),
-        attempts=row["attempts"],
-        sealed=MeterEvent(
-            event_name=row["event_name"],
-            identifier=row["identifier"],
-            timestamp=row["timestamp"],
-            payload=msgspec.json.decode(row["payload"], type=dict[str, str]),
-            revision=row["revision"],
-            stripe_customer_id=row["stripe_customer_id"],
-            quantity=Quantity(row["quantity"], row["scale"]),
-            event_time=row["event_time"],
-        ),
-    )
-
-
-def _attempt(row: Row) -> Attempt:
-    return Attempt(
-        number=row["attempt"],
-        idempotency_key=row["idempotency_key"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        result=Result(row["outcome"]) if row["outcome"] else None,
-        answered=bool(row["answered"]),
-        settled=row["settled_at"] is not None,
-    )

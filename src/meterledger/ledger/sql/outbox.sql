@@ -1,13 +1,8 @@
 -- name: unsealed_usage
 -- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
 -- as `last` and windowed meters need it.
-SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.dimensions
-FROM unsealed AS q
-INNER JOIN usage_events AS u ON u.id = q.usage_event
-INNER JOIN sources AS s ON s.id = u.source
-INNER JOIN customers AS c ON c.id = u.customer
-INNER JOIN features AS f ON f.id = u.feature
+SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_in_order
@@ -16,12 +11,8 @@ ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.
-SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.dimensions
-FROM usage_events AS u
-INNER JOIN sources AS s ON s.id = u.source
-INNER JOIN customers AS c ON c.id = u.customer
-INNER JOIN features AS f ON f.id = u.feature
+SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+FROM usage_to_seal AS u
 WHERE u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
     WHERE l.usage_event = u.id AND l.linked_at <= :as_of
@@ -30,23 +21,13 @@ WHERE u.recorded_at <= :as_of AND NOT EXISTS (
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_event
-SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.dimensions
-FROM unsealed AS q
-INNER JOIN usage_events AS u ON u.id = q.usage_event
-INNER JOIN sources AS s ON s.id = u.source
-INNER JOIN customers AS c ON c.id = u.customer
-INNER JOIN features AS f ON f.id = u.feature
+SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 WHERE q.usage_event = :usage_event;
 
 -- name: usage_of_meter_event
-SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.dimensions
-FROM meter_event_usage AS l
-INNER JOIN usage_events AS u ON u.id = l.usage_event
-INNER JOIN sources AS s ON s.id = u.source
-INNER JOIN customers AS c ON c.id = u.customer
-INNER JOIN features AS f ON f.id = u.feature
+SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+FROM meter_event_usage AS l INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
 WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL
 ORDER BY u.id;
 

@@ -333,6 +333,15 @@ CREATE TABLE stripe_meters (
     seen_at INTEGER NOT NULL
 ) STRICT;
 
+-- What sealing needs of a usage event: names instead of numbers.
+CREATE VIEW usage_to_seal AS
+SELECT u.id, s.name AS source, u.request_id, c.customer_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.recorded_at
+FROM usage_events AS u
+INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN customers AS c ON c.id = u.customer
+INNER JOIN features AS f ON f.id = u.feature;
+
 CREATE VIEW usage_events_readable AS
 SELECT
     u.id,

@@ -1,0 +1,124 @@
+"""Meter events between the ledger's rows and the domain's values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from meterledger.domain.delivery import Attempt, Outcome, Result, State, Verdict
+from meterledger.domain.instant import Instant
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.quantity import Quantity
+from meterledger.ledger.database import Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMeterEvent:
+    """A meter event of the ledger that is still to be sent."""
+
+    id: int
+    state: State
+    attempts: int
+    sealed: MeterEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A meter event whose next attempt is committed: it may be sent now, once."""
+
+    id: int
+    sealed: MeterEvent
+    attempt: int
+    started_at: Instant
+    idempotency_key: str
+    earlier: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """An attempt and what it came to."""
+
+    claimed: Claimed
+    outcome: Outcome
+    verdict: Verdict
+
+
+def state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -> tuple[object, ...]:
+    """Return the arguments of set_state_if_sending, in their order."""
+    return (
+        verdict.state,
+        now,
+        verdict.in_doubt_reason,
+        verdict.accepted_at,
+        verdict.accepted_from,
+        verdict.accepted_by,
+        verdict.rejection_code,
+        verdict.rejection_message,
+        meter_event,
+        attempts,
+    )
+
+
+def new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
+    """Return the arguments of add_meter_event, in their order."""
+    return (
+        number,
+        event.identifier,
+        event.revision,
+        event.event_name,
+        event.stripe_customer_id,
+        event.timestamp,
+        event.payload_text(),
+        event.quantity.units,
+        event.quantity.scale,
+        1,
+        event.event_time,
+        now,
+    )
+
+
+def to_usage(row: Row) -> UsageToSeal:
+    """Return a row of usage_to_seal."""
+    number, source, request_id, customer_id, feature, units, scale, event_time, dimensions = row
+    return UsageToSeal(
+        usage_event=number,
+        source=source,
+        request_id=request_id,
+        customer_id=customer_id,
+        feature=feature,
+        quantity=Quantity(units, scale),
+        event_time=event_time,
+        dimensions=dimensions,
+    )
+
+
+def to_stored(row: Row) -> StoredMeterEvent:
+    """Return a row of unsent_meter_events."""
+    return StoredMeterEvent(
+        id=row["id"],
+        state=State(row["state"]),
+        attempts=row["attempts"],
+        sealed=MeterEvent(
+            event_name=row["event_name"],
+            identifier=row["identifier"],
+            timestamp=row["timestamp"],
+            payload=msgspec.json.decode(row["payload"], type=dict[str, str]),
+            revision=row["revision"],
+            stripe_customer_id=row["stripe_customer_id"],
+            quantity=Quantity(row["quantity"], row["scale"]),
+            event_time=row["event_time"],
+        ),
+    )
+
+
+def to_attempt(row: Row) -> Attempt:
+    """Return a row of attempts_of."""
+    return Attempt(
+        number=row["attempt"],
+        idempotency_key=row["idempotency_key"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        result=Result(row["outcome"]) if row["outcome"] else None,
+        answered=bool(row["answered"]),
+        settled=row["settled_at"] is not None,
+    )
