@@ -37,7 +37,6 @@ class _FeatureRule:
     """What a feature asks of its rows, and the quantities already found good under it."""
 
     scale: int
-    counts_events: bool
     dimensions: tuple[tuple[str, int], ...]
     units: dict[str, int] = field(default_factory=dict)
 
@@ -83,9 +82,8 @@ class RowCheck:
             rule = self._rules.get(feature) or self._rule_for(feature)
             units = rule.units.get(quantity) if rule else None
             if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
-                return self._checked_slowly(
-                    line, values, raw, (request_id, customer_id, subscription_id, feature, quantity)
-                )
+                self._learn(values, subscription_id, feature, quantity)
+                return self.check(line, values, raw)
             return UsageEvent(
                 request_id,
                 customer_id,
@@ -101,17 +99,13 @@ class RowCheck:
         except _RefusedError as refused:
             return self._rejection(refused, line, values, raw)
 
-    def _checked_slowly(
-        self, line: int, values: Values, raw: str, known: tuple[str, str, str | None, str, str]
-    ) -> UsageEvent:
-        """Run every rule in its order: for a quantity or feature not seen before."""
-        request_id, customer_id, subscription_id, feature, quantity = known
+    def _learn(self, values: Values, subscription_id: str | None, feature: str, quantity: str) -> None:
+        """Run every rule in its order, for a quantity or feature not seen before, and remember it."""
         for name, text in (("subscription_id", subscription_id), ("feature", feature)):
             if text and len(text) > MAX_FIELD_CHARS:
                 raise _field_too_long(name, text, MAX_FIELD_CHARS)
-        meter = self._catalogue.meter_of(feature)
-        number = _number(quantity, meter)
-        event_time, received_at = self._times((values[5] or "").strip(), (values[6] or "").strip())
+        number = _number(quantity, self._catalogue.meter_of(feature))
+        self._times((values[5] or "").strip(), (values[6] or "").strip())
         rule = self._rules.get(feature)
         if rule is None:
             raise _unknown_feature(feature, self._catalogue)
@@ -119,32 +113,17 @@ class RowCheck:
         if len(rule.units) >= _QUANTITIES_CACHED:
             rule.units.clear()
         rule.units[quantity] = units
-        dimensions = _dimensions(rule, values) if rule.dimensions else None
-        return UsageEvent(
-            request_id,
-            customer_id,
-            subscription_id or None,
-            feature,
-            units,
-            rule.scale,
-            event_time,
-            received_at,
-            line,
-            dimensions,
-            raw,
-        )
 
     def _rule_for(self, feature: str) -> _FeatureRule | None:
         if not self._catalogue.knows(feature):
             return None
         meter = self._catalogue.meter_of(feature)
         if meter is None:
-            rule = _FeatureRule(scale=0, counts_events=False, dimensions=())
+            rule = _FeatureRule(scale=0, dimensions=())
         else:
             names = self._catalogue.dimension_names
             rule = _FeatureRule(
                 scale=meter.decimal_places,
-                counts_events=meter.aggregation is Aggregation.COUNT,
                 dimensions=tuple((name, 7 + names.index(name)) for name in sorted(meter.dimensions)),
             )
         self._rules[feature] = rule

@@ -1,0 +1,83 @@
+"""The program as a whole: exit codes, start-up, and errors that are one thing on a terminal and in JSON."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from meterledger import __version__
+from meterledger.cli.main import run
+from meterledger.errors import ExitCode, InputError, LedgerError, StripeError, UsageError
+
+_STARTED = """
+import sys
+from meterledger.cli.main import run
+run(["--version"])
+heavy = ("stripe", "aiohttp", "sqlite_utils", "rich", "msgspec", "dateutil")
+print([name for name in heavy if name in sys.modules])
+"""
+
+
+def test_exit_codes_are_what_others_rely_on() -> None:
+    """The numbers are a contract."""
+    assert {code.name: code.value for code in ExitCode} == {
+        "DONE": 0,
+        "NEEDS_A_PERSON": 1,
+        "USAGE": 2,
+        "INPUT": 3,
+        "LEDGER": 4,
+        "STRIPE": 5,
+        "BUG": 70,
+        "INTERRUPTED": 130,
+    }
+    assert [int(kind.exit_code) for kind in (UsageError, InputError, LedgerError, StripeError)] == [
+        2,
+        3,
+        4,
+        5,
+    ]
+
+
+def test_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who reads --help learns what each code means."""
+    assert run(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+
+    assert all(f"{code.value}: {code.meaning}" in shown for code in ExitCode)
+
+
+def test_version_starts_without_what_it_does_not_need() -> None:
+    """Start-up stays quick: neither Stripe's SDK nor the database nor rich is imported for --version."""
+    done = subprocess.run([sys.executable, "-c", _STARTED], capture_output=True, text=True, check=True)
+
+    assert [f"meterledger {__version__}", "[]"] == done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["push", "--limit", "0"], ["resolve"], ["import"], ["audit", "--as-of", "soon"]],
+)
+def test_wrong_usage_is_code_2_with_one_json_document(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What typer refuses comes out as our own error, in JSON where that was asked for."""
+    assert run([*arguments, "--format", "json"]) == ExitCode.USAGE
+    document = json.loads(capsys.readouterr().out)
+
+    assert {key: document[key] for key in ("schema", "code")} == {"schema": "meterledger.error/1", "code": 2}
+    assert document["message"]
+
+
+def test_a_bug_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """What nobody foresaw is code 70 and a line, not a traceback."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    monkeypatch.setattr("meterledger.cli.status.context_of", broken)
+
+    assert run(["status"]) == ExitCode.BUG
+    shown = capsys.readouterr().err
+    assert "this is a bug: ZeroDivisionError: nobody foresaw this" in shown
+    assert "Traceback" not in shown
