@@ -39,6 +39,14 @@ def empty_ledger() -> bytes:
         return path.read_bytes()
 
 
+def ledger_file(folder: Path) -> Path:
+    """Write a new ledger into a folder, and return its path."""
+    path = folder / "meterledger.db"
+    path.write_bytes(empty_ledger())
+    path.chmod(0o600)
+    return path
+
+
 class Ticking:
     """A clock that goes on by a second each time it is asked."""
 
