@@ -7,6 +7,7 @@ import pytest
 
 from meterledger.domain.instant import HOUR, parse_instant
 from meterledger.domain.lateness import Landing
+from meterledger.errors import LedgerError, UsageError
 from support.audits import audited, codes, landings
 from support.delivered_ledger import LedgerBuilder, ledger_builder
 
@@ -211,10 +212,13 @@ def test_as_of_hides_what_was_learnt_later(built: LedgerBuilder) -> None:
     built.accepted("r1", "2026-10-31T22:00:00Z")
     built.usage("r2", "2026-10-31T20:00:00Z", recorded="2026-10-31T23:00:00Z")
 
-    assert landings(audited(built, "2026-10-31T20:30:00Z")) == {}
-    assert landings(audited(built, "2026-10-31T21:30:00Z")) == {"open": 1}
-    assert landings(audited(built, "2026-10-31T22:30:00Z")) == {"landed": 1}
-    assert landings(audited(built, "2026-10-31T23:30:00Z")) == {"landed": 1, "open": 1}
+    assert landings(audited(built, "2026-10-31T20:30:00Z", as_of=True)) == {}
+    assert landings(audited(built, "2026-10-31T21:30:00Z", as_of=True)) == {"open": 1}
+    assert landings(audited(built, "2026-10-31T22:30:00Z", as_of=True)) == {"landed": 1}
+    assert landings(audited(built, "2026-10-31T23:30:00Z", as_of=True)) == {"landed": 1, "open": 1}
+
+    with pytest.raises(LedgerError, match="clock"):
+        audited(built, "2026-10-31T20:30:00Z")
 
 
 def test_findings_name_assumed_periods_boundaries_and_old_usage(built: LedgerBuilder, tmp_path: Path) -> None:
@@ -248,3 +252,12 @@ def test_filters_leave_one_customer_or_meter(built: LedgerBuilder) -> None:
 
     assert landings(audited(built, "2026-10-21T00:00:00Z", customer="cus_b")) == {"open": 1}
     assert landings(audited(built, "2026-10-21T00:00:00Z", meter="api_requests")) == {"open": 2}
+
+
+def test_a_misspelt_filter_is_no_ok(built: LedgerBuilder) -> None:
+    """A customer or meter that nothing is known of is an error: nothing to judge would be ok."""
+    built.usage("r1", "2026-10-20T00:00:01Z", recorded="2026-10-20T00:10:00Z")
+
+    for options in ({"customer": "cus_none"}, {"meter": "api_request"}):
+        with pytest.raises(UsageError):
+            audited(built, "2026-10-21T00:00:00Z", **options)

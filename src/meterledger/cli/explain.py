@@ -54,6 +54,11 @@ def _print_for_people(found: "Explanation") -> None:
         fields = {key: event[key] for key in keys} | {"payload": payload, "state": event["state"]}
         rest = ("in_doubt_reason", "rejection_code", "rejection_message", "sealed_at", "accepted_at")
         _print_fields(f"Meter event {event['identifier']}", fields | {key: event[key] for key in rest})
+    for event in found.meter_events:
+        for one in found.attempts:
+            # Most keys are the identifier, which stands above.
+            if one["idempotency_key"] == event["identifier"]:
+                one["idempotency_key"] = None
     if found.attempts:
         columns = (
             "attempt",
@@ -75,7 +80,13 @@ def _print_for_people(found: "Explanation") -> None:
         )
     if found.rejects:
         print_table(
-            [("kind", "left"), ("where", "fold"), ("reason", "left"), ("message", "fold"), ("", "left")],
+            [
+                ("kind", "left"),
+                ("where", "fold"),
+                ("reason", "left"),
+                ("message", "fold"),
+                ("closed as", "left"),
+            ],
             [
                 [one["kind"], f"{one['file']}:{one['line']}", one["reason"], one["message"], one["closed_as"]]
                 for one in found.rejects

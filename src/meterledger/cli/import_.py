@@ -132,6 +132,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
     return {
         **{key: getattr(report.counts, key) for key in _COUNTS},
         "committed": report.committed,
+        "rejected_by_reason": dict(sorted(report.reasons.items())),
         "rejections": [_refused(one) for one in report.rejections],
         "conflicting_rows": [_refused(one) for one in report.conflicts],
         "imports": [
@@ -160,7 +161,8 @@ def _print(report: "ImportReport", format_: Format, context: Context, *, dry_run
             print_json("import", _document(report))
         case Format.CSV:
             columns = ("id", "file", "skipped", "complete", *_COUNTS)
-            print_csv(columns, [[file[key] for key in columns] for file in _document(report)["imports"]])
+            rows = [[file[key] for key in columns] for file in _document(report)["imports"]]
+            print_csv((*columns, "committed"), [[*row, report.committed] for row in rows])
         case Format.TABLE:
             _print_for_people(report, context, dry_run=dry_run)
     for failure in report.failed:
@@ -187,20 +189,27 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
             [[f"{one.file}:{one.line}", one.reason, one.message] for one in refused[:_SHOWN]],
             title="Refused rows",
         )
+    if not report.committed:
+        why = "this was a dry run" if dry_run else "--strict met a refused row or an unreadable file"
+        say(f"Nothing was kept: {why}.")
     if context.quiet:
         return
     total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
     if total > _SHOWN:
-        say(f"{count_text(total)} rows were refused; the first {_SHOWN} are shown.")
-    if not report.committed:
-        say(
-            "Nothing was kept: this was a dry run."
-            if dry_run
-            else "Nothing was kept: --strict met a refused row or an unreadable file."
+        by_reason = ", ".join(
+            f"{reason} {count_text(count)}" for reason, count in report.reasons.most_common()
         )
-    elif total:
+        say(f"{count_text(total)} rows were refused ({by_reason}); the first {_SHOWN} are shown.")
+    if report.committed:
+        _say_next(report, total)
+
+
+def _say_next(report: "ImportReport", refused: int) -> None:
+    if refused:
         say("Next: `meterledger rejects list` shows them all; mend the rows and import them again.")
-    elif report.files:
+    elif report.files and not report.counts.rows_read:
+        say("There were no rows.")
+    elif report.counts.accepted:
         say("Next: `meterledger preview` shows what would be sent to Stripe.")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from meterledger.cli.context import context_of
-from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table
+from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 
 imports = typer.Typer(help="Past imports.", no_args_is_help=True)
 _SHA_SHOWN = 12
@@ -30,6 +30,8 @@ def list_(
             print_json("imports.list", {"imports": found})
         case Format.CSV:
             print_csv(list(found[0]) if found else ["id"], [list(one.values()) for one in found])
+        case Format.TABLE if not found:
+            say("No imports yet.")
         case Format.TABLE:
             print_table(
                 [

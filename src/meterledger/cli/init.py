@@ -46,7 +46,10 @@ def init(
     for what, path, made in (("config", config, made_config), ("ledger", ledger, made_ledger)):
         typer.echo(f"{what} {'made' if made else 'there already'}: {path}")
     if not context.quiet:
-        say("Next: name your meters in the config, then `meterledger import FILE`.")
+        if made_config:
+            say("Next: look through the meters of the config, then `meterledger import FILE`.")
+        else:
+            say("Next: `meterledger import FILE`.")
 
 
 def _meters_of_account() -> "list[DeclaredMeter]":

@@ -139,7 +139,7 @@ def _fail(error: MeterledgerError, *, wants_json: bool) -> int:
 
 
 def _in_our_words(error: TyperException) -> UsageError:
-    message = error.format_message()
+    message = " ".join(error.format_message().split()) or "a command is missing"
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "meterledger"
     return UsageError(message, hint=f"see `{path} --help`")

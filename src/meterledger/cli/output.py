@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from meterledger.errors import MeterledgerError
 
 _PIPE_WIDTH = 160
+_COLUMN_GAP = 3
+_MIN_FOLDED = 24
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -120,6 +123,31 @@ def print_table(
         title: A heading above.
         caption: A line below.
     """
+    from rich.text import Text
+
+    out = console()
+    cells = [["" if cell is None else harmless(str(cell)) for cell in row] for row in rows]
+    if title:
+        out.print(Text(title, style="bold"), soft_wrap=True)
+    if _fits(columns, cells, out.width):
+        out.print(_table(columns, cells))
+    else:
+        _print_records(columns, cells, out)
+    if caption:
+        out.print(Text(caption, style="dim"), soft_wrap=True)
+    out.print()
+
+
+def _fits(columns: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]], width: int) -> bool:
+    """Tell whether nothing but long text would have to wrap."""
+    needed = (len(columns) - 1) * _COLUMN_GAP
+    for index, (heading, kind) in enumerate(columns):
+        widest = max((len(line) for row in cells for line in row[index].split("\n")), default=0)
+        needed += max(len(heading), min(widest, _MIN_FOLDED) if kind == "fold" else widest)
+    return needed <= width
+
+
+def _table(columns: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]]) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -131,17 +159,26 @@ def print_table(
             heading,
             justify="right" if kind == "right" else "left",
             overflow="fold",
-            no_wrap=kind == "right",
+            no_wrap=kind != "fold",
         )
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
-    out = console()
-    if title:
-        out.print(Text(title, style="bold"), soft_wrap=True)
-    out.print(table)
-    if caption:
-        out.print(Text(caption, style="dim"), soft_wrap=True)
-    out.print()
+    for row in cells:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _print_records(
+    columns: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]], out: "Console"
+) -> None:
+    """Print each row as lines of its own: on a narrow terminal nothing is cut, and ids can be copied."""
+    from rich.text import Text
+
+    widest = max(len(heading) for heading, _ in columns)
+    for row in cells:
+        for (heading, _), cell in zip(columns, row, strict=True):
+            if cell:
+                line = Text(f"{heading:<{widest}}  ", style="dim") + Text(cell.replace("\n", ", "))
+                out.print(line, soft_wrap=True)
+        out.print()
 
 
 def count_text(count: int) -> str:

@@ -1,6 +1,7 @@
 """`meterledger preview`: what push would send."""
 
 import sys
+from contextlib import closing
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _CUSTOMERS_SHOWN = 20
+_BLOCKED_SHOWN = 10
 
 
 def preview(
@@ -63,7 +65,9 @@ def show_preview(
             ledger, context.settings, clock(), clock() if as_of is not None else None, include_closed
         )
         result = Preview()
-        _print(draw(planner, result, limit=limit), result, format_, context)
+        # Closed before the ledger is: whoever reads our output may leave in the middle.
+        with closing(draw(planner, result, limit=limit)) as events:
+            _print(events, result, format_, context)
 
 
 def _print(
@@ -112,6 +116,16 @@ def _summary(result: "Preview") -> dict[str, Any]:
         "blocked": [
             {"reason": reason.value, "count": count} for reason, count in sorted(result.blocked.items())
         ],
+        "blocked_usage": [
+            {
+                "source": usage.source,
+                "request_id": usage.request_id,
+                "customer_id": usage.customer_id,
+                "feature": usage.feature,
+                "reason": reason.value,
+            }
+            for usage, reason in result.blocked_usage
+        ],
         "findings": [finding.as_dict() for finding in result.findings],
     }
 
@@ -125,7 +139,7 @@ def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Con
         _print_totals(result)
     if first:
         out = console()
-        out.print(f"The first {len(first)} of {counted(result.events, 'request body', 'request bodies')}:")
+        out.print(f"{counted(result.events, 'request body', 'request bodies')}, beginning with:")
         for event in first:
             out.print(Text(harmless(body_text(event))), soft_wrap=True)
         out.print()
@@ -136,6 +150,14 @@ def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Con
                 [reason.value, count_text(count), reason.mend]
                 for reason, count in sorted(result.blocked.items())
             ],
+        )
+        print_table(
+            [("blocked usage", "fold"), ("source", "left"), ("customer", "fold"), ("reason", "left")],
+            [
+                [u.request_id, u.source, u.customer_id, r.value]
+                for u, r in result.blocked_usage[:_BLOCKED_SHOWN]
+            ],
+            caption="`meterledger explain` with one of them leads to file and line",
         )
     print_findings(result.findings)
     if context.quiet:

@@ -275,7 +275,11 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
     )
     for refusal, count in sorted(tally.refusals.items(), key=lambda item: -item[1])[:_SHOWN]:
         say(f"Stripe rejected {count_text(count)}: {refusal}")
-    if not context.quiet and not report.pending and not report.needs_a_person:
-        say("Next: `meterledger audit` tells whether everything makes its invoice.")
-    elif not context.quiet and report.needs_a_person:
+    if context.quiet:
+        return
+    if report.pending:
+        say("Next: `meterledger push` again, for what is pending.")
+    elif report.needs_a_person:
         say("Next: `meterledger status` shows what needs a person.")
+    else:
+        say("Next: `meterledger audit` tells whether everything makes its invoice.")

@@ -24,7 +24,7 @@ def list_(
     ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
 ) -> None:
-    """List refused rows with file, line, reason and text; open ones unless told otherwise."""
+    """List refused rows with file, line and reason; the open ones. JSON has their text."""
     context = context_of(ctx)
     with context.ledger() as ledger:
         found = [_shown(row) for row in ledger.reports.rejects(with_closed=with_closed)]
@@ -55,14 +55,16 @@ def _print_for_people(found: list[dict[str, Any]], context: Context) -> None:
         [
             ("id", "right"),
             ("where", "fold"),
+            ("request id", "fold"),
             ("reason", "left"),
             ("what, and how to mend it", "fold"),
-            ("", "left"),
+            ("closed as", "left"),
         ],
         [
             [
                 one["id"],
                 f"{one['file']}:{one['line']}",
+                one["request_id"],
                 one["reason"],
                 one["message"],
                 one["closed_as"] or "",

@@ -19,7 +19,9 @@ class Settled(StrEnum):
 
 def resolve(
     ctx: typer.Context,
-    identifier: Annotated[str, typer.Argument(help="The identifier of the meter event.")],
+    identifiers: Annotated[
+        list[str], typer.Argument(metavar="IDENTIFIER", help="The identifier of the meter event, or several.")
+    ],
     settled_as: Annotated[
         Settled, typer.Option("--as", help="Whether Stripe has it; not-sent goes back to pending.")
     ],
@@ -31,13 +33,16 @@ def resolve(
     if not note.strip():
         raise UsageError("--note is empty", hint="say how you know it")
     clock = context.clock()
-    with context.ledger() as ledger:
-        state = ledger.outbox.resolve(
-            identifier, sent=settled_as is Settled.SENT, note=note.strip(), now=clock()
-        )
+    sent = settled_as is Settled.SENT
+    with context.ledger() as ledger, ledger.database.transaction():
+        states = {
+            one: ledger.outbox.resolve(one, sent=sent, note=note.strip(), now=clock()) for one in identifiers
+        }
     if format_ is Format.JSON:
-        print_json("resolve", {"identifier": identifier, "state": state.value})
+        resolved = [{"identifier": one, "state": state.value} for one, state in states.items()]
+        print_json("resolve", {**resolved[0], "resolved": resolved})
         return
-    typer.echo(f"{identifier} is {state.value} now")
-    if not context.quiet and settled_as is Settled.NOT_SENT:
+    for one, state in states.items():
+        typer.echo(f"{one} is {state.value} now")
+    if not context.quiet and not sent:
         say("Next: `meterledger push` sends it again, under the same identifier.")

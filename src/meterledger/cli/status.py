@@ -11,6 +11,7 @@ from meterledger.cli.output import Format, count_text, harmless, print_csv, prin
 if TYPE_CHECKING:
     from meterledger.usecases.status import Status
 
+_DOUBTFUL_SHOWN = 10
 _MEANINGS = {
     "pending": "sealed, and certainly not taken by Stripe yet",
     "sending": "on its way, or its outcome is not known yet; push sends it again",
@@ -99,7 +100,7 @@ def _print_for_people(
         [("usage events", "left"), ("", "right"), ("", "fold")],
         [
             ["in the ledger", count_text(found.usage_events), ""],
-            ["unsealed", count_text(found.unsealed), "push will send them"],
+            ["unsealed", count_text(found.unsealed), "push will send them" * bool(found.unsealed)],
             *(
                 [f"blocked: {reason.value}", count_text(count), reason.mend]
                 for reason, count in found.blocked.items()
@@ -120,11 +121,13 @@ def _print_for_people(
                 ["open conflicts", count_text(found.open_conflicts)],
             ],
         )
-    for one in doubtful:
+    for one in doubtful[:_DOUBTFUL_SHOWN]:
         # A line of its own, so that it can be copied.
         typer.echo(f"in doubt: {one['identifier']}")
         about = f"{one['event_name']} {one['stripe_customer_id']} value {one['value']}"
         typer.echo(harmless(f"  {about}, {one['reason']} since {one['since']}"))
+    if len(doubtful) > _DOUBTFUL_SHOWN:
+        typer.echo(f"and {len(doubtful) - _DOUBTFUL_SHOWN} more in doubt; --format json has all")
     if refused:
         print_table(
             [("code", "left"), ("meter events", "right"), ("what Stripe said", "fold")],

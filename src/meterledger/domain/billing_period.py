@@ -7,10 +7,11 @@ that the 31st stays the 31st. Here: calendar months in UTC.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
 
-from meterledger.domain.instant import EPOCH, HOUR, Instant, from_datetime, to_datetime
+from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, from_datetime, to_datetime
 
 DEFAULT_GRACE_PERIOD = HOUR
 MAX_GRACE_PERIOD = 72 * HOUR
@@ -35,7 +36,12 @@ class BillingPeriod:
 
 def calendar_month(instant: Instant) -> BillingPeriod:
     """Return the calendar month in UTC that an instant lies in."""
-    moment = to_datetime(instant)
+    return _month_of_day(instant // DAY)
+
+
+@lru_cache(maxsize=4096)
+def _month_of_day(day: int) -> BillingPeriod:
+    moment = to_datetime(day * DAY)
     return _month_from_epoch((moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month)
 
 

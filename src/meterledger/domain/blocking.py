@@ -33,7 +33,7 @@ class BlockReason(StrEnum):
 
 
 _MENDS = {
-    BlockReason.NO_METER: "add the feature to a meter in the config, and see that the meter is active",
+    BlockReason.NO_METER: "no meter of the config counts it, or Stripe has no active one of that name",
     BlockReason.UNKNOWN_CUSTOMER: "usage must name a Stripe customer (cus_…)",
     BlockReason.TOO_OLD: "Stripe takes usage up to 35 days old; bill it by an invoice item",
     BlockReason.IN_FUTURE: "Stripe takes usage up to 5 minutes ahead; check the clock there, or wait",

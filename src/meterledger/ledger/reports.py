@@ -70,3 +70,11 @@ class ReportStore:
     def sealed_bodies(self) -> Iterator[Row]:
         """Yield every live meter event beside the usage event it carries."""
         return self._database.stream("verify_sealed_bodies")
+
+    def knows_customer(self, customer_id: str) -> bool:
+        """Tell whether any row, accepted or refused, named a customer."""
+        return self._database.row("knows_customer", customer_id=customer_id) is not None
+
+    def event_names(self) -> set[str]:
+        """Return the meters that meter events were sealed for."""
+        return {row["event_name"] for row in self._database.rows("event_names")}

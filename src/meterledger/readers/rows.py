@@ -100,25 +100,33 @@ def _positions(file: str, header: Sequence[str], names: Sequence[str]) -> list[i
         raise InputError(
             f"{file}:1: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
-    required = [
-        name for field, name in zip(CANONICAL_FIELDS, names, strict=False) if field in REQUIRED_FIELDS
+    missing = [
+        (field, name)
+        for field, name in zip(CANONICAL_FIELDS, names, strict=False)
+        if field in REQUIRED_FIELDS and name not in counts
     ]
-    missing = [name for name in required if name not in counts]
     if missing:
+        listed = ", ".join(name for _, name in missing)
         raise InputError(
-            f"{file}:1: the header lacks the required column{'s' * (len(missing) > 1)} {', '.join(missing)}; "
+            f"{file}:1: the header lacks the required column{'s' * (len(missing) > 1)} {listed}; "
             f"it has {shown(', '.join(header), 200)}",
             hint=_column_hint(missing, header),
         )
     return [header.index(name) if name in counts else len(header) for name in names]
 
 
-def _column_hint(missing: Sequence[str], header: Sequence[str]) -> str:
+def _column_hint(missing: Sequence[tuple[str, str]], header: Sequence[str]) -> str:
+    for separator, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if len(header) == 1 and separator in header[0]:
+            return f"it looks separated by {name}; only commas are read"
     by_plain_name = {name.lower().replace(" ", "_"): name for name in header}
-    for name in missing:
-        if close := difflib.get_close_matches(name, by_plain_name, n=1):
-            return f"map it in the config: [sources.NAME.columns] {name} = {shown(by_plain_name[close[0]])}"
-    return 'map other names in the config: [sources.NAME.columns] event_time = "ts"'
+    pairs = []
+    for field, name in missing:
+        close = difflib.get_close_matches(name, by_plain_name, n=1)
+        if close := close or difflib.get_close_matches(field, by_plain_name, n=1, cutoff=0.5):
+            pairs.append(f"{field} = {shown(by_plain_name[close[0]])}")
+    found = ", ".join(pairs) or 'event_time = "ts"'
+    return f"map the columns in the config, below [sources.NAME.columns]: {found}"
 
 
 def _jsonl_rows(lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:

@@ -17,11 +17,12 @@ from meterledger.domain.instant import DAY, HOUR, SECOND, Instant, to_text
 from meterledger.domain.lateness import Condition, Delays, Landing, Rehearsal, Yardstick
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
+from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
 from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, DelayLine, Entry, WhatIf
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Planner
+from meterledger.usecases.planning import Planner, refuse_clock_set_back
 
 __all__ = ["Audit", "AuditOptions", "audit"]
 
@@ -49,13 +50,15 @@ class _Auditing:
     waiting: dict[_Group, Amount] = field(default_factory=dict)
     late: dict[tuple[BillingPeriod, str | None, int], Amount] = field(default_factory=dict)
     """Usage that came after its period's end, by how many of the compared grace periods it misses."""
-    months: dict[int, BillingPeriod] = field(default_factory=dict)
     on_boundary: int = 0
     nearing_too_old: int = 0
 
 
 def audit(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: Instant) -> Audit:
     """Audit the ledger as it was known at an instant."""
+    if not options.as_of:
+        refuse_clock_set_back(ledger, now)
+    _refuse_unknown(ledger, settings, options)
     grace = settings.invoicing.grace_period if options.grace_period is None else options.grace_period
     configured = options.grace_period is not None or settings.invoicing.grace_period_configured
     result = Audit(
@@ -80,6 +83,17 @@ def audit(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: Ins
         result.what_if = _what_if(auditing)
         _conclude(auditing)
     return result
+
+
+def _refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -> None:
+    """Raise UsageError for a misspelt filter: it would leave nothing to judge, and that would be ok."""
+    if options.customer is not None and not ledger.reports.knows_customer(options.customer):
+        raise UsageError(f"the ledger has no usage of a customer {options.customer}")
+    meters = sorted({meter.event_name for meter in settings.catalogue.meters} | ledger.reports.event_names())
+    if options.meter is not None and options.meter not in meters:
+        raise UsageError(
+            f"there is no meter {options.meter}", hint=f"known are: {', '.join(meters) or 'none'}"
+        )
 
 
 def _take(auditing: _Auditing, row: Row) -> None:
@@ -109,7 +123,7 @@ def _take(auditing: _Auditing, row: Row) -> None:
 def _enter(
     auditing: _Auditing, row: Row, event_name: str | None, condition: Condition, *, counts_in_what_if: bool
 ) -> None:
-    period = _period(auditing, row["event_time"])
+    period = calendar_month(row["event_time"])
     quantity = Quantity(row["quantity"], row["scale"])
     entry = _entry(auditing, period, event_name, row["customer_id"])
     entry.unsettled = entry.unsettled or condition is not Condition.ACCEPTED
@@ -159,7 +173,7 @@ def _left_out(row: Row) -> str:
 
 
 def _note_clocks(auditing: _Auditing, row: Row, condition: Condition) -> None:
-    if row["event_time"] == _period(auditing, row["event_time"]).start:
+    if row["event_time"] == calendar_month(row["event_time"]).start:
         auditing.on_boundary += 1
     age = auditing.now - row["event_time"]
     if condition is not Condition.ACCEPTED and TOO_OLD_WARNING < age <= MAX_AGE:
@@ -254,7 +268,7 @@ def _refused_findings(auditing: _Auditing) -> Iterator[tuple[Finding, Landing]]:
     for row in auditing.ledger.reports.open_rejects_with_event_time(auditing.now):
         if not _is_asked_for(auditing.options, row["customer_id"], _meter_name(auditing, row["feature"])):
             continue
-        deadline = _period(auditing, row["event_time"]).deadline(auditing.result.grace_period * SECOND)
+        deadline = calendar_month(row["event_time"]).deadline(auditing.result.grace_period * SECOND)
         where = Landing.AT_RISK if auditing.now <= deadline else Landing.MISSED
         refused[row["kind"], where] += 1
     for (kind, where), count in sorted(refused.items()):
@@ -304,7 +318,7 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
 
 def _unknown_outcomes(auditing: _Auditing) -> Iterator[Finding]:
     oldest = auditing.ledger.reports.oldest_unknown_attempt(auditing.now)
-    if oldest is None or auditing.now - oldest < UNKNOWN_WARNING:
+    if oldest is None or not UNKNOWN_WARNING <= auditing.now - oldest < RESEND_HORIZON:
         return
     yield Finding(
         code="nearing_horizon",
@@ -336,14 +350,6 @@ def _entry(auditing: _Auditing, period: BillingPeriod, event_name: str | None, c
         )
         auditing.entries[key] = entry
     return entry
-
-
-def _period(auditing: _Auditing, event_time: Instant) -> BillingPeriod:
-    day = event_time // DAY
-    period = auditing.months.get(day)
-    if period is None:
-        period = auditing.months[day] = calendar_month(event_time)
-    return period
 
 
 def _is_asked_for(options: AuditOptions, customer_id: str | None, event_name: str | None) -> bool:

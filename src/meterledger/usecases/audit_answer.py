@@ -18,6 +18,8 @@ class AuditOptions:
     grace_period: int | None = None
     periods: int = 1
     by_customer: bool = False
+    as_of: bool = False
+    """Whether the instant was asked for; else it is the clock's, which may not be behind the ledger."""
     customer: str | None = None
     meter: str | None = None
 

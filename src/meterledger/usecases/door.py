@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from meterledger.domain.delivery import CLOCK_LIMIT, CLOCK_WARNING, LEDGER_AHEAD_LIMIT
+from meterledger.domain.delivery import CLOCK_LIMIT, CLOCK_WARNING
 from meterledger.domain.instant import Instant, to_text
-from meterledger.errors import LedgerError, StripeError, UsageError
+from meterledger.errors import StripeError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.lease import Binding
 from meterledger.stripe_gateway.access import StripeAccess
@@ -75,7 +75,10 @@ def _clock_warnings(server: Instant | None, now: Instant) -> list[str]:
     apart = abs(server - now)
     told = f"this machine's clock says {to_text(now)}, Stripe's {to_text(server)}"
     if apart > CLOCK_LIMIT:
-        raise StripeError(f"{told}; nothing was sent", hint="set the clock of this machine right")
+        raise StripeError(
+            f"{told}; nothing was sent",
+            hint="set this machine's clock right; for a simulator, METERLEDGER_CLOCK=server takes its time",
+        )
     return [told] if apart > CLOCK_WARNING else []
 
 
@@ -86,16 +89,6 @@ def refuse_without_live(access: StripeAccess, *, live: bool) -> None:
     if access.mode == "test" and live:
         raise UsageError(
             "--live was said, but the key is a test key", hint="leave --live out, or set the live key"
-        )
-
-
-def refuse_clock_set_back(ledger: Ledger, now: Instant) -> None:
-    """Raise LedgerError if the clock was set back: it would make old attempts look young."""
-    latest = ledger.outbox.latest_own_instant()
-    if latest is not None and latest > now + LEDGER_AHEAD_LIMIT:
-        raise LedgerError(
-            f"the ledger holds an instant of {to_text(latest)}, but the clock says {to_text(now)}",
-            hint="the clock was set back; set the clock of this machine right",
         )
 
 

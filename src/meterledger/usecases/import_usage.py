@@ -1,5 +1,6 @@
 """Import: usage files into the ledger, every row accounted for."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -63,6 +64,8 @@ class ImportReport:
     files: list[FileReport] = field(default_factory=list)
     rejections: list[Refused] = field(default_factory=list)
     conflicts: list[Refused] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    """How many rows were rejected for which reason, over all files that were read."""
     failed: list[InputError] = field(default_factory=list)
     """Files that could not be read at all."""
 
@@ -206,6 +209,7 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
 
 
 def _list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
+    report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
     room = REJECTIONS_REPORTED - len(report.rejections)
     report.rejections.extend(_refused(file, rejection) for rejection in chunk.rejections[:room])
     room = REJECTIONS_REPORTED - len(report.conflicts)

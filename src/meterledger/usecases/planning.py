@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason
-from meterledger.domain.delivery import State, is_past_horizon
-from meterledger.domain.instant import DAY, HOUR, Instant
+from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
+from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
-from meterledger.errors import UsageError
+from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 
@@ -115,6 +115,11 @@ class Planner:
             return BlockReason.SUPERSEDED
         return None
 
+    def past_horizon(self) -> list[StoredMeterEvent]:
+        """Return the meter events whose unknown outcome is too old for another attempt."""
+        outbox = self.ledger.outbox
+        return [e for e in outbox.unsent() if is_past_horizon(outbox.attempts_of(e.id), self.now)]
+
     def schedule(
         self,
         resend: Iterable[StoredMeterEvent],
@@ -196,3 +201,13 @@ def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:
                 f"{feature} was imported with {scale}",
                 hint=f"set it to {scale} again, or push that usage first under the old config",
             )
+
+
+def refuse_clock_set_back(ledger: Ledger, now: Instant) -> None:
+    """Raise LedgerError if the clock was set back: it would make old attempts look young."""
+    latest = ledger.outbox.latest_own_instant()
+    if latest is not None and latest > now + LEDGER_AHEAD_LIMIT:
+        raise LedgerError(
+            f"the ledger holds an instant of {to_text(latest)}, but the clock says {to_text(now)}",
+            hint="set this machine's clock right; or METERLEDGER_CLOCK=server, if that made the ledger",
+        )

@@ -1,17 +1,21 @@
 """Preview: what push would send, and what it would not."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 
+from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Hold, Planned, Planner, refuse_coarser_scale
+from meterledger.usecases.planning import Hold, Planned, Planner, refuse_clock_set_back, refuse_coarser_scale
+
+BLOCKED_LISTED = 100
+"""Blocked usage events that a report lists."""
 
 
 @dataclass(slots=True)
@@ -28,7 +32,11 @@ class Preview:
 
     totals: dict[tuple[str, str], Total] = field(default_factory=dict)
     blocked: Counter[BlockReason] = field(default_factory=Counter)
+    blocked_usage: list[tuple[UsageToSeal, BlockReason]] = field(default_factory=list)
+    """The first of what is blocked."""
     waiting: int = 0
+    past_deadline: int = 0
+    """Meter events of periods whose invoice should be final by now."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -42,7 +50,9 @@ class Preview:
         total.value += event.quantity
 
 
-def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> Iterator[MeterEvent]:
+def preview(
+    planner: Planner, result: Preview, *, limit: int | None = None
+) -> Generator[MeterEvent, None, None]:
     """
     Yield the meter events that push would send now, in its order, and fill ``result`` on the way.
 
@@ -52,23 +62,47 @@ def preview(planner: Planner, result: Preview, *, limit: int | None = None) -> I
         limit: Draw at most so many meter events; what is blocked is counted all the same.
     """
     refuse_coarser_scale(planner.ledger, planner.settings)
+    if planner.as_of is None:
+        refuse_clock_set_back(planner.ledger, planner.now)
+    grace = planner.settings.invoicing.grace_period
     with planner.ledger.database.snapshot():
         for event in _meter_events(planner, result):
             if limit is not None and result.events >= limit:
                 continue
             result._add(event)  # noqa: SLF001 # the generator and its result are one
+            if calendar_month(event.event_time).deadline(grace) < planner.now:
+                result.past_deadline += 1
             yield event
+    result.findings.extend(_findings(planner, result))
+
+
+def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
     if result.events:
-        result.findings.extend(period_assumed(planner.settings))
+        yield from period_assumed(planner.settings)
+    if result.past_deadline:
+        yield Finding(
+            code="past_deadline",
+            severity="warning",
+            message=f"{counted(result.past_deadline, 'meter event')} of a period whose deadline is over: "
+            "Stripe may take them and never bill them; see `meterledger audit`",
+            details={"meter_events": result.past_deadline},
+        )
     if result.waiting:
-        result.findings.append(
-            Finding(
-                code="waits_for_outcome",
-                severity="warning",
-                message=f"{counted(result.waiting, 'usage event')} held back: an earlier one of the same "
-                "customer and meter is in doubt, and the order matters there",
-                details={"usage_events": result.waiting},
-            )
+        yield Finding(
+            code="waits_for_outcome",
+            severity="warning",
+            message=f"{counted(result.waiting, 'usage event')} held back: an earlier one of the same "
+            "customer and meter is in doubt, and the order matters there",
+            details={"usage_events": result.waiting},
+        )
+    past_horizon = planner.past_horizon() if planner.as_of is None else []
+    if past_horizon:
+        yield Finding(
+            code="past_horizon",
+            severity="warning",
+            message=f"{counted(len(past_horizon), 'meter event')} with an outcome unknown for over 23 h: "
+            "not sent again; the next push puts them in doubt",
+            details={"meter_events": len(past_horizon)},
         )
 
 
@@ -99,3 +133,5 @@ def _judged(planned: Planned, result: Preview) -> Iterator[MeterEvent]:
             result.waiting += 1
         case BlockReason() as reason:
             result.blocked[reason] += 1
+            if len(result.blocked_usage) < BLOCKED_LISTED:
+                result.blocked_usage.append((planned.usage, reason))

@@ -15,14 +15,13 @@ from meterledger.usecases.door import (
     Counterpart,
     knock,
     lease_held,
-    refuse_clock_set_back,
     refuse_other_binding,
     refuse_without_live,
 )
-from meterledger.usecases.planning import Planned, Planner, refuse_coarser_scale, stand
+from meterledger.usecases.planning import Planned, Planner, refuse_clock_set_back, refuse_coarser_scale, stand
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
 
-CHUNK_METER_EVENTS = 500
+CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
 
 CONCURRENCY = 32
@@ -152,10 +151,10 @@ async def push(
 
 async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:
     resend = run.planner.resendable()
-    may_go = {event.id for event in resend}
-    past_horizon = [event for event in run.ledger.outbox.unsent() if event.id not in may_go]
     # Claiming what is past the horizon is what puts it in doubt.
-    run.ledger.outbox.claim_again(past_horizon, push=run.push, token=run.token, now=run.around.clock())
+    run.ledger.outbox.claim_again(
+        run.planner.past_horizon(), push=run.push, token=run.token, now=run.around.clock()
+    )
     times, numbers = run.ledger.outbox.unsealed_in_order()
     schedule = run.planner.schedule(resend, zip(times, numbers, strict=True), itemgetter(0))
     on_start(run.sender, len(resend) + len(numbers))

@@ -8,7 +8,7 @@ from meterledger.domain.delivery import State
 from meterledger.domain.instant import Instant
 from meterledger.ledger import Ledger
 from meterledger.usecases.findings import Finding, period_assumed
-from meterledger.usecases.planning import Planner, stand
+from meterledger.usecases.planning import Planner, refuse_clock_set_back, stand
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,20 +33,35 @@ class Status:
 
     @property
     def next_command(self) -> str:
-        """What to run next, in one line."""
-        if not self.usage_events:
-            return "`meterledger import FILE` reads usage into the ledger."
-        if self.meter_events[State.IN_DOUBT]:
-            return "`meterledger resolve IDENTIFIER --as sent|not-sent --note TEXT` settles what is in doubt."
-        if self.unsent:
-            return "`meterledger preview` shows what `meterledger push` would send."
-        if self.open_rejections or self.open_conflicts:
-            return "`meterledger rejects list` shows the refused rows; mend them and import them again."
-        return "`meterledger audit` tells whether everything makes its invoice."
+        """What to run next, in one line: the first that applies."""
+        applies = (
+            (not self.usage_events, "`meterledger import FILE` reads usage into the ledger."),
+            (
+                self.meter_events[State.SENDING],
+                "`meterledger push` at once: it finds out what became of what is on its way.",
+            ),
+            (
+                self.meter_events[State.IN_DOUBT],
+                "`meterledger resolve IDENTIFIER --as sent|not-sent --note TEXT` settles what is in doubt.",
+            ),
+            (self.unsent, "`meterledger preview` shows what `meterledger push` would send."),
+            (
+                self.open_rejections or self.open_conflicts,
+                "`meterledger rejects list` shows the refused rows; mend them and import them again.",
+            ),
+            (
+                self.blocked,
+                "`meterledger preview` names the blocked usage; `meterledger explain` leads to its rows.",
+            ),
+            (True, "`meterledger audit` tells whether everything makes its invoice."),
+        )
+        return next(command for condition, command in applies if condition)
 
 
 def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant | None = None) -> Status:
     """Look at a ledger as it is now, or as it was known at ``as_of``."""
+    if as_of is None:
+        refuse_clock_set_back(ledger, now)
     planner = Planner(ledger, settings, now, as_of)
     known_by = now if as_of is None else as_of
     with ledger.database.snapshot():

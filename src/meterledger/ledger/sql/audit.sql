@@ -32,6 +32,8 @@ ORDER BY u.id;
 
 -- name: oldest_unknown_attempt
 -- How long the oldest unknown outcome has been unknown: after 23 h it can no longer be sent again.
-SELECT MIN(started_at) AS started_at, COUNT(DISTINCT meter_event) AS meter_events FROM delivery_attempts
-WHERE started_at <= :as_of AND (finished_at IS NULL OR finished_at > :as_of
-    OR (outcome = 'unknown' AND (settled_at IS NULL OR settled_at > :as_of)));
+SELECT MIN(a.started_at) AS started_at FROM delivery_attempts AS a
+INNER JOIN meter_events AS m ON m.id = a.meter_event
+WHERE a.started_at <= :as_of AND (a.finished_at IS NULL OR a.finished_at > :as_of
+    OR (a.outcome = 'unknown' AND (a.settled_at IS NULL OR a.settled_at > :as_of)))
+    AND (m.state = 'sending' OR m.state_at > :as_of);

@@ -20,6 +20,15 @@ SELECT state, COUNT(*) AS count, MIN(event_time) AS oldest_event_time FROM (
 GROUP BY state
 ORDER BY state;
 
+-- name: knows_customer
+SELECT 1 FROM customers WHERE customer_id = :customer_id
+UNION ALL
+SELECT 1 FROM rejects WHERE customer_id = :customer_id
+LIMIT 1;
+
+-- name: event_names
+SELECT DISTINCT event_name FROM meter_events;
+
 -- name: in_doubt_meter_events
 SELECT identifier, event_name, stripe_customer_id, in_doubt_reason, quantity, scale, event_time, state_at
 FROM meter_events WHERE state = 'in_doubt' ORDER BY id;
