@@ -31,7 +31,6 @@ lint: $(VENV)/.installed ## Style, types, import rules, docstrings
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate src tests benchmarks sample_data
 
 format: $(VENV)/.installed ## Put the code into its form
 	$(BIN)/ruff check --fix .

@@ -16,7 +16,8 @@ class Row(Protocol):
 
     def __iter__(self) -> Iterator[Any]: ...
 
-    def keys(self) -> list[str]: ...  # noqa: D102
+    def keys(self) -> list[str]:
+        """Return the names of the columns."""
 
 
 class Database(Protocol):
