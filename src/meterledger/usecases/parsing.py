@@ -10,7 +10,7 @@ from meterledger.domain.row_check import RowCheck
 from meterledger.domain.usage import EventFields, Rejection, kept_raw
 from meterledger.readers import InputFile, RowProblem, read_rows
 
-CHUNK_ROWS = 50_000
+CHUNK_ROWS = 20_000
 """Rows of one chunk: one transaction, and all that an import holds in memory."""
 
 

@@ -53,14 +53,19 @@ def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -
         with process.stdin as orders:
             pickle.dump(job, orders)
         while (answer := _received(process.stdout))[0] == _CHUNK:
-            _, events, rejections, bytes_read = answer
-            yield ParsedChunk(events, [_rejection(fields) for fields in rejections], bytes_read)
+            yield _parsed_chunk(answer)
+            del answer  # or it would stay while the next one is read
         if answer[0] == _ERROR:
             raise InputError(answer[1], hint=answer[2])
     finally:
         process.kill()
         process.stdout.close()
         process.wait()
+
+
+def _parsed_chunk(answer: tuple[Any, ...]) -> ParsedChunk:
+    _, events, rejections, bytes_read = answer
+    return ParsedChunk(events, [_rejection(fields) for fields in rejections], bytes_read)
 
 
 def _received(pipe: IO[bytes]) -> tuple[Any, ...]:
@@ -77,6 +82,11 @@ def _send(pipe: IO[bytes], *answer: Any) -> None:
     pipe.write(_LENGTH.pack(len(body)))
     pipe.write(body)
     pipe.flush()
+
+
+def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk) -> None:
+    rejections = [_fields(rejection) for rejection in chunk.rejections]
+    _send(pipe, _CHUNK, list(map(tuple, chunk.events)), rejections, chunk.bytes_read)
 
 
 def _fields(rejection: Rejection) -> tuple[object, ...]:
@@ -119,8 +129,8 @@ def _work() -> None:
         )
         try:
             for chunk in parsed_chunks(file, source, catalogue):
-                rejections = [_fields(rejection) for rejection in chunk.rejections]
-                _send(pipe, _CHUNK, list(map(tuple, chunk.events)), rejections, chunk.bytes_read)
+                _send_chunk(pipe, chunk)
+                del chunk  # or it would stay while the next one is made
         except InputError as error:
             _send(pipe, _ERROR, error.message, error.hint)
         else:
