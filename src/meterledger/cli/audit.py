@@ -183,29 +183,30 @@ def _print_for_people(result: "Audit", context: Context, *, by_customer: bool) -
 
 
 def _print_periods(result: "Audit", *, by_customer: bool) -> None:
+    """Print a table for each period: the deadline above, so that the rest fits a narrow terminal."""
+    from itertools import groupby
+
     from meterledger.domain.instant import to_text
 
-    rows = [
-        [
-            to_text(entry.period.start)[:7],
-            to_text(entry.deadline),
-            entry.event_name or _NO_METER,
-            entry.customer_id if by_customer else count_text(entry.customers),
-            *(_cell(entry.amounts[_landing(where)]) for where in _LANDINGS),
-        ]
-        for entry in result.entries
+    columns = [
+        ("meter", "left"),
+        ("customer", "left") if by_customer else ("customers", "right"),
+        *((where.replace("_", " "), "right") for where in _LANDINGS),
     ]
-    if rows:
+    for period, entries in groupby(result.entries, key=lambda entry: entry.period):
+        rows = list(entries)
+        deadline = to_text(rows[0].deadline)
         print_table(
+            columns,
             [
-                ("period", "left"),
-                ("deadline", "left"),
-                ("meter", "left"),
-                ("customer", "left") if by_customer else ("customers", "right"),
-                *((where.replace("_", " "), "right") for where in _LANDINGS),
+                [
+                    entry.event_name or _NO_METER,
+                    entry.customer_id if by_customer else count_text(entry.customers),
+                    *(_cell(entry.amounts[_landing(where)]) for where in _LANDINGS),
+                ]
+                for entry in rows
             ],
-            rows,
-            caption="usage events, and their quantity below",
+            title=f"{to_text(period.start)[:7]}, deadline {deadline}: usage events, their quantity below",
         )
 
 

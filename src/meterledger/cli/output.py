@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from meterledger.errors import MeterledgerError
 
 _PIPE_WIDTH = 160
-_COLUMN_GAP = 3
+_COLUMN_GAP = 2
 _MIN_FOLDED = 24
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -153,7 +153,9 @@ def _table(columns: Sequence[tuple[str, str]], cells: Sequence[Sequence[str]]) -
     from rich.text import Text
 
     with_head = any(heading for heading, _ in columns)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=with_head)
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_header=with_head, padding=(0, 1, 0, 0)
+    )
     for heading, kind in columns:
         table.add_column(
             heading,
