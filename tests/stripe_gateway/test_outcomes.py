@@ -84,8 +84,10 @@ CONTRACT = [
     Row(
         "400-no-meter",
         answer(400, error(message='No active meter found for event name "api_requests".')),
-        Result.REJECTED,
+        Result.NOT_SENT,
+        stops=True,
     ),
+    Row("400-without-type", answer(400, error(None, message="Blocked by WAF")), Result.UNKNOWN),
     Row(
         "400-with-code",
         answer(400, error(code="parameter_unknown", message="Unknown.")),

@@ -76,7 +76,10 @@ def _run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
     console().print(f"$ meterledger {command}", style="bold cyan", markup=False)
     sys.stdout.flush()
     code = subprocess.run(
-        [sys.executable, "-m", "meterledger", *shlex.split(command)], cwd=folder, env=environment, check=False
+        [sys.executable, "-P", "-m", "meterledger", *shlex.split(command)],
+        cwd=folder,
+        env=environment,
+        check=False,
     ).returncode
     if code > ExitCode.NEEDS_A_PERSON:
         raise LedgerError(f"`meterledger {command}` ended with exit code {code}")
@@ -146,7 +149,17 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def _simulator(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run the simulator as a process of its own, on a free port, and yield its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "meterledger", "simulator", "--port", "0", "--seed-from", "meterledger.toml"],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "meterledger",
+            "simulator",
+            "--port",
+            "0",
+            "--seed-from",
+            "meterledger.toml",
+        ],
         cwd=folder,
         env=dict(environment),
         stdout=subprocess.PIPE,

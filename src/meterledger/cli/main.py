@@ -116,6 +116,9 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read our output has had enough of it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.DONE)
+    except SystemExit:
+        # Typer ends so when whoever read our output has had enough of it.
+        return int(ExitCode.DONE)
     except TyperException as error:
         return _fail(_in_our_words(error), wants_json=wants_json)
     except Exception as error:  # noqa: BLE001 # a bug is reported as one, not as a traceback

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
+from meterledger.errors import LedgerError
+
 MAX_DIGITS = 15
 """Significant digits Stripe takes in one value (since 2026-04-22)."""
 
@@ -23,7 +25,7 @@ MAX_STORED = 10**MAX_STORED_DIGITS - 1
 _PLAIN_DECIMAL = re.compile(r"([+-]?)([0-9]+)(?:\.([0-9]+))?", re.ASCII)
 
 
-class QuantityOverflowError(ArithmeticError):
+class QuantityOverflowError(LedgerError, ArithmeticError):
     """A sum has more digits than the ledger stores."""
 
 
@@ -43,8 +45,10 @@ class Quantity:
         scale = max(self.scale, other.scale)
         units = rescaled(self.units, self.scale, scale) + rescaled(other.units, other.scale, scale)
         if abs(units) > MAX_STORED:
-            msg = f"a total of {decimal_text(units, scale)} has more than {MAX_STORED_DIGITS} digits"
-            raise QuantityOverflowError(msg)
+            raise QuantityOverflowError(
+                f"a total of {decimal_text(units, scale)} has more than {MAX_STORED_DIGITS} digits",
+                hint="ask for one --customer or --meter at a time",
+            )
         return Quantity(units, scale)
 
 

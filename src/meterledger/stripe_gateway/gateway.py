@@ -71,17 +71,17 @@ class StripeGateway:
             failure = error
         finally:
             LAST_ANSWER.reset(wanted)
-        if seen:
-            outcome = outcome_of_answer(seen[-1], body, self._clock(), livemode=self._access.mode == "live")
-        else:
+        if not seen:
             outcome = outcome_without_answer(failure or RuntimeError("no request was made"), self._clock())
-        return self._without_key(outcome)
+            return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
+        answer = self._without_key(seen[-1])
+        return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
 
-    def _without_key(self, outcome: Outcome) -> Outcome:
-        """Take the key out of a message: a proxy may show the request in its error page."""
-        if outcome.message and self._access.key in outcome.message:
-            return replace(outcome, message=outcome.message.replace(self._access.key, "[key]"))
-        return outcome
+    def _without_key(self, answer: WireAnswer) -> WireAnswer:
+        """Take the key out of an answer before anything of it is kept: a proxy may show the request."""
+        key = self._access.key
+        headers = {name: value.replace(key, "[key]") for name, value in answer.headers.items()}
+        return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"[key]"))
 
     async def account_id(self) -> Read:
         """

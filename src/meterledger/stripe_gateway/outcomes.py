@@ -19,6 +19,7 @@ from meterledger.stripe_gateway.wire import WireAnswer
 _DUPLICATE_CODE = "duplicate_meter_event"
 _DUPLICATE_TEXT = "event already exists with identifier"
 _UNKNOWN_URL_TEXT = "unrecognized request url"
+_NO_METER_TEXT = "no active meter found"
 _MAX_MESSAGE_CHARS = 1000
 _MAX_CREATED = 10**11
 _MAX_RETRY_AFTER_CHARS = 6
@@ -45,8 +46,11 @@ def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, 
         stripe_request_id=answer.headers.get("request-id"),
         retry_after_seconds=_seconds(answer.headers.get("retry-after")),
         should_retry={"true": True, "false": False}.get(answer.headers.get("stripe-should-retry", "")),
-        # Any other 2xx than a 200 with the event is no Stripe that we know.
-        stops_run=answer.status in _STOPS_RUN_STATUSES or answer.status in range(200, 300),
+        # Any other 2xx than a 200 with the event is no Stripe that we know. A meter that is gone since this
+        # run looked is not gone for ever: the next run blocks its usage as no_meter.
+        stops_run=answer.status in _STOPS_RUN_STATUSES
+        or answer.status in range(200, 300)
+        or (result is Result.NOT_SENT and _NO_METER_TEXT in (message or "").lower()),
     )
 
 
@@ -98,7 +102,8 @@ def _of_success(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, liv
 
 
 def _result(status: int, code: str | None, kind: str | None, message: str, identifier: str) -> Result:
-    if status in _NOT_SENT_STATUSES or (status in _REFUSED_STATUSES and code == "rate_limit"):
+    not_now = code == "rate_limit" or _NO_METER_TEXT in message.lower()
+    if status in _NOT_SENT_STATUSES or (status in _REFUSED_STATUSES and not_now):
         return Result.NOT_SENT
     if status not in _REFUSED_STATUSES:
         return Result.UNKNOWN
@@ -109,7 +114,7 @@ def _result(status: int, code: str | None, kind: str | None, message: str, ident
     if _DUPLICATE_TEXT in message.lower() or _UNKNOWN_URL_TEXT in message.lower():
         # About another identifier, or about the path: it says nothing about this event.
         return Result.UNKNOWN
-    return Result.REJECTED if kind in (None, "invalid_request_error") and message else Result.UNKNOWN
+    return Result.REJECTED if kind == "invalid_request_error" and message else Result.UNKNOWN
 
 
 def _says_duplicate(message: str, identifier: str) -> bool:

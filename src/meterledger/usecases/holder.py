@@ -28,6 +28,9 @@ def is_dead(holder: Holder) -> bool:
     """
     if holder.host != socket.gethostname():
         return False
+    if _namespace(holder.process_started) not in (None, _own_namespace()):
+        # Another container under the same name: its process numbers say nothing here.
+        return False
     if not _exists(holder.pid):
         return True
     started = _started(holder.pid)
@@ -56,7 +59,18 @@ def _started(pid: int) -> str | None:
     except OSError:
         return None
     # A zombie has ended; it only waits for its parent to notice.
-    return _ENDED if fields[0] in "ZX" else f"{boot} {fields[_START_TIME_FIELD]}"
+    return _ENDED if fields[0] in "ZX" else f"{boot} {_own_namespace()} {fields[_START_TIME_FIELD]}"
+
+
+def _own_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "pid:[]"
+
+
+def _namespace(process_started: str) -> str | None:
+    return next((part for part in process_started.split() if part.startswith("pid:[")), None)
 
 
 def _started_by_ps(pid: int) -> str | None:

@@ -42,7 +42,8 @@ def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -
     descriptor = file.file.fileno()
     job = (file.name, descriptor, file.sha256, file.size_bytes, file.input_format, source, catalogue)
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        # -P: never run what lies in the folder of the files.
+        [sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=(descriptor,),

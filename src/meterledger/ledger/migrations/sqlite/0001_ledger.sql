@@ -112,7 +112,7 @@ CREATE TABLE reject_sightings (
     PRIMARY KEY (reject, import)
 ) STRICT;
 
-CREATE INDEX rejects_by_raw ON rejects (raw_digest);
+CREATE INDEX rejects_by_raw ON rejects (raw_digest, line);
 CREATE INDEX rejects_open_by_key ON rejects (source, request_id) WHERE closed_at IS NULL;
 
 -- One run of push.
