@@ -112,12 +112,9 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(args=list(arguments), prog_name="meterledger", standalone_mode=False, obj=context)
     except MeterledgerError as error:
         return _fail(error, wants_json=wants_json)
-    except BrokenPipeError:
-        # Whoever read our output has had enough of it.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has had enough of it; typer ends by SystemExit then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.DONE)
-    except SystemExit:
-        # Typer ends so when whoever read our output has had enough of it.
         return int(ExitCode.DONE)
     except TyperException as error:
         return _fail(_in_our_words(error), wants_json=wants_json)
