@@ -163,14 +163,9 @@ def _print_for_people(result: "Audit", context: Context, *, by_customer: bool) -
     from rich.text import Text
 
     style, meaning = _VERDICTS[result.verdict]
-    counted_in = (
-        any(entry.amounts[_landing(result.verdict)].events for entry in result.entries)
-        if (result.verdict != "ok")
-        else False
-    )
-    if not result.entries and result.verdict == "ok":
-        meaning = "there is no usage to judge"
-    elif result.verdict != "ok" and not counted_in:
+    if result.verdict == "ok":
+        meaning = meaning if result.entries else "there is no usage to judge"
+    elif not any(entry.amounts[_landing(result.verdict)].events for entry in result.entries):
         meaning = "refused rows are open, see below"
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     _print_periods(result, by_customer=by_customer)

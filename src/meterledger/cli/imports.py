@@ -8,7 +8,6 @@ from meterledger.cli.context import context_of
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 
 imports = typer.Typer(help="Past imports.", no_args_is_help=True)
-_SHA_SHOWN = 12
 
 
 @imports.callback()

@@ -29,8 +29,6 @@ from meterledger.cli.status import status
 from meterledger.cli.verify import verify
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, UsageError
 
-_JSON_WORDS = ("--format=json", "-fjson")
-
 
 def _exit_codes() -> str:
     lines = (f"{code.value}: {code.meaning}" for code in ExitCode)
@@ -105,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the program with these arguments, and return its exit code."""
     command = typer.main.get_command(app)
     context = Context()
-    wants_json = any(word in _JSON_WORDS for word in arguments) or (
+    wants_json = "--format=json" in arguments or (
         "--format" in arguments[:-1] and arguments[list(arguments).index("--format") + 1] == "json"
     )
     try:

@@ -30,10 +30,6 @@ class Source:
         """The time zone of times without an offset, if the source names one."""
         return tz.gettz(self.time_zone) if self.time_zone else None
 
-    def column_of(self, canonical: str) -> str:
-        """Return what the source calls a canonical field."""
-        return self.columns.get(canonical, canonical)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripeSettings:

@@ -14,9 +14,6 @@ from meterledger.errors import LedgerError
 MAX_DIGITS = 15
 """Significant digits Stripe takes in one value (since 2026-04-22)."""
 
-MAX_DECIMAL_PLACES = 12
-"""Digits after the point that a meter may declare."""
-
 MAX_STORED_DIGITS = 18
 """Digits and places together that fit a signed 64-bit integer."""
 

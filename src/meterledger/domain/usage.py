@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from meterledger.domain.instant import Instant
 
-DEFAULT_SOURCE = "default"
 MAX_REQUEST_ID_CHARS = 255
 MAX_FIELD_CHARS = 255
 MAX_RAW_BYTES = 64 * 1024
