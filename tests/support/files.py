@@ -4,7 +4,10 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 
-from meterledger.readers import InputFile, InputFormat, RawRow, RowProblem, read_rows
+from meterledger.domain.meter import Catalogue, Meter
+from meterledger.domain.row_mapping import RowMapping
+from meterledger.domain.source import Source
+from meterledger.readers import InputFile, InputFormat, RawRow, RowProblem, Wanted, read_rows
 
 CSV_HEADER = b"request_id,customer_id,feature,quantity,event_time\n"
 
@@ -27,7 +30,9 @@ def rows_of(
     dimensions: Sequence[str] = (),
 ) -> list[RawRow]:
     """Return every row of some content."""
-    return list(read_rows(input_file(content, input_format), columns or {}, dimensions))
+    meter = Meter(event_name="tests", features=("tests",), dimensions=tuple(dimensions))
+    mapping = RowMapping(Source(name="tests", columns=columns or {}), Catalogue((meter,)))
+    return list(read_rows(input_file(content, input_format), Wanted(mapping.names, mapping.required)))
 
 
 def outline(rows: Sequence[RawRow]) -> list[tuple[int, str | None]]:

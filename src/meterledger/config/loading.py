@@ -19,9 +19,10 @@ from dateutil import tz
 
 from meterledger.config import tables
 from meterledger.config.duration import parse_duration
-from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, Source, StripeSettings
+from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, StripeSettings
 from meterledger.domain.billing_period import MAX_GRACE_PERIOD
 from meterledger.domain.meter import Aggregation, Catalogue, EventTimeWindow, Meter, features_claimed_twice
+from meterledger.domain.source import Source
 from meterledger.domain.usage import CANONICAL_FIELDS
 from meterledger.errors import UsageError
 

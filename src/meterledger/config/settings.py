@@ -4,31 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from decimal import Decimal
 from pathlib import Path
-
-from dateutil import tz
 
 from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
 from meterledger.domain.instant import MINUTE
 from meterledger.domain.meter import Catalogue
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where usage comes from, and how its fields are named there."""
-
-    name: str
-    time_zone: str | None = None
-    key: tuple[str, ...] = ("request_id",)
-    columns: Mapping[str, str] = field(default_factory=dict)
-    """Canonical field -> its name in the source."""
-
-    @property
-    def zone(self) -> tzinfo | None:
-        """The time zone of times without an offset, if the source names one."""
-        return tz.gettz(self.time_zone) if self.time_zone else None
+from meterledger.domain.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

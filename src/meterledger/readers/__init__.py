@@ -1,6 +1,6 @@
 """Files to rows with line numbers: knows formats, not meanings."""
 
 from meterledger.readers.files import InputFile, InputFormat, open_input
-from meterledger.readers.rows import RawRow, RowProblem, read_rows
+from meterledger.readers.rows import RawRow, RowProblem, Wanted, read_rows
 
-__all__ = ["InputFile", "InputFormat", "RawRow", "RowProblem", "open_input", "read_rows"]
+__all__ = ["InputFile", "InputFormat", "RawRow", "RowProblem", "Wanted", "open_input", "read_rows"]

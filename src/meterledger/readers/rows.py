@@ -1,4 +1,4 @@
-"""Rows of CSV and JSONL files, in canonical order, each with its line and its text."""
+"""Rows of CSV and JSONL files: the fields that are wanted of each, its line and its text."""
 
 import csv
 import difflib
@@ -10,10 +10,19 @@ from operator import itemgetter
 import msgspec
 
 from meterledger.domain.row_check import Values
-from meterledger.domain.usage import CANONICAL_FIELDS, REQUIRED_FIELDS, Reason, shown
+from meterledger.domain.usage import Reason, shown
 from meterledger.errors import InputError
 from meterledger.readers.files import InputFile, InputFormat, reading_errors
 from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines, foreign_bytes_shown, is_too_long
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to bring of each row: fields by their names in the file, in the order they are brought in."""
+
+    names: tuple[str, ...]
+    required: Mapping[str, str]
+    """Name in the file -> the field it stands for, of those that a header must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,37 +34,30 @@ class RowProblem:
 
 
 RawRow = tuple[int, Values | RowProblem, str]
-"""The line a row starts on, its fields in canonical order with the dimensions behind, and its text."""
+"""The line a row starts on, its fields in the order wanted, and its text."""
 
 
-def read_rows(source: InputFile, columns: Mapping[str, str], dimensions: Sequence[str]) -> Iterator[RawRow]:
+def read_rows(source: InputFile, wanted: Wanted) -> Iterator[RawRow]:
     """
     Read the rows of a file, lazily.
-
-    Args:
-        source: The file, at its first byte.
-        columns: Canonical field or dimension -> its name in the file, where it differs.
-        dimensions: Extra fields to bring behind the canonical ones.
 
     Raises:
         InputError: The header of a CSV file lacks a required column, or names one twice.
     """
-    wanted = (*CANONICAL_FIELDS, *dimensions)
-    names = [columns.get(field, field) for field in wanted]
     lines = PhysicalLines(source.file)
     with reading_errors(source.name):
         if source.input_format is InputFormat.CSV:
-            yield from _csv_rows(source.name, lines, names)
+            yield from _csv_rows(source.name, lines, wanted)
         else:
-            yield from _jsonl_rows(lines, names)
+            yield from _jsonl_rows(lines, wanted.names)
 
 
-def _csv_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
+def _csv_rows(file: str, lines: PhysicalLines, wanted: Wanted) -> Iterator[RawRow]:
     csv.field_size_limit(MAX_ROW_BYTES)
     reader = csv.reader(lines, strict=True)
     header = _header(file, reader, lines)
     width = len(header)
-    pick = itemgetter(*_positions(file, header, names))
+    pick = itemgetter(*_positions(file, header, wanted))
     while True:
         line = lines.taken + 1
         try:
@@ -93,18 +95,14 @@ def _header(file: str, reader: Iterator[list[str]], lines: PhysicalLines) -> lis
     return [name.strip() for name in header]
 
 
-def _positions(file: str, header: Sequence[str], names: Sequence[str]) -> list[int]:
+def _positions(file: str, header: Sequence[str], wanted: Wanted) -> list[int]:
     """Return where each wanted column stands; an absent optional one stands behind the last."""
     counts = Counter(header)
-    if twice := [name for name in names if counts[name] > 1]:
+    if twice := [name for name in wanted.names if counts[name] > 1]:
         raise InputError(
             f"{file}:1: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
-    missing = [
-        (field, name)
-        for field, name in zip(CANONICAL_FIELDS, names, strict=False)
-        if field in REQUIRED_FIELDS and name not in counts
-    ]
+    missing = [(field, name) for name, field in wanted.required.items() if name not in counts]
     if missing:
         listed = ", ".join(name for _, name in missing)
         raise InputError(
@@ -112,7 +110,7 @@ def _positions(file: str, header: Sequence[str], names: Sequence[str]) -> list[i
             f"it has {shown(', '.join(header), 200)}",
             hint=_column_hint(missing, header),
         )
-    return [header.index(name) if name in counts else len(header) for name in names]
+    return [header.index(name) if name in counts else len(header) for name in wanted.names]
 
 
 def _column_hint(missing: Sequence[tuple[str, str]], header: Sequence[str]) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from meterledger.config import Source
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.row_check import RowCheck
+from meterledger.domain.row_mapping import RowMapping
+from meterledger.domain.source import Source
 from meterledger.domain.usage import EventFields, Rejection, kept_raw
-from meterledger.readers import InputFile, RowProblem, read_rows
+from meterledger.readers import InputFile, RowProblem, Wanted, read_rows
 
 CHUNK_ROWS = 20_000
 """Rows of one chunk: one transaction, and all that an import holds in memory."""
@@ -27,7 +28,8 @@ class ParsedChunk:
 def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
     check = RowCheck(catalogue, zone=source.zone, key=source.key).check
-    rows = read_rows(file, source.columns, catalogue.dimension_names)
+    mapping = RowMapping(source, catalogue)
+    rows = read_rows(file, Wanted(mapping.names, mapping.required))
     while True:
         events: list[EventFields] = []
         rejections: list[Rejection] = []

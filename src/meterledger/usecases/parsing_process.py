@@ -16,8 +16,8 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any
 
-from meterledger.config import Source
 from meterledger.domain.meter import Catalogue
+from meterledger.domain.source import Source
 from meterledger.domain.usage import Reason, Rejection
 from meterledger.errors import InputError
 from meterledger.readers import InputFile
