@@ -132,7 +132,7 @@ def test_the_ledger_itself_refuses_to_rewrite_history(
 _ANOTHER_OF_ITS_KEY = """
 INSERT INTO usage_events
 SELECT 3, source, request_id, customer, subscription_id, feature, quantity, scale, event_time, received_at,
-    recorded_at, import, line, dimensions
+    recorded_at, import, line, dimensions, generation
 FROM usage_events WHERE id = 1
 """
 _SECOND_TRY = """

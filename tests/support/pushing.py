@@ -6,16 +6,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.quantity import decimal_text
 from meterledger.ledger import Ledger, create_ledger, open_ledger
-from meterledger.ledger.imports import ImportStore
-from meterledger.ledger.lease import LeaseStore
-from meterledger.ledger.outbox import Outbox
+from meterledger.ledger.opening import ledger_over
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.usecases.door import Counterpart, PushGateway
 from meterledger.usecases.import_usage import ImportOptions, ImportReport, import_usage
@@ -116,15 +114,7 @@ class World:
             if points is None:
                 yield ledger
                 return
-            database = CrashingDatabase(ledger.database, points)
-            lease = LeaseStore(database)
-            yield replace(
-                ledger,
-                database=database,
-                imports=ImportStore(database),
-                lease=lease,
-                outbox=Outbox(database, lease),
-            )
+            yield ledger_over(CrashingDatabase(ledger.database, points), self.path)
 
     def import_rows(self, rows: Iterable[Row], points: CrashPoints | None = None) -> ImportReport:
         """Import rows as one file."""

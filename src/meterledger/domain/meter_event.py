@@ -31,10 +31,13 @@ class UsageToSeal:
     source: str
     request_id: str
     customer_id: str
+    subscription_id: str | None = None
     feature: str
     quantity: Quantity
     event_time: Instant
     dimensions: str | None
+    keeps_identifier: bool = False
+    """Its request_id came as an identifier, which Stripe may have seen: it is kept verbatim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,13 @@ def derive_identifier(source: str, request_id: str, revision: int = 0) -> str:
     return IDENTIFIER_PREFIX + digest.hexdigest()
 
 
+def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifier: bool) -> str:
+    """Return the identifier of a usage event: the one it came with, or the one derived from its key."""
+    if keeps_identifier and revision == 0:
+        return request_id
+    return derive_identifier(source, request_id, revision)
+
+
 def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int = 0) -> MeterEvent:
     """Seal one usage event one to one."""
     payload = {
@@ -86,7 +96,9 @@ def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: in
         payload |= msgspec.json.decode(usage.dimensions, type=dict[str, str])
     return MeterEvent(
         event_name=meter.event_name,
-        identifier=derive_identifier(usage.source, usage.request_id, revision),
+        identifier=identifier_of(
+            usage.source, usage.request_id, revision, keeps_identifier=usage.keeps_identifier
+        ),
         timestamp=seconds_floor(usage.event_time),
         payload=payload,
         revision=revision,

@@ -1,32 +1,44 @@
 """Imports: files read into the ledger, chunk by chunk, each chunk whole or not at all."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from operator import itemgetter
 
 from meterledger.domain.instant import Instant, to_text
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.domain.usage import Conflict, Difference, EventFields, Rejection, UsageEvent, kept_raw
 from meterledger.ledger.database import Database, Row
+from meterledger.ledger.rejects import RejectStore, Where
 
 _NAMES_CACHED = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """What an import keeps of its file."""
+    """What an import keeps of its file, and of how it was read."""
 
     source: str
     file: str
+    path: str | None = None
+    """Where the file is; None for standard input."""
     sha256: str
     size_bytes: int
     input_format: str
+    compression: str | None = None
+    delimiter: str | None = None
+    header: str | None = None
+    """The header of a CSV file as it stands: what is needed to read one of its rows again."""
+    mapping: str | None = None
+    """How the source's fields were read, as JSON."""
     config_digest: str
     program_version: str
-    backfill: bool
-    first_of_source: bool
+    backfill: bool = False
+    already_billed: bool = False
+    keeps_identifier: bool = False
+    first_of_source: bool = False
+    retry_of: int | None = None
+    """The import whose refused rows are read again."""
 
 
 @dataclass(slots=True)
@@ -66,10 +78,11 @@ class OpenImport:
 
 
 class ImportStore:
-    """Owns sources, customers, features, imports, usage events and rejects while they come in."""
+    """Owns sources, customers, features, imports and usage events while they come in."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, rejects: RejectStore) -> None:
         self._database = database
+        self._rejects = rejects
         self._customers: dict[str, int] = {}
         self._features: dict[str, int] = {}
 
@@ -93,17 +106,10 @@ class ImportStore:
         with self._database.transaction():
             self._database.run("add_source", name=provenance.source)
             source = _required(self._database.row("source_by_name", name=provenance.source))["id"]
+            facts = {**asdict(provenance), "source": source}
             row = self._database.row(
                 "begin_import",
-                source=source,
-                file=provenance.file,
-                sha256=provenance.sha256,
-                size_bytes=provenance.size_bytes,
-                input_format=provenance.input_format,
-                config_digest=provenance.config_digest,
-                program_version=provenance.program_version,
-                backfill=int(provenance.backfill),
-                first_of_source=int(provenance.first_of_source),
+                **{key: int(value) if isinstance(value, bool) else value for key, value in facts.items()},
                 started_at=now,
             )
         return OpenImport(id=_required(row)["id"], source=source, provenance=provenance)
@@ -123,6 +129,11 @@ class ImportStore:
             self.forget_names()
             raise
 
+    def mark_incomplete(self, target: OpenImport, because: str) -> None:
+        """Record why a file could not be read to its end; what was read of it is kept."""
+        with self._database.transaction():
+            self._database.run("mark_import_incomplete", **{"import": target.id}, because=because)
+
     def _write_chunk(
         self,
         target: OpenImport,
@@ -133,14 +144,17 @@ class ImportStore:
         with self._database.transaction():
             before = _required(self._database.row("last_usage_event"))["id"]
             accepted = self._add_events(target, events, now)
-            self._database.run("add_unsealed_since", usage_event=before)
+            self._hand_over(target, before, now)
             conflicts: tuple[Conflict, ...] = ()
             if accepted < len(events):
                 conflicts = tuple(self._conflicts(target, events))
-            for rejection in rejections:
-                self._add_rejection(target, rejection, now)
-            for conflict in conflicts:
-                self._add_conflict(target, conflict, now)
+            where = Where(
+                import_id=target.id,
+                source=target.source,
+                file=target.provenance.file,
+                sha256=target.provenance.sha256,
+            )
+            self._rejects.add(where, rejections, conflicts, now)
             counts = Counts(
                 rows_read=len(events) + len(rejections),
                 accepted=accepted,
@@ -154,8 +168,17 @@ class ImportStore:
     def finish(self, target: OpenImport, now: Instant) -> None:
         """Record that a file was read to its end, and close the rejections it mended."""
         with self._database.transaction():
-            self._database.run("close_rejections_since_accepted", source=target.source, closed_at=now)
+            self._rejects.close_mended(target.source, now)
             self._database.run("finish_import_if_unfinished", **{"import": target.id}, finished_at=now)
+
+    def _hand_over(self, target: OpenImport, before: int, now: Instant) -> None:
+        """Put the usage events of a chunk where they wait to be sent, or close them at once."""
+        if target.provenance.already_billed:
+            self._database.run(
+                "close_since", usage_event=before, state="already_billed", note="", closed_at=now
+            )
+        else:
+            self._database.run("add_unsealed_since", usage_event=before)
 
     def _add_events(self, target: OpenImport, events: Sequence[EventFields], now: Instant) -> int:
         if not events:
@@ -209,58 +232,6 @@ class ImportStore:
                     event_time=event.event_time,
                     differences=differences,
                 )
-
-    def _add_rejection(self, target: OpenImport, rejection: Rejection, now: Instant) -> None:
-        self._add_reject(
-            target,
-            now,
-            kind="rejection",
-            line=rejection.line,
-            reason=rejection.reason.value,
-            message=rejection.message,
-            raw=rejection.raw,
-            request_id=rejection.request_id,
-            customer_id=rejection.customer_id,
-            feature=rejection.feature,
-            event_time=rejection.event_time,
-            differences=None,
-        )
-
-    def _add_conflict(self, target: OpenImport, conflict: Conflict, now: Instant) -> None:
-        differences = [{"field": d.field, "stored": d.stored, "given": d.given} for d in conflict.differences]
-        self._add_reject(
-            target,
-            now,
-            kind="conflict",
-            line=conflict.line,
-            reason="conflict",
-            message=conflict.message,
-            raw=conflict.raw,
-            request_id=conflict.request_id,
-            customer_id=conflict.customer_id,
-            feature=conflict.feature,
-            event_time=conflict.event_time,
-            differences=json.dumps(differences, ensure_ascii=False),
-        )
-
-    def _add_reject(self, target: OpenImport, now: Instant, **reject: object) -> None:
-        digest = hashlib.sha256(str(reject["raw"]).encode(errors="replace")).hexdigest()
-        same = self._database.row(
-            "same_reject",
-            raw_digest=digest,
-            source=target.source,
-            kind=reject["kind"],
-            reason=reject["reason"],
-            line=reject["line"],
-            file=target.provenance.file,
-            sha256=target.provenance.sha256,
-        )
-        if same:
-            self._database.run("see_reject_again", id=same["id"])
-        else:
-            where = {"import": target.id, "source": target.source, "recorded_at": now, "raw_digest": digest}
-            same = self._database.row("add_reject", **where, **reject)
-        self._database.run("sight_reject", reject=_required(same)["id"], **{"import": target.id})
 
     def _count(self, target: OpenImport, counts: Counts) -> None:
         self._database.run(

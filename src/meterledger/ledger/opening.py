@@ -11,6 +11,7 @@ from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.imports import ImportStore
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
+from meterledger.ledger.rejects import RejectStore
 from meterledger.ledger.reports import ReportStore
 
 
@@ -21,6 +22,7 @@ class Ledger:
     path: Path
     database: Database
     imports: ImportStore
+    rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
     reports: ReportStore
@@ -37,15 +39,22 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
     """Open a ledger for one command; raises LedgerError if it is missing, foreign, newer or in use."""
     database = sqlite.open_existing(path)
     try:
-        lease = LeaseStore(database)
-        yield Ledger(
-            path=path,
-            database=database,
-            imports=ImportStore(database),
-            lease=lease,
-            outbox=Outbox(database, lease),
-            reports=ReportStore(database),
-            explanations=ExplanationStore(database),
-        )
+        yield ledger_over(database, path)
     finally:
         database.close()
+
+
+def ledger_over(database: Database, path: Path) -> Ledger:
+    """Give each subject its store over one database."""
+    lease = LeaseStore(database)
+    rejects = RejectStore(database)
+    return Ledger(
+        path=path,
+        database=database,
+        imports=ImportStore(database, rejects),
+        rejects=rejects,
+        lease=lease,
+        outbox=Outbox(database, lease),
+        reports=ReportStore(database),
+        explanations=ExplanationStore(database),
+    )

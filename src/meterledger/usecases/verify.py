@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from meterledger.domain.instant import seconds_floor
-from meterledger.domain.meter_event import derive_identifier
+from meterledger.domain.meter_event import identifier_of
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.ledger import Ledger
 
@@ -16,7 +16,7 @@ _CHECKS = {
     "rows_counted": "every row of every import is accepted, a duplicate, a conflict or rejected",
     "keys_unique": "one usage key has one usage event",
     "one_live_link": "one live meter event carries each usage event",
-    "unsealed_is_what_no_link_carries": "unsealed is exactly what no live meter event carries",
+    "unsealed_is_what_no_link_carries": "each usage event waits, is carried by a meter event, or is closed",
     "links_of_meter_events": "each meter event carries the usage events it says",
     "identifiers_unique": "no identifier is used twice",
     "attempts_counted": "every attempt is on record",
@@ -73,8 +73,14 @@ def _row_text(row: object) -> str:
 def _wrong_bodies(ledger: Ledger) -> Iterator[str]:
     for row in ledger.reports.sealed_bodies():
         value = decimal_text(row["usage_quantity"], row["usage_scale"])
+        identifier = identifier_of(
+            row["source"],
+            row["request_id"],
+            row["revision"],
+            keeps_identifier=bool(row["keeps_identifier"]),
+        )
         right = (
-            row["identifier"] == derive_identifier(row["source"], row["request_id"], row["revision"])
+            row["identifier"] == identifier
             and row["timestamp"] == seconds_floor(row["usage_event_time"])
             and same_value(row["quantity"], row["scale"], row["usage_quantity"], row["usage_scale"])
             and value in msgspec.json.decode(row["payload"], type=dict[str, str]).values()

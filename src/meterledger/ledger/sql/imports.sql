@@ -23,11 +23,13 @@ LIMIT 1;
 
 -- name: begin_import
 INSERT INTO imports (
-    source, file, sha256, size_bytes, input_format, config_digest, program_version, backfill,
-    first_of_source, started_at
+    source, file, path, sha256, size_bytes, input_format, compression, delimiter, header, mapping,
+    config_digest, program_version, backfill, already_billed, keeps_identifier, first_of_source, retry_of,
+    started_at
 ) VALUES (
-    :source, :file, :sha256, :size_bytes, :input_format, :config_digest, :program_version, :backfill,
-    :first_of_source, :started_at
+    :source, :file, :path, :sha256, :size_bytes, :input_format, :compression, :delimiter, :header, :mapping,
+    :config_digest, :program_version, :backfill, :already_billed, :keeps_identifier, :first_of_source, :retry_of,
+    :started_at
 ) RETURNING id;
 
 -- name: count_chunk
@@ -48,7 +50,7 @@ SELECT i.id, i.file, i.sha256, i.rows_read, i.accepted, i.duplicates, i.conflict
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
-    AND i.finished_at IS NOT NULL
+    AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
@@ -58,6 +60,9 @@ WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_dige
     )
 ORDER BY i.id DESC
 LIMIT 1;
+
+-- name: mark_import_incomplete
+UPDATE imports SET incomplete_because = :because WHERE id = :import AND finished_at IS NULL;
 
 -- name: last_usage_event
 SELECT COALESCE(MAX(id), 0) AS id FROM usage_events;
@@ -70,19 +75,25 @@ INSERT INTO usage_events (
 ) VALUES (
     :source, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :received_at,
     :recorded_at, :import, :line, :dimensions
-) ON CONFLICT (request_id, source) DO NOTHING;
+) ON CONFLICT (request_id, source, generation) DO NOTHING;
 
 -- name: add_unsealed_since
 INSERT INTO unsealed (usage_event) SELECT id FROM usage_events WHERE id > :usage_event;
 
+-- name: close_since
+INSERT INTO usage_closures (usage_event, state, note, closed_at)
+SELECT id, :state, :note, :closed_at FROM usage_events WHERE id > :usage_event;
+
 -- name: stored_content
+-- The usage event that holds a usage key now: the one of the last generation.
 SELECT
-    u.import, u.line, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
+    u.id, u.import, u.line, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
     u.event_time, u.dimensions
 FROM usage_events AS u
 INNER JOIN customers AS c ON c.id = u.customer
 INNER JOIN features AS f ON f.id = u.feature
-WHERE u.request_id = :request_id AND u.source = :source;
+WHERE u.request_id = :request_id AND u.source = :source
+ORDER BY u.generation DESC LIMIT 1;
 
 -- name: list_imports
 SELECT

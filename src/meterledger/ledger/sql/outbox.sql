@@ -1,7 +1,8 @@
 -- name: unsealed_usage
 -- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
 -- as `last` and windowed meters need it.
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
@@ -11,22 +12,25 @@ ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier
 FROM usage_to_seal AS u
 WHERE u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
     WHERE l.usage_event = u.id AND l.linked_at <= :as_of
         AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
-)
+) AND NOT EXISTS (SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.closed_at <= :as_of)
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_event
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 WHERE q.usage_event = :usage_event;
 
 -- name: usage_of_meter_event
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier
 FROM meter_event_usage AS l INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
 WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL
 ORDER BY u.id;

@@ -2,22 +2,30 @@
 
 -- name: verify_rows_counted
 SELECT i.id, i.file FROM imports AS i
+LEFT JOIN (SELECT import, COUNT(*) AS events FROM usage_events GROUP BY import) AS u ON u.import = i.id
 WHERE i.rows_read <> i.accepted + i.duplicates + i.conflicts + i.rejected
-    OR i.accepted <> (SELECT COUNT(*) FROM usage_events AS u WHERE u.import = i.id)
+    OR i.accepted <> COALESCE(u.events, 0)
 ORDER BY i.id LIMIT 20;
 
 -- name: verify_keys_unique
-SELECT MIN(id) AS id, request_id FROM usage_events GROUP BY source, request_id HAVING COUNT(*) > 1
-ORDER BY MIN(id) LIMIT 20;
+-- Usage that was taken back before it was sent has freed its key.
+SELECT MIN(u.id) AS id, u.request_id FROM usage_events AS u
+WHERE NOT EXISTS (SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.state = 'voided')
+GROUP BY u.source, u.request_id HAVING COUNT(*) > 1
+ORDER BY MIN(u.id) LIMIT 20;
 
 -- name: verify_one_live_link
 SELECT usage_event AS id, COUNT(*) AS links FROM meter_event_usage WHERE unlinked_at IS NULL
 GROUP BY usage_event HAVING COUNT(*) > 1 ORDER BY usage_event LIMIT 20;
 
 -- name: verify_unsealed_is_what_no_link_carries
+-- Each usage event is exactly one of: in the outbox, carried by a live link, closed.
 SELECT u.id FROM usage_events AS u
-WHERE EXISTS (SELECT 1 FROM unsealed AS q WHERE q.usage_event = u.id)
-    = EXISTS (SELECT 1 FROM meter_event_usage AS l WHERE l.usage_event = u.id AND l.unlinked_at IS NULL)
+LEFT JOIN unsealed AS q ON q.usage_event = u.id
+LEFT JOIN meter_event_usage AS l ON l.usage_event = u.id AND l.unlinked_at IS NULL
+LEFT JOIN usage_closures AS x ON x.usage_event = u.id
+WHERE (CASE WHEN q.usage_event IS NULL THEN 0 ELSE 1 END) + (CASE WHEN l.usage_event IS NULL THEN 0 ELSE 1 END)
+    + (CASE WHEN x.usage_event IS NULL THEN 0 ELSE 1 END) <> 1
 ORDER BY u.id LIMIT 20;
 
 -- name: verify_identifiers_unique
@@ -68,11 +76,12 @@ ORDER BY b.meter_event LIMIT 20;
 -- name: verify_sealed_bodies
 SELECT m.id, m.identifier, m.revision, m.event_name, m.timestamp, m.payload, m.quantity, m.scale,
     m.event_time, s.name AS source, u.request_id, u.quantity AS usage_quantity, u.scale AS usage_scale,
-    u.event_time AS usage_event_time
+    u.event_time AS usage_event_time, i.keeps_identifier
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_events AS u ON u.id = l.usage_event
 INNER JOIN sources AS s ON s.id = u.source
+INNER JOIN imports AS i ON i.id = u.import
 WHERE m.dissolved_at IS NULL
 ORDER BY m.id;
 
