@@ -63,10 +63,8 @@ def refused(check: RowCheck | None = None, /, **changed: str | None) -> Rejectio
 
 
 def test_a_good_row_becomes_a_usage_event() -> None:
-    """Every field of a good row is in its usage event, with its line and its text."""
-    expected = UsageEvent(
-        "req_1", "cus_1", "sub_1", "api_calls", 5, 0, OCTOBER, OCTOBER + 5_000_000, 7, None, "raw\n"
-    )
+    """Every field of a good row is in its usage event, with its line."""
+    expected = UsageEvent("req_1", "cus_1", "sub_1", "api_calls", 5, 0, OCTOBER, OCTOBER + 5_000_000, 7, None)
 
     assert expected == checked()
 

@@ -8,9 +8,9 @@ import pytest
 
 from meterledger.domain.usage import Reason, Rejection, UsageEvent
 from meterledger.errors import LedgerError
-from meterledger.ledger import Ledger, imports, open_ledger
+from meterledger.ledger import Ledger, open_ledger, usage_writer
 from meterledger.ledger.imports import Counts, OpenImport, Provenance
-from support.importing import START, Importing
+from support.importing import START, Importing, write_chunk
 
 
 @pytest.fixture
@@ -50,9 +50,7 @@ def begin(ledger: Ledger, file: str, source: str = "default") -> OpenImport:
 
 def event(request_id: str, customer: str = "cus_1", line: int = 2, scale: int = 0) -> UsageEvent:
     """Return one usage event."""
-    return UsageEvent(
-        request_id, customer, None, "api_calls", 1, scale, START, None, line, None, f"{request_id}\n"
-    )
+    return UsageEvent(request_id, customer, None, "api_calls", 1, scale, START, None, line, None)
 
 
 REJECTION = Rejection(
@@ -63,7 +61,7 @@ REJECTION = Rejection(
 def test_a_chunk_counts_what_became_of_its_rows(ledger: Ledger, target: OpenImport) -> None:
     """Rows read are the accepted, the duplicates, the conflicts and the rejected, within one chunk too."""
     rows = [event("r1"), event("r1", line=3), event("r1", "cus_2", line=4), event("r2", line=5)]
-    written = ledger.imports.write_chunk(target, rows, [REJECTION], START)
+    written = write_chunk(ledger, target, rows, [REJECTION], START)
 
     assert written.counts == Counts(rows_read=5, accepted=2, duplicates=1, conflicts=1, rejected=1)
     assert [conflict.line for conflict in written.conflicts] == [4]
@@ -73,8 +71,8 @@ def test_the_first_of_a_key_in_file_order_is_accepted(
     folder: Importing, ledger: Ledger, target: OpenImport
 ) -> None:
     """Rows are sorted for writing, and still the first of a key in the file is the one that counts."""
-    ledger.imports.write_chunk(
-        target, [event("b", "cus_1", 2), event("a", "cus_1", 3), event("b", "cus_2", 4)], [], START
+    write_chunk(
+        ledger, target, [event("b", "cus_1", 2), event("a", "cus_1", 3), event("b", "cus_2", 4)], [], START
     )
 
     assert folder.usage() == [("default", "a", "cus_1", "1"), ("default", "b", "cus_1", "1")]
@@ -87,7 +85,7 @@ def test_a_chunk_that_fails_is_taken_back_whole(
     """Where one row breaks a rule of the database nothing of its chunk stays, counts included."""
     before = folder.dump()
     with pytest.raises(LedgerError, match="refuses"):
-        ledger.imports.write_chunk(target, [event("r1"), event("r2", scale=13, line=3)], [REJECTION], START)
+        write_chunk(ledger, target, [event("r1"), event("r2", scale=13, line=3)], [REJECTION], START)
 
     assert before == folder.dump()
 
@@ -97,9 +95,9 @@ def test_names_numbered_in_a_chunk_that_failed_are_numbered_again(
 ) -> None:
     """After a chunk was taken back the next one gives its customers numbers that are there."""
     with pytest.raises(LedgerError):
-        ledger.imports.write_chunk(target, [event("r1", "cus_a", scale=13)], [], START)
-    ledger.imports.write_chunk(target, [event("r2", "cus_b")], [], START)
-    ledger.imports.write_chunk(target, [event("r1", "cus_a", line=3)], [], START)
+        write_chunk(ledger, target, [event("r1", "cus_a", scale=13)], [], START)
+    write_chunk(ledger, target, [event("r2", "cus_b")], [], START)
+    write_chunk(ledger, target, [event("r1", "cus_a", line=3)], [], START)
 
     assert [(key, customer) for _, key, customer, _ in folder.usage()] == [("r1", "cus_a"), ("r2", "cus_b")]
 
@@ -108,11 +106,11 @@ def test_more_names_than_are_remembered_keep_their_numbers(
     folder: Importing, ledger: Ledger, target: OpenImport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many customers come, and come again, each row stays with its own."""
-    monkeypatch.setattr(imports, "_NAMES_CACHED", 3)
+    monkeypatch.setattr(usage_writer, "_NAMES_CACHED", 3)
     expected = []
     for number in range(12):
         rows = [event(f"r{number:02}{one}", f"cus_{(number + one) % 5}", line=1 + one) for one in range(4)]
-        ledger.imports.write_chunk(target, rows, [], START)
+        write_chunk(ledger, target, rows, [], START)
         expected += [(one.request_id, one.customer_id) for one in rows]
 
     assert [(key, customer) for _, key, customer, _ in folder.usage()] == sorted(expected)
@@ -123,7 +121,7 @@ def test_an_import_that_is_finished_takes_no_more_counts(
     folder: Importing, ledger: Ledger, target: OpenImport
 ) -> None:
     """The counts and the end of an import stand once it is finished."""
-    ledger.imports.write_chunk(target, [event("r1")], [], START)
+    write_chunk(ledger, target, [event("r1")], [], START)
     ledger.imports.finish(target, START + 5)
     ledger.imports.finish(target, START + 9)
 
@@ -137,7 +135,7 @@ def test_only_whole_imports_make_a_source_known(ledger: Ledger, target: OpenImpo
     assert ledger.imports.is_first_of("default")
 
     second = begin(ledger, "b.csv")
-    ledger.imports.write_chunk(second, [event("r1")], [], START)
+    write_chunk(ledger, second, [event("r1")], [], START)
 
     assert ledger.imports.is_first_of("default")
 
@@ -161,7 +159,7 @@ def test_a_conflict_keeps_each_difference_as_text(
         dimensions=None,
         line=3,
     )
-    ledger.imports.write_chunk(target, [first, other], [], START)
+    write_chunk(ledger, target, [first, other], [], START)
 
     ((differences,),) = folder.query("SELECT differences FROM rejects")
 

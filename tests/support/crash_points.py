@@ -1,7 +1,7 @@
 """Crash points: every moment at which a process can die, counted, and death at the chosen one."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from meterledger.domain.delivery import Outcome
@@ -79,6 +79,16 @@ class CrashingDatabase:
         """Run it for each row."""
         self._points.check()
         return self._inner.run_many(statement, rows)
+
+    def run_rows(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> int:
+        """Run it for many rows at once."""
+        self._points.check()
+        return self._inner.run_rows(statement, rows, **shared)
+
+    def rows_for(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> list[Row]:
+        """Return every row of a query for many rows at once."""
+        self._points.check()
+        return self._inner.rows_for(statement, rows, **shared)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

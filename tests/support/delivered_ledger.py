@@ -15,6 +15,7 @@ from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.imports import OpenImport, Provenance
 from meterledger.ledger.lease import Holder
 from meterledger.ledger.outbox import Claimed, Finished
+from support.importing import write_chunk
 
 CONFIG = """
 [meters.api_requests]
@@ -69,9 +70,8 @@ class LedgerBuilder:
             parse_instant(received) if received else None,
             2,
             None,
-            "",
         )
-        self.ledger.imports.write_chunk(target, [event], [], now)
+        write_chunk(self.ledger, target, [event], [], now)
         self.ledger.imports.finish(target, now)
         self._usage[request_id] = self.ledger.explanations.usage_events_of(request_id, 10)[-1]
         return self
@@ -87,7 +87,7 @@ class LedgerBuilder:
             raw=f"{event_time}",
             event_time=parse_instant(event_time) if event_time else None,
         )
-        self.ledger.imports.write_chunk(target, [], [refused], now)
+        write_chunk(self.ledger, target, [], [refused], now)
         self.ledger.imports.finish(target, now)
         return self
 

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from meterledger.config import Settings, Source, load_settings
+from meterledger.domain.usage import Rejection, UsageEvent
+from meterledger.domain.usage_columns import UsageColumns
 from meterledger.ledger import Ledger, create_ledger, open_ledger
+from meterledger.ledger.imports import OpenImport, WrittenChunk
 from meterledger.usecases.import_usage import ImportOptions, ImportReport, import_usage
 
 START = 1_793_491_200_000_000  # 2026-11-01T00:00:00Z
@@ -155,3 +158,15 @@ def counts(report: ImportReport, file: int | None = None) -> tuple[int, int, int
 def total(all_counts: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     """Add counts."""
     return tuple(sum(column) for column in zip(*all_counts, strict=True))
+
+
+def write_chunk(
+    ledger: Ledger,
+    target: OpenImport,
+    events: Sequence[UsageEvent],
+    rejections: Sequence[Rejection] = (),
+    now: int = START,
+) -> WrittenChunk:
+    """Write one chunk of usage events as an import does; the text of a row is its line."""
+    usage = UsageColumns.joined([UsageColumns.of(events)])
+    return ledger.imports.write_chunk(target, usage, rejections, lambda line: f"line {line}\n", now)

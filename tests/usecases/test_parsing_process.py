@@ -17,7 +17,7 @@ SAMPLE = Path(__file__).parents[2] / "sample_data"
 
 def flat(chunk: ParsedChunk) -> tuple[list[tuple[object, ...]], list[object], int]:
     """Return a chunk in a form that compares: usage events as bare tuples."""
-    return [tuple(event) for event in chunk.events], list(chunk.rejections), chunk.bytes_read
+    return [tuple(event) for event in chunk.usage], list(chunk.rejections), chunk.bytes_read
 
 
 @pytest.mark.parametrize(
@@ -78,4 +78,4 @@ def test_small_files_are_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -
     with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
         chunks = list(chunks_of(opened, settings.sources["gateway"], settings.catalogue))
 
-    assert [len(chunk.events) + len(chunk.rejections) for chunk in chunks] == [1_000] * 15
+    assert [len(chunk.usage) + len(chunk.rejections) for chunk in chunks] == [1_000] * 15

@@ -15,6 +15,7 @@ from meterledger.domain import quantity as decimal
 from meterledger.domain.instant import Instant, OffsetMissingError, TimeError, parse_instant
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.usage import (
+    CANONICAL_FIELDS,
     MAX_FIELD_CHARS,
     MAX_REQUEST_ID_CHARS,
     REQUIRED_FIELDS,
@@ -33,7 +34,7 @@ _KEY_FIELDS = ("request_id", "customer_id", "subscription_id", "feature")
 
 
 @dataclass(slots=True)
-class _FeatureRule:
+class FeatureRule:
     """What a feature asks of its rows, and the quantities already found good under it."""
 
     scale: int
@@ -53,14 +54,17 @@ class _RefusedError(Exception):
 class RowCheck:
     """Checks the rows of one source against the catalogue."""
 
+    first_dimension = len(CANONICAL_FIELDS)
+    """Where the dimensions stand in the fields of a row."""
+
     def __init__(
         self, catalogue: Catalogue, *, zone: tzinfo | None = None, key: tuple[str, ...] = ("request_id",)
     ) -> None:
         self._catalogue = catalogue
         self._zone = zone
-        self._composes_key = key != ("request_id",)
+        self.composes_key = key != ("request_id",)
         self._key_positions = tuple(_KEY_FIELDS.index(name) for name in key)
-        self._rules: dict[str, _FeatureRule] = {}
+        self._rules: dict[str, FeatureRule] = {}
 
     def check(self, line: int, values: Values, raw: str) -> UsageEvent | Rejection:
         """Return the usage event of a row, or the rejection that names the first rule it breaks."""
@@ -75,8 +79,8 @@ class RowCheck:
         try:
             if not (request_id and customer_id and feature and quantity and event_time):
                 raise _missing(values)
-            if self._composes_key:
-                request_id = self._composed((request_id, customer_id, subscription_id, feature))
+            if self.composes_key:
+                request_id = self.composed((request_id, customer_id, subscription_id, feature))
             if len(request_id) > MAX_REQUEST_ID_CHARS or len(customer_id) > MAX_FIELD_CHARS:
                 raise _too_long(request_id, customer_id)
             rule = self._rules.get(feature) or self._rule_for(feature)
@@ -94,10 +98,36 @@ class RowCheck:
                 *self._times(event_time, received_at),
                 line,
                 _dimensions(rule, values) if rule.dimensions else None,
-                raw,
             )
         except _RefusedError as refused:
             return self._rejection(refused, line, values, raw)
+
+    def rule_of(self, feature: str) -> FeatureRule | None:
+        """Return what a feature asks of its rows; None for an unknown one."""
+        return self._rules.get(feature) or self._rule_for(feature)
+
+    def units_of(self, feature: str, quantity: str) -> int | None:
+        """Return a quantity as units at the feature's scale; None if it breaks a rule."""
+        rule = self.rule_of(feature)
+        if rule is None:
+            return None
+        try:
+            self._learn_units(rule, feature, quantity)
+        except _RefusedError:
+            return None
+        return rule.units[quantity]
+
+    def instant_of(self, text: str) -> Instant:
+        """Read a time as this source writes it; raises TimeError."""
+        return parse_instant(text, self._zone)
+
+    def dimensions_of(self, feature: str, given: Sequence[str | None]) -> str | None:
+        """Write the dimensions that a feature's meter names, from all that were given; raises ValueError."""
+        rule = self.rule_of(feature)
+        try:
+            return _dimensions(rule, [None] * self.first_dimension + [*given]) if rule else None
+        except _RefusedError as refused:
+            raise ValueError(refused.message) from refused
 
     def _learn(self, values: Values, subscription_id: str | None, feature: str, quantity: str) -> None:
         """Run every rule in its order, for a quantity or feature not seen before, and remember it."""
@@ -109,27 +139,33 @@ class RowCheck:
         rule = self._rules.get(feature)
         if rule is None:
             raise _unknown_feature(feature, self._catalogue)
-        units = _fitting_units(quantity, number, feature, rule.scale)
+        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule.scale))
+
+    def _learn_units(self, rule: FeatureRule, feature: str, quantity: str) -> None:
+        number = _number(quantity, self._catalogue.meter_of(feature))
+        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule.scale))
+
+    def _remember(self, rule: FeatureRule, quantity: str, units: int) -> None:
         if len(rule.units) >= _QUANTITIES_CACHED:
             rule.units.clear()
         rule.units[quantity] = units
 
-    def _rule_for(self, feature: str) -> _FeatureRule | None:
+    def _rule_for(self, feature: str) -> FeatureRule | None:
         if not self._catalogue.knows(feature):
             return None
         meter = self._catalogue.meter_of(feature)
         if meter is None:
-            rule = _FeatureRule(scale=0, dimensions=())
+            rule = FeatureRule(scale=0, dimensions=())
         else:
             names = self._catalogue.dimension_names
-            rule = _FeatureRule(
+            rule = FeatureRule(
                 scale=meter.decimal_places,
                 dimensions=tuple((name, 7 + names.index(name)) for name in sorted(meter.dimensions)),
             )
         self._rules[feature] = rule
         return rule
 
-    def _composed(self, fields: tuple[str | None, ...]) -> str:
+    def composed(self, fields: tuple[str | None, ...]) -> str:
         """Join the parts of a composed key, one to one: the separator is escaped inside the parts."""
         parts = (fields[position] or "" for position in self._key_positions)
         return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts)
@@ -146,7 +182,7 @@ class RowCheck:
 
     def _instant(self, name: str, text: str) -> Instant:
         try:
-            return parse_instant(text, self._zone)
+            return self.instant_of(text)
         except OffsetMissingError as error:
             raise _RefusedError(
                 Reason.TIME_WITHOUT_OFFSET,
@@ -161,8 +197,8 @@ class RowCheck:
         """Keep with a rejection what can be read of its row, for closing it and for the audit."""
         key_fields = [(value or "").strip() or None for value in values[:4]]
         request_id = key_fields[0]
-        if request_id and self._composes_key:
-            request_id = self._composed(tuple(key_fields))
+        if request_id and self.composes_key:
+            request_id = self.composed(tuple(key_fields))
         try:
             event_time: Instant | None = parse_instant((values[5] or "").strip(), self._zone)
         except TimeError:
@@ -252,7 +288,7 @@ def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, sc
     return number.units_at(scale)
 
 
-def _dimensions(rule: _FeatureRule, values: Values) -> str | None:
+def _dimensions(rule: FeatureRule, values: Values) -> str | None:
     """Write the dimensions a row has as a flat JSON object in key order."""
     found = {name: text for name, at in rule.dimensions if (text := (values[at] or "").strip())}
     for name, text in found.items():

@@ -47,7 +47,7 @@ class UsageEvent(NamedTuple):
     An accepted row, in the order in which the ledger stores it.
 
     ``units`` at ``scale`` is the exact quantity; times are instants; ``dimensions`` is a flat JSON
-    object in key order, or None; ``raw`` is the row as it stands in its file, for a conflict.
+    object in key order, or None.
     """
 
     request_id: str
@@ -60,11 +60,6 @@ class UsageEvent(NamedTuple):
     received_at: Instant | None
     line: int
     dimensions: str | None
-    raw: str
-
-
-EventFields = tuple[str, str, str | None, str, int, int, Instant, Instant | None, int, str | None, str]
-"""A usage event as a bare tuple, in the same order: what crosses a pipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ The narrow seam to the database: run a named statement, one write transaction.
 Stores speak to this and to nothing else; another database comes in by another implementation.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -37,6 +37,19 @@ class Database(Protocol):
 
     def run_many(self, statement: str, rows: Iterable[tuple[object, ...]], /) -> int:
         """Run it for each row (parameters in order of appearance); return how many rows changed."""
+
+    def run_rows(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> int:
+        """
+        Run a statement that has one VALUES row for many rows at once; return how many rows changed.
+
+        Args:
+            statement: Its name.
+            rows: The parameters of each row, in order of appearance, without the shared ones.
+            shared: The parameters that are the same for every row.
+        """
+
+    def rows_for(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> list[Row]:
+        """Return every row of a query that has one VALUES row, run for many rows at once."""
 
     def transaction(self) -> AbstractContextManager[None]:
         """One write transaction; inside another one it joins that one."""

@@ -1,17 +1,14 @@
 """Imports: files read into the ledger, chunk by chunk, each chunk whole or not at all."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from operator import itemgetter
 
-from meterledger.domain.instant import Instant, to_text
-from meterledger.domain.quantity import decimal_text, same_value
-from meterledger.domain.usage import Conflict, Difference, EventFields, Rejection, UsageEvent, kept_raw
+from meterledger.domain.instant import Instant
+from meterledger.domain.usage import Conflict, Rejection
+from meterledger.domain.usage_columns import UsageColumns
 from meterledger.ledger.database import Database, Row
 from meterledger.ledger.rejects import RejectStore, Where
-
-_NAMES_CACHED = 200_000
+from meterledger.ledger.usage_writer import Destination, RawOf, UsageWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +80,11 @@ class ImportStore:
     def __init__(self, database: Database, rejects: RejectStore) -> None:
         self._database = database
         self._rejects = rejects
-        self._customers: dict[str, int] = {}
-        self._features: dict[str, int] = {}
+        self._usage = UsageWriter(database)
 
     def forget_names(self) -> None:
         """Forget the numbers of names: the transaction that gave them was rolled back."""
-        self._customers.clear()
-        self._features.clear()
+        self._usage.forget_names()
 
     def whole_import_of(self, sha256: str, source: str, config_digest: str) -> Row | None:
         """Return the import that makes reading the same content again needless, if there is one."""
@@ -117,13 +112,14 @@ class ImportStore:
     def write_chunk(
         self,
         target: OpenImport,
-        events: Sequence[EventFields],
+        usage: UsageColumns,
         rejections: Sequence[Rejection],
+        raw_of: RawOf,
         now: Instant,
     ) -> WrittenChunk:
         """Write one chunk in one transaction: usage events, what was refused, and the counts."""
         try:
-            return self._write_chunk(target, events, rejections, now)
+            return self._write_chunk(target, usage, rejections, raw_of, now)
         except BaseException:
             # Numbers given in a transaction that is rolled back are no numbers.
             self.forget_names()
@@ -137,17 +133,16 @@ class ImportStore:
     def _write_chunk(
         self,
         target: OpenImport,
-        events: Sequence[EventFields],
+        usage: UsageColumns,
         rejections: Sequence[Rejection],
+        raw_of: RawOf,
         now: Instant,
     ) -> WrittenChunk:
         with self._database.transaction():
             before = _required(self._database.row("last_usage_event"))["id"]
-            accepted = self._add_events(target, events, now)
+            to = Destination(import_id=target.id, source=target.source, now=now)
+            accepted, conflicts = self._usage.add(to, usage, raw_of)
             self._hand_over(target, before, now)
-            conflicts: tuple[Conflict, ...] = ()
-            if accepted < len(events):
-                conflicts = tuple(self._conflicts(target, events))
             where = Where(
                 import_id=target.id,
                 source=target.source,
@@ -156,14 +151,14 @@ class ImportStore:
             )
             self._rejects.add(where, rejections, conflicts, now)
             counts = Counts(
-                rows_read=len(events) + len(rejections),
+                rows_read=len(usage) + len(rejections),
                 accepted=accepted,
-                duplicates=len(events) - accepted - len(conflicts),
+                duplicates=len(usage) - accepted - len(conflicts),
                 conflicts=len(conflicts),
                 rejected=len(rejections),
             )
             self._count(target, counts)
-        return WrittenChunk(counts=counts, conflicts=conflicts)
+        return WrittenChunk(counts=counts, conflicts=tuple(conflicts))
 
     def finish(self, target: OpenImport, now: Instant) -> None:
         """Record that a file was read to its end, and close the rejections it mended."""
@@ -180,59 +175,6 @@ class ImportStore:
         else:
             self._database.run("add_unsealed_since", usage_event=before)
 
-    def _add_events(self, target: OpenImport, events: Sequence[EventFields], now: Instant) -> int:
-        if not events:
-            return 0
-        customers = self._numbered("customer", self._customers, {event[1] for event in events}, "customer_id")
-        features = self._numbered("feature", self._features, {event[3] for event in events}, "name")
-        source, import_id = target.source, target.id
-        # In the order of the unique index: a chunk then touches each of its pages once.
-        ordered = sorted(events, key=itemgetter(0))
-        return self._database.run_many(
-            "add_usage_event",
-            [
-                (
-                    source, request_id, customers[customer_id], subscription_id, features[feature], units,
-                    scale, event_time, received_at, now, import_id, line, dimensions,
-                )
-                for (
-                    request_id, customer_id, subscription_id, feature, units, scale, event_time, received_at,
-                    line, dimensions, _,
-                ) in ordered
-            ],
-        )  # fmt: skip
-
-    def _numbered(self, what: str, known: dict[str, int], names: set[str], column: str) -> dict[str, int]:
-        """Return the numbers of names, giving new ones a number; remembers them between chunks."""
-        new = names - known.keys()
-        if len(known) + len(new) > _NAMES_CACHED:
-            known.clear()
-            new = names
-        statement = f"{what}_by_customer_id" if column == "customer_id" else f"{what}_by_name"
-        for name in sorted(new):
-            self._database.run(f"add_{what}", **{column: name})
-            known[name] = _required(self._database.row(statement, **{column: name}))["id"]
-        return known
-
-    def _conflicts(self, target: OpenImport, events: Iterable[EventFields]) -> Iterable[Conflict]:
-        """Find the rows that did not go in because their key exists with other content."""
-        for fields in events:
-            event = UsageEvent._make(fields)
-            stored = self._database.row("stored_content", request_id=event.request_id, source=target.source)
-            row = _required(stored)
-            if row["import"] == target.id and row["line"] == event.line:
-                continue
-            if differences := tuple(content_differences(row, event)):
-                yield Conflict(
-                    line=event.line,
-                    raw=kept_raw(event.raw),
-                    request_id=event.request_id,
-                    customer_id=event.customer_id,
-                    feature=event.feature,
-                    event_time=event.event_time,
-                    differences=differences,
-                )
-
     def _count(self, target: OpenImport, counts: Counts) -> None:
         self._database.run(
             "count_chunk",
@@ -243,29 +185,6 @@ class ImportStore:
             conflicts=counts.conflicts,
             rejected=counts.rejected,
         )
-
-
-def content_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:
-    """Yield the fields in which a row differs from the stored usage event of its key: the content alone."""
-    for field in ("customer_id", "subscription_id", "feature"):
-        if stored[field] != getattr(given, field):
-            yield Difference(field=field, stored=stored[field] or "", given=getattr(given, field) or "")
-    if not same_value(stored["quantity"], stored["scale"], given.units, given.scale):
-        yield Difference(
-            field="quantity",
-            stored=decimal_text(stored["quantity"], stored["scale"]),
-            given=decimal_text(given.units, given.scale),
-        )
-    if stored["event_time"] != given.event_time:
-        yield Difference(
-            field="event_time", stored=to_text(stored["event_time"]), given=to_text(given.event_time)
-        )
-    # Only the dimensions that the stored event has: a dimension that was named since is no difference.
-    before = json.loads(stored["dimensions"]) if stored["dimensions"] else {}
-    now = json.loads(given.dimensions) if given.dimensions else {}
-    for name, value in before.items():
-        if now.get(name) != value:
-            yield Difference(field=name, stored=value, given=now.get(name, ""))
 
 
 def _required(row: Row | None) -> Row:

@@ -3,9 +3,10 @@
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +23,9 @@ APPLICATION_ID = 0x4D4C4447
 """Marks a SQLite file as a ledger of this program ("MLDG")."""
 
 BUSY_TIMEOUT_SECONDS = 30
+_MAX_PARAMETERS = 999
+"""Of one statement: what every SQLite takes. A statement for many rows costs half of one for each row."""
+
 _PAGE_BYTES = 8192
 _CACHE_KIB = 32 * 1024
 _PAGES_BETWEEN_CHECKPOINTS = 16_384
@@ -67,6 +71,25 @@ class SqliteDatabase:
         """Run it for each row (parameters in order of appearance); return how many rows changed."""
         with _errors_translated():
             return self._connection.executemany(self._statements[statement].numbered, rows).rowcount
+
+    def run_rows(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> int:
+        """Run a statement that has one VALUES row for many rows at once; return how many rows changed."""
+        found, changed = self._statements[statement], 0
+        with _errors_translated():
+            for sql, arguments in _row_batches(found, rows, shared):
+                changed += self._connection.executemany(sql, arguments).rowcount
+        return changed
+
+    def rows_for(
+        self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object
+    ) -> "list[Row]":
+        """Return every row of a query that has one VALUES row, run for many rows at once."""
+        answer: list[Row] = []
+        with _errors_translated():
+            for sql, batches in _row_batches(self._statements[statement], rows, shared):
+                for arguments in batches:
+                    answer += cast("list[Row]", self._connection.execute(sql, arguments).fetchall())
+        return answer
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -227,6 +250,24 @@ def _migration(number: int, sql: str):  # type: ignore[no-untyped-def] # noqa: A
         database.executescript(f"PRAGMA user_version = {number}")
 
     return migrate
+
+
+def _row_batches(
+    statement: Statement, rows: Sequence[tuple[object, ...]], shared: Mapping[str, object]
+) -> Iterator[tuple[str, Iterable[list[object]]]]:
+    """Yield a statement for many rows with the arguments of each of its runs, then one for what is left."""
+    names, values = tuple(shared), list(shared.values())
+    own = len(statement.parameters) - len(names)
+    at_once = (_MAX_PARAMETERS - len(names)) // own
+    whole = len(rows) - len(rows) % at_once
+    if whole:
+        yield (
+            statement.for_rows(names, at_once),
+            ([*values, *chain.from_iterable(rows[at : at + at_once])] for at in range(0, whole, at_once)),
+        )
+    if whole < len(rows):
+        left = rows[whole:]
+        yield statement.for_rows(names, len(left)), [[*values, *chain.from_iterable(left)]]
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
     report.files.append(file_report)
     importing.progress.begin(file.name, file.size_bytes)
     while chunk is not None:
-        written = imports.write_chunk(target, chunk.events, chunk.rejections, importing.clock())
+        written = imports.write_chunk(target, chunk.usage, chunk.rejections, chunk.raws.of, importing.clock())
         file_report.counts.add(written.counts)
         report.counts.add(written.counts)
         _list_refused(report, file.name, chunk, written.conflicts)

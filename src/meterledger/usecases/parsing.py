@@ -1,49 +1,123 @@
 """From a file to chunks of checked rows, in this process or beside it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
 
+from meterledger.domain.column_check import ColumnCheck
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.row_check import RowCheck
 from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.source import Source
-from meterledger.domain.usage import EventFields, Rejection, kept_raw
-from meterledger.readers import InputFile, RowProblem, Wanted, read_rows
+from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
+from meterledger.domain.usage_columns import UsageColumns
+from meterledger.readers import InputFile, RawRow, RowProblem, Wanted
+from meterledger.readers.batches import ColumnBatch, RowBatch, read_batches
 
-CHUNK_ROWS = 20_000
-"""Rows of one chunk: one transaction, and all that an import holds in memory."""
+CHUNK_ROWS = 40_000
+"""Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
+BATCH_ROWS = 8_000
+"""Rows that are checked together: where one of them is not plainly good, all are checked one by one."""
+
+Texts = tuple[int, str] | tuple[Sequence[int], Sequence[str]]
+"""The first of consecutive lines with their text, or lines with the text of the row on each."""
+
+
+@dataclass(slots=True)
+class RawTexts:
+    """The texts of the rows of a chunk: looked up seldom, and so kept as they come."""
+
+    parts: Sequence[Texts]
+    _by_line: dict[int, str] = field(default_factory=dict)
+
+    def of(self, line: int) -> str:
+        """Return the text of the row that starts on a line."""
+        if not self._by_line:
+            for lines, texts in self.parts:
+                if isinstance(lines, int):
+                    self._by_line.update(enumerate(str(texts).split("\n"), lines))
+                else:
+                    self._by_line.update(zip(lines, texts, strict=True))
+        return self._by_line[line]
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedChunk:
-    """The rows of one chunk, checked, in file order within each list."""
+    """The rows of one chunk, checked: usage in the order of request_id, rejections in file order."""
 
-    events: Sequence[EventFields]
+    usage: UsageColumns
     rejections: Sequence[Rejection]
+    raws: RawTexts
     bytes_read: int
     """How far the file was read when the chunk was complete."""
 
 
 def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
-    check = RowCheck(catalogue, zone=source.zone, key=source.key).check
     mapping = RowMapping(source, catalogue)
-    rows = read_rows(file, Wanted(mapping.names, mapping.required))
-    while True:
-        events: list[EventFields] = []
-        rejections: list[Rejection] = []
-        for line, values, raw in islice(rows, CHUNK_ROWS):
-            if isinstance(values, RowProblem):
-                rejections.append(
-                    Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
-                )
-                continue
-            checked = check(line, values, raw)
+    checker = _Checker(RowCheck(catalogue, zone=source.zone, key=source.key))
+    wanted = Wanted(mapping.names, mapping.required)
+    for batch in read_batches(file, wanted, min(BATCH_ROWS, CHUNK_ROWS)):
+        checker.take(batch)
+        if checker.rows_taken >= CHUNK_ROWS:
+            yield checker.chunk(file.file.tell())
+    if checker.rows_taken:
+        yield checker.chunk(file.file.tell())
+
+
+class _Checker:
+    """Checks batch by batch, and gathers what becomes of the rows until a chunk is full."""
+
+    def __init__(self, check: RowCheck) -> None:
+        self._check = check
+        self._columns = ColumnCheck(check)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.rows_taken = 0
+        self._usage: list[UsageColumns] = []
+        self._rejections: list[Rejection] = []
+        self._texts: list[Texts] = []
+
+    def take(self, batch: RowBatch | ColumnBatch) -> None:
+        """Check the rows of a batch: together, or one by one where any of them is not plainly good."""
+        usage = self._by_columns(batch)
+        rejected = len(self._rejections)
+        if usage is None:
+            usage = self._one_by_one(batch)
+        self._usage.append(usage)
+        self._texts.append(batch.texts())
+        self.rows_taken += len(usage) + len(self._rejections) - rejected
+
+    def chunk(self, bytes_read: int) -> ParsedChunk:
+        """Return what was gathered, and begin the next chunk."""
+        chunk = ParsedChunk(
+            UsageColumns.joined(self._usage), self._rejections, RawTexts(self._texts), bytes_read
+        )
+        self._begin()
+        return chunk
+
+    def _by_columns(self, batch: RowBatch | ColumnBatch) -> UsageColumns | None:
+        if isinstance(batch, ColumnBatch):
+            lines = range(batch.first_line, batch.first_line + batch.count)
+            return self._columns.check(batch.columns, lines)
+        if any(type(values) is RowProblem for _, values, _ in batch.rows):
+            return None
+        columns = list(zip(*(values for _, values, _ in batch.rows), strict=True))
+        return self._columns.check(columns, [line for line, _, _ in batch.rows])
+
+    def _one_by_one(self, batch: RowBatch | ColumnBatch) -> UsageColumns:
+        events: list[UsageEvent] = []
+        rows = batch.rows() if isinstance(batch, ColumnBatch) else batch.rows
+        for row in rows:
+            checked = self._checked(row)
             if isinstance(checked, Rejection):
-                rejections.append(checked)
+                self._rejections.append(checked)
             else:
                 events.append(checked)
-        if not events and not rejections:
-            return
-        yield ParsedChunk(events, rejections, file.file.tell())
+        return UsageColumns.of(events)
+
+    def _checked(self, row: RawRow) -> UsageEvent | Rejection:
+        line, values, raw = row
+        if isinstance(values, RowProblem):
+            return Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
+        return self._check.check(line, values, raw)

@@ -19,9 +19,10 @@ from typing import IO, Any
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.source import Source
 from meterledger.domain.usage import Reason, Rejection
+from meterledger.domain.usage_columns import UsageColumns
 from meterledger.errors import InputError
 from meterledger.readers import InputFile
-from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
+from meterledger.usecases.parsing import ParsedChunk, RawTexts, parsed_chunks
 
 WORTHWHILE_BYTES = 16 * 1024 * 1024
 """A smaller file is read before a second process has started."""
@@ -65,8 +66,10 @@ def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -
 
 
 def _parsed_chunk(answer: tuple[Any, ...]) -> ParsedChunk:
-    _, events, rejections, bytes_read = answer
-    return ParsedChunk(events, [_rejection(fields) for fields in rejections], bytes_read)
+    _, usage, rejections, texts, bytes_read = answer
+    return ParsedChunk(
+        UsageColumns.unpacked(usage), list(map(_rejection, rejections)), RawTexts(texts), bytes_read
+    )
 
 
 def _received(pipe: IO[bytes]) -> tuple[Any, ...]:
@@ -86,8 +89,8 @@ def _send(pipe: IO[bytes], *answer: Any) -> None:
 
 
 def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk) -> None:
-    rejections = [_fields(rejection) for rejection in chunk.rejections]
-    _send(pipe, _CHUNK, list(map(tuple, chunk.events)), rejections, chunk.bytes_read)
+    rejections = list(map(_fields, chunk.rejections))
+    _send(pipe, _CHUNK, chunk.usage.packed(), rejections, chunk.raws.parts, chunk.bytes_read)
 
 
 def _fields(rejection: Rejection) -> tuple[object, ...]:

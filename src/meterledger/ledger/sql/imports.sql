@@ -80,6 +80,39 @@ INSERT INTO usage_events (
 -- name: add_unsealed_since
 INSERT INTO unsealed (usage_event) SELECT id FROM usage_events WHERE id > :usage_event;
 
+-- name: add_usage_event_again
+-- The key was free again: the import that had it was taken back before it was sent.
+INSERT INTO usage_events (
+    source, request_id, customer, subscription_id, feature, quantity, scale, event_time, received_at,
+    recorded_at, import, line, dimensions, generation
+) VALUES (
+    :source, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :received_at,
+    :recorded_at, :import, :line, :dimensions, :generation
+);
+
+-- name: usage_not_as_stored
+-- Of rows whose keys are in the ledger: those that are not the stored usage event to the letter, or whose
+-- key has a history.
+WITH given (position, request_id, customer, subscription_id, feature, quantity, scale, event_time, dimensions)
+AS (VALUES (
+    :position, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :dimensions
+))
+SELECT DISTINCT given.position
+FROM given
+INNER JOIN usage_events AS u ON u.request_id = given.request_id AND u.source = :source
+WHERE NOT (
+    u.customer = given.customer
+    AND COALESCE(u.subscription_id, '') = COALESCE(given.subscription_id, '')
+    AND u.feature = given.feature
+    AND u.quantity = given.quantity
+    AND u.scale = given.scale
+    AND u.event_time = given.event_time
+    AND COALESCE(u.dimensions, '') = COALESCE(given.dimensions, '')
+    AND u.generation = 0
+)
+OR EXISTS (SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.state = 'voided')
+ORDER BY given.position;
+
 -- name: close_since
 INSERT INTO usage_closures (usage_event, state, note, closed_at)
 SELECT id, :state, :note, :closed_at FROM usage_events WHERE id > :usage_event;
@@ -88,10 +121,11 @@ SELECT id, :state, :note, :closed_at FROM usage_events WHERE id > :usage_event;
 -- The usage event that holds a usage key now: the one of the last generation.
 SELECT
     u.id, u.import, u.line, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.dimensions
+    u.event_time, u.dimensions, u.generation, x.state AS closed_as
 FROM usage_events AS u
 INNER JOIN customers AS c ON c.id = u.customer
 INNER JOIN features AS f ON f.id = u.feature
+LEFT JOIN usage_closures AS x ON x.usage_event = u.id
 WHERE u.request_id = :request_id AND u.source = :source
 ORDER BY u.generation DESC LIMIT 1;
 

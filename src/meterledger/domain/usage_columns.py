@@ -1,0 +1,157 @@
+"""Usage events of one chunk, column by column: how they travel from the check to the ledger."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from operator import itemgetter
+from typing import Any, Self
+
+from meterledger.domain.instant import Instant
+from meterledger.domain.usage import UsageEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageColumns:
+    """
+    Accepted rows as columns of one length; None stands for a column that is None in every row.
+
+    What each column holds is what the field of that name of a ``UsageEvent`` holds.
+    """
+
+    request_ids: Sequence[str]
+    customer_ids: Sequence[str]
+    subscription_ids: Sequence[str | None] | None
+    features: Sequence[str]
+    units: Sequence[int]
+    scales: Sequence[int]
+    event_times: Sequence[Instant]
+    received_ats: Sequence[Instant | None] | None
+    lines: Sequence[int]
+    dimensions: Sequence[str | None] | None
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+    def __iter__(self) -> Iterator[UsageEvent]:
+        return map(
+            UsageEvent,
+            self.request_ids,
+            self.customer_ids,
+            self.subscription_ids or repeat(None),
+            self.features,
+            self.units,
+            self.scales,
+            self.event_times,
+            self.received_ats or repeat(None),
+            self.lines,
+            self.dimensions or repeat(None),
+        )
+
+    @classmethod
+    def of(cls, events: Sequence[UsageEvent]) -> Self:
+        """Turn usage events into columns."""
+        columns: list[Sequence[Any]] = list(zip(*events, strict=True)) or [()] * len(UsageEvent._fields)
+        return cls(
+            request_ids=columns[0],
+            customer_ids=columns[1],
+            subscription_ids=_or_none(columns[2]),
+            features=columns[3],
+            units=columns[4],
+            scales=columns[5],
+            event_times=columns[6],
+            received_ats=_or_none(columns[7]),
+            lines=columns[8],
+            dimensions=_or_none(columns[9]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """
+        Put parts together, in the order of request_id; rows of one request_id stay in their order.
+
+        The unique index of the ledger begins with request_id: a chunk in that order touches each of its
+        pages once.
+        """
+        request_ids = _chained(part.request_ids for part in parts)
+        order = sorted(range(len(request_ids)), key=request_ids.__getitem__)
+        in_order = order == list(range(len(order)))
+        # Of a single row itemgetter returns no tuple; it is in order.
+        arrange = itemgetter(*order) if not in_order else tuple
+
+        def column(name: str) -> Any:
+            return arrange(_chained(getattr(part, name) for part in parts))
+
+        def optional(name: str) -> Any:
+            if all(getattr(part, name) is None for part in parts):
+                return None
+            return arrange(_chained(getattr(part, name) or [None] * len(part) for part in parts))
+
+        return cls(
+            request_ids=arrange(request_ids),
+            customer_ids=column("customer_ids"),
+            subscription_ids=optional("subscription_ids"),
+            features=column("features"),
+            units=column("units"),
+            scales=column("scales"),
+            event_times=column("event_times"),
+            received_ats=optional("received_ats"),
+            lines=column("lines"),
+            dimensions=optional("dimensions"),
+        )
+
+    def packed(self) -> tuple[object, ...]:
+        """Return it as plain tuples and bytes: small, and quick to write and to read again."""
+        return (
+            self.request_ids,
+            *_encoded(self.customer_ids),
+            self.subscription_ids,
+            *_encoded(self.features),
+            *(_integers(column) for column in (self.units, self.scales, self.event_times)),
+            self.received_ats,
+            _integers(self.lines),
+            self.dimensions,
+        )
+
+    @classmethod
+    def unpacked(cls, packed: tuple[Any, ...]) -> Self:
+        """Undo ``packed``."""
+        (
+            request_ids, customers, customer_codes, subscription_ids, features, feature_codes,
+            units, scales, event_times, received_ats, lines, dimensions,
+        ) = packed  # fmt: skip
+        return cls(
+            request_ids=request_ids,
+            customer_ids=_decoded(customers, customer_codes),
+            subscription_ids=subscription_ids,
+            features=_decoded(features, feature_codes),
+            units=array("q", units),
+            scales=array("q", scales),
+            event_times=array("q", event_times),
+            received_ats=received_ats,
+            lines=array("q", lines),
+            dimensions=dimensions,
+        )
+
+
+def _chained(parts: Iterable[Sequence[Any]]) -> list[Any]:
+    return list(chain.from_iterable(parts))
+
+
+def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
+    return column if any(value is not None for value in column) else None
+
+
+def _integers(column: Sequence[int]) -> bytes:
+    return array("q", column).tobytes()
+
+
+def _encoded(column: Sequence[str]) -> tuple[list[str], bytes]:
+    """Return each different value once, and the column as numbers of values: most repeat."""
+    values = list(dict.fromkeys(column))
+    number = {value: at for at, value in enumerate(values)}
+    return values, array("I", map(number.__getitem__, column)).tobytes()
+
+
+def _decoded(values: Sequence[str], codes: bytes) -> list[str]:
+    return list(map(values.__getitem__, array("I", codes)))

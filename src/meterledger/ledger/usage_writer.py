@@ -1,0 +1,165 @@
+"""Usage events into the ledger, a chunk at a time: what goes in, what is there already, what differs."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+
+from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.quantity import decimal_text, same_value
+from meterledger.domain.usage import Conflict, Difference, UsageEvent, kept_raw
+from meterledger.domain.usage_columns import UsageColumns
+from meterledger.ledger.database import Database, Row
+
+_NAMES_CACHED = 200_000
+
+RawOf = Callable[[int], str]
+"""Returns the text of the row that starts on a line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """The import that brings usage events, its source, and when they are recorded."""
+
+    import_id: int
+    source: int
+    now: Instant
+
+
+class UsageWriter:
+    """Writes usage events, and knows the numbers of customers and features."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._customers: dict[str, int] = {}
+        self._features: dict[str, int] = {}
+
+    def forget_names(self) -> None:
+        """Forget the numbers of names: the transaction that gave them was rolled back."""
+        self._customers.clear()
+        self._features.clear()
+
+    def add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
+        """Add the usage events whose keys are free; return how many, and the rows in conflict, by line."""
+        if not usage:
+            return 0, []
+        rows = self._rows(usage)
+        shared = {"source": to.source, "recorded_at": to.now, "import": to.import_id}
+        accepted = self._database.run_rows("add_usage_event", rows, **shared)
+        if accepted == len(usage):
+            return accepted, []
+        again, conflicts = self._look_closer(to, usage, rows, raw_of)
+        return accepted + again, conflicts
+
+    def _rows(self, usage: UsageColumns) -> Sequence[tuple[object, ...]]:
+        """Return the arguments of add_usage_event for each row, without those that all rows share."""
+        customers = self._numbered("customer", self._customers, set(usage.customer_ids), column="customer_id")
+        features = self._numbered("feature", self._features, set(usage.features), column="name")
+        return list(
+            zip(
+                usage.request_ids,
+                map(customers.__getitem__, usage.customer_ids),
+                usage.subscription_ids or repeat(None),
+                map(features.__getitem__, usage.features),
+                usage.units,
+                usage.scales,
+                usage.event_times,
+                usage.received_ats or repeat(None),
+                usage.lines,
+                usage.dimensions or repeat(None),
+                strict=False,
+            )
+        )
+
+    def _look_closer(
+        self, to: Destination, usage: UsageColumns, rows: Sequence[tuple[object, ...]], raw_of: RawOf
+    ) -> tuple[int, list[Conflict]]:
+        """Look at the rows that are not the stored usage event of their key to the letter."""
+        given = [(at, *row[:7], row[9]) for at, row in enumerate(rows)]
+        flagged = [
+            found["position"]
+            for found in self._database.rows_for("usage_not_as_stored", given, source=to.source)
+        ]
+        if not flagged:
+            return 0, []
+        events = list(usage)
+        accepted, conflicts = 0, []
+        for position in sorted(set(flagged), key=lambda at: (usage.lines[at], at)):
+            event = events[position]
+            stored = self._stored(to.source, event.request_id)
+            if stored["closed_as"] == "voided":
+                self._add_again(to, rows[position], stored["generation"] + 1)
+                accepted += 1
+            elif differences := tuple(content_differences(stored, event)):
+                conflicts.append(_conflict(event, differences, raw_of(event.line)))
+        return accepted, conflicts
+
+    def _stored(self, source: int, request_id: str) -> Row:
+        return _required(self._database.row("stored_content", request_id=request_id, source=source))
+
+    def _add_again(self, to: Destination, row: tuple[object, ...], generation: int) -> None:
+        names = (
+            "request_id", "customer", "subscription_id", "feature", "quantity", "scale", "event_time",
+            "received_at", "line", "dimensions",
+        )  # fmt: skip
+        self._database.run(
+            "add_usage_event_again",
+            **dict(zip(names, row, strict=True)),
+            **{"import": to.import_id},
+            source=to.source,
+            recorded_at=to.now,
+            generation=generation,
+        )
+
+    def _numbered(self, what: str, known: dict[str, int], names: set[str], *, column: str) -> dict[str, int]:
+        """Return the numbers of names, giving new ones a number; remembers them between chunks."""
+        new = names - known.keys()
+        if len(known) + len(new) > _NAMES_CACHED:
+            known.clear()
+            new = names
+        statement = f"{what}_by_customer_id" if column == "customer_id" else f"{what}_by_name"
+        for name in sorted(new):
+            self._database.run(f"add_{what}", **{column: name})
+            known[name] = _required(self._database.row(statement, **{column: name}))["id"]
+        return known
+
+
+def content_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:
+    """Yield the fields in which a row differs from the stored usage event of its key: the content alone."""
+    for field in ("customer_id", "subscription_id", "feature"):
+        if stored[field] != getattr(given, field):
+            yield Difference(field=field, stored=stored[field] or "", given=getattr(given, field) or "")
+    if not same_value(stored["quantity"], stored["scale"], given.units, given.scale):
+        yield Difference(
+            field="quantity",
+            stored=decimal_text(stored["quantity"], stored["scale"]),
+            given=decimal_text(given.units, given.scale),
+        )
+    if stored["event_time"] != given.event_time:
+        yield Difference(
+            field="event_time", stored=to_text(stored["event_time"]), given=to_text(given.event_time)
+        )
+    # Only the dimensions that the stored event has: a dimension that was named since is no difference.
+    before = json.loads(stored["dimensions"]) if stored["dimensions"] else {}
+    now = json.loads(given.dimensions) if given.dimensions else {}
+    for name, value in before.items():
+        if now.get(name) != value:
+            yield Difference(field=name, stored=value, given=now.get(name, ""))
+
+
+def _conflict(event: UsageEvent, differences: tuple[Difference, ...], raw: str) -> Conflict:
+    return Conflict(
+        line=event.line,
+        raw=kept_raw(raw),
+        request_id=event.request_id,
+        customer_id=event.customer_id,
+        feature=event.feature,
+        event_time=event.event_time,
+        differences=differences,
+    )
+
+
+def _required(row: Row | None) -> Row:
+    if row is None:
+        raise AssertionError("unreachable: the row was written in this transaction")
+    return row
