@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 
 from meterledger.domain.instant import Instant, to_text
 from meterledger.domain.quantity import decimal_text, same_value
@@ -12,6 +11,7 @@ from meterledger.domain.usage_columns import UsageColumns
 from meterledger.ledger.database import Database, Row
 
 _NAMES_CACHED = 200_000
+_MAY_BE_THE_SAME = ("subscription_id", "feature", "scale", "received_at", "dimensions")
 
 RawOf = Callable[[int], str]
 """Returns the text of the row that starts on a line."""
@@ -43,39 +43,41 @@ class UsageWriter:
         """Add the usage events whose keys are free; return how many, and the rows in conflict, by line."""
         if not usage:
             return 0, []
-        rows = self._rows(usage)
-        shared = {"source": to.source, "recorded_at": to.now, "import": to.import_id}
+        columns = self._columns(usage)
+        # A column that is the same in every row is bound once for many rows: that is half of the work.
+        same = {name: columns[name][0] for name in _MAY_BE_THE_SAME if len(set(columns[name])) == 1}
+        rows = list(zip(*(column for name, column in columns.items() if name not in same), strict=True))
+        shared = {"source": to.source, "recorded_at": to.now, "import": to.import_id, **same}
         accepted = self._database.run_rows("add_usage_event", rows, **shared)
         if accepted == len(usage):
             return accepted, []
-        again, conflicts = self._look_closer(to, usage, rows, raw_of)
+        again, conflicts = self._look_closer(to, usage, columns, raw_of)
         return accepted + again, conflicts
 
-    def _rows(self, usage: UsageColumns) -> Sequence[tuple[object, ...]]:
-        """Return the arguments of add_usage_event for each row, without those that all rows share."""
+    def _columns(self, usage: UsageColumns) -> dict[str, Sequence[object]]:
+        """Return the arguments of add_usage_event by column, in their order in the statement."""
         customers = self._numbered("customer", self._customers, set(usage.customer_ids), column="customer_id")
         features = self._numbered("feature", self._features, set(usage.features), column="name")
-        return list(
-            zip(
-                usage.request_ids,
-                map(customers.__getitem__, usage.customer_ids),
-                usage.subscription_ids or repeat(None),
-                map(features.__getitem__, usage.features),
-                usage.units,
-                usage.scales,
-                usage.event_times,
-                usage.received_ats or repeat(None),
-                usage.lines,
-                usage.dimensions or repeat(None),
-                strict=False,
-            )
-        )
+        nothing = (None,) * len(usage)
+        return {
+            "request_id": usage.request_ids,
+            "customer": list(map(customers.__getitem__, usage.customer_ids)),
+            "subscription_id": usage.subscription_ids or nothing,
+            "feature": list(map(features.__getitem__, usage.features)),
+            "quantity": usage.units,
+            "scale": usage.scales,
+            "event_time": usage.event_times,
+            "received_at": usage.received_ats or nothing,
+            "line": usage.lines,
+            "dimensions": usage.dimensions or nothing,
+        }
 
     def _look_closer(
-        self, to: Destination, usage: UsageColumns, rows: Sequence[tuple[object, ...]], raw_of: RawOf
+        self, to: Destination, usage: UsageColumns, columns: dict[str, Sequence[object]], raw_of: RawOf
     ) -> tuple[int, list[Conflict]]:
         """Look at the rows that are not the stored usage event of their key to the letter."""
-        given = [(at, *row[:7], row[9]) for at, row in enumerate(rows)]
+        compared = (column for name, column in columns.items() if name not in ("received_at", "line"))
+        given = list(zip(range(len(usage)), *compared, strict=True))
         flagged = [
             found["position"]
             for found in self._database.rows_for("usage_not_as_stored", given, source=to.source)
@@ -88,7 +90,8 @@ class UsageWriter:
             event = events[position]
             stored = self._stored(to.source, event.request_id)
             if stored["closed_as"] == "voided":
-                self._add_again(to, rows[position], stored["generation"] + 1)
+                row = {name: column[position] for name, column in columns.items()}
+                self._add_again(to, row, stored["generation"] + 1)
                 accepted += 1
             elif differences := tuple(content_differences(stored, event)):
                 conflicts.append(_conflict(event, differences, raw_of(event.line)))
@@ -97,14 +100,10 @@ class UsageWriter:
     def _stored(self, source: int, request_id: str) -> Row:
         return _required(self._database.row("stored_content", request_id=request_id, source=source))
 
-    def _add_again(self, to: Destination, row: tuple[object, ...], generation: int) -> None:
-        names = (
-            "request_id", "customer", "subscription_id", "feature", "quantity", "scale", "event_time",
-            "received_at", "line", "dimensions",
-        )  # fmt: skip
+    def _add_again(self, to: Destination, row: dict[str, object], generation: int) -> None:
         self._database.run(
             "add_usage_event_again",
-            **dict(zip(names, row, strict=True)),
+            **row,
             **{"import": to.import_id},
             source=to.source,
             recorded_at=to.now,

@@ -59,10 +59,6 @@ CREATE TRIGGER meter_event_usage_refuse_closed BEFORE INSERT ON meter_event_usag
 WHEN EXISTS (SELECT 1 FROM usage_closures WHERE usage_event = NEW.usage_event)
 BEGIN SELECT RAISE(ABORT, 'usage that is closed is never sealed'); END;
 
-CREATE TRIGGER unsealed_refuse_closed BEFORE INSERT ON unsealed
-WHEN EXISTS (SELECT 1 FROM usage_closures WHERE usage_event = NEW.usage_event)
-BEGIN SELECT RAISE(ABORT, 'usage that is closed is never sealed'); END;
-
 DROP VIEW usage_to_seal;
 CREATE VIEW usage_to_seal AS
 SELECT u.id, s.name AS source, u.request_id, c.customer_id, u.subscription_id, f.name AS feature, u.quantity,
