@@ -170,3 +170,41 @@ def test_a_conflict_keeps_each_difference_as_text(
         ("event_time", "2026-11-01T00:00:00Z", "2026-11-01T00:00:00.000001Z"),
         ("region", "eu", ""),
     ]
+
+
+@pytest.mark.parametrize("count", [1, 99, 400])
+def test_rows_of_any_number_are_written_and_compared(
+    folder: Importing, ledger: Ledger, target: OpenImport, count: int
+) -> None:
+    """Rows go in many to a statement, whatever their number, and again they are duplicates or conflicts."""
+    rows = [event(f"r{number:03}", f"cus_{number % 3}", line=number + 2) for number in range(count)]
+    first = write_chunk(ledger, target, rows, [], START)
+    again = write_chunk(ledger, target, [*rows[1:], rows[0]._replace(units=7)], [], START)
+
+    assert (first.counts.accepted, len(folder.usage())) == (count, count)
+    assert (again.counts.duplicates, again.counts.conflicts) == (count - 1, 1)
+
+
+def test_a_key_that_was_taken_back_is_free(folder: Importing, ledger: Ledger, target: OpenImport) -> None:
+    """After an import was voided its keys are accepted again, with any content, and once for each."""
+    write_chunk(ledger, target, [event("r1"), event("r2", line=3)], [], START)
+    folder.execute(
+        "INSERT INTO usage_closures (usage_event, state, note, closed_at) "
+        "SELECT id, 'voided', '', 9 FROM usage_events"
+    )
+    second = begin(ledger, "b.csv")
+    rows = [
+        event("r1", "cus_2"),
+        event("r1", "cus_2", line=3),
+        event("r1", "cus_3", line=4),
+        event("r3", line=5),
+    ]
+    written = write_chunk(ledger, second, rows, [], START)
+    later = write_chunk(ledger, second, [event("r1", "cus_2", line=6), event("r2", line=7)], [], START)
+
+    assert written.counts == Counts(rows_read=4, accepted=2, duplicates=1, conflicts=1)
+    assert later.counts == Counts(rows_read=2, accepted=1, duplicates=1)
+    assert folder.query("SELECT request_id, generation FROM usage_events WHERE import = 2 ORDER BY id") == [
+        ("r3", 0), ("r1", 1), ("r2", 1),
+    ]  # fmt: skip
+    assert folder.query("SELECT COUNT(*) FROM unsealed") == [(3,)]

@@ -102,3 +102,23 @@ def test_a_missing_argument_is_an_error() -> None:
 
     with pytest.raises(KeyError, match="a"):
         statement.arguments({"b": 1})
+
+
+def test_a_statement_for_many_rows_repeats_its_values() -> None:
+    """What the rows share is one parameter each, and the rest is numbered row by row."""
+    statement = parse_statements(
+        "-- name: one\nINSERT INTO t (a, b, c) VALUES (:a, :b, :c) ON CONFLICT (a) DO NOTHING;\n"
+    )["one"]
+
+    assert statement.for_rows(("b",), 2) == (
+        "INSERT INTO t (a, b, c) VALUES (?2, ?1, ?3), (?4, ?1, ?5) ON CONFLICT (a) DO NOTHING"
+    )
+    assert statement.for_rows((), 1) == statement.numbered
+
+
+def test_a_statement_without_values_is_for_no_rows() -> None:
+    """A statement that has nothing to repeat is refused by name."""
+    statement = parse_statements("-- name: one\nSELECT :a;\n")["one"]
+
+    with pytest.raises(ValueError, match="one has no VALUES row"):
+        statement.for_rows((), 2)

@@ -106,6 +106,11 @@ class Importing:
             progress=progress,
         )
 
+    def execute(self, statement: str) -> None:
+        """Change the ledger behind the program's back."""
+        with closing(sqlite3.connect(self.ledger_path)) as connection, connection:
+            connection.execute(statement)
+
     def query(self, sql: str, *arguments: object) -> list[tuple[Any, ...]]:
         """Read the ledger with nothing of ours."""
         with self._connected() as connection:

@@ -1,0 +1,121 @@
+"""Checking by columns and checking row by row say the same, wherever columns say anything."""
+
+from collections.abc import Sequence
+
+import pytest
+from dateutil import tz
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterledger.domain.column_check import ColumnCheck
+from meterledger.domain.meter import Aggregation, Catalogue, Meter
+from meterledger.domain.row_check import RowCheck
+from meterledger.domain.usage import CANONICAL_FIELDS, UsageEvent
+from support.properties import steady
+
+CATALOGUE = Catalogue(
+    (
+        Meter(event_name="api_requests", features=("api_calls",)),
+        Meter(event_name="egress", features=("egress_gb",), decimal_places=3, dimensions=("region", "tier")),
+        Meter(event_name="builds", features=("build",), aggregation=Aggregation.COUNT),
+    ),
+    frozenset({"support"}),
+)
+CHECKS = {
+    "plain": {},
+    "zone": {"zone": tz.gettz("Europe/Berlin")},
+    "composed": {"key": ("request_id", "feature", "subscription_id")},
+}
+LONG = "x" * 256
+
+request_ids = st.one_of(
+    st.sampled_from(["r1", " r2 ", "a:b", "a\\", "", LONG[:255], LONG]), st.text(max_size=3)
+)
+customers = st.sampled_from(["cus_1", "cus_2\t", "c", LONG])
+features = st.sampled_from(["api_calls", "egress_gb", "build", "support", " api_calls", "unknown", ""])
+quantities = st.sampled_from(
+    ["1", "1.0", " 2", "0.125", "1.2345", "-1", "1e3", "１２", "9" * 15, "9" * 16, ""]
+)
+times = st.sampled_from(
+    [
+        "2026-10-01T00:00:00Z", "2026-10-01T00:00:59Z", "2026-10-01 00:01:00Z", "2026-10-01T00:00:60Z",
+        "2026-10-01T00:00:00.123456789Z", "2026-10-01T02:00:00+02:00", "2026-10-01T00:00:00", "1790812800",
+        "1790812800123", "2026-10-25T02:30:00", "2026-13-01T00:00:00Z", "2026-10-01T00:00:00z",
+        " 1790812800 ", "9999-01-01T00:00:00Z", "soon", "",
+    ]
+)  # fmt: skip
+optional = st.sampled_from([None, "", " ", "sub_1", " sub_2", LONG])
+received = st.sampled_from([None, "", "2026-10-01T00:00:05Z", "soon"])
+dimensions = st.sampled_from([None, "", " eu ", "us", 'q"', LONG])
+any_row = st.tuples(
+    request_ids, customers, optional, features, quantities, times, received, dimensions, dimensions
+)
+good_row = st.tuples(
+    st.text("abc:\\ ", min_size=1).map(lambda text: f"r{text}"),
+    st.sampled_from(["cus_1", " cus_2"]),
+    st.sampled_from([None, "", "sub_1"]),
+    st.sampled_from(["api_calls", "egress_gb", "support "]),
+    st.sampled_from(["1", "2.0", " 30"]),
+    st.sampled_from(
+        ["2026-10-01T00:00:00Z", "2026-10-01T00:00:59Z", "2026-10-01 00:00:59.5+02:00", "1790812800"]
+    ),
+    st.sampled_from([None, "2026-10-01T00:00:05Z"]),
+    st.sampled_from([None, "eu", "us "]),
+    st.sampled_from([None, "gold"]),
+)
+
+
+def one_by_one(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[object]:
+    """Return what each row becomes by itself."""
+    return [check.check(line, row, "raw\n") for line, row in enumerate(rows, 2)]
+
+
+def by_columns(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[object] | None:
+    """Return what all rows become together; None if the columns do not say."""
+    found = ColumnCheck(check).check(list(zip(*rows, strict=True)), range(2, 2 + len(rows)))
+    return None if found is None else list(found)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@given(rows=st.lists(any_row, min_size=1, max_size=5))
+@steady
+def test_what_columns_say_is_what_rows_say(name: str, rows: list[tuple[str | None, ...]]) -> None:
+    """Whatever the rows hold: by columns they are what they are one by one, or they are not judged."""
+    found = by_columns(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # three different arguments
+
+    assert found is None or found == one_by_one(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # as above
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@given(rows=st.lists(good_row, min_size=1, max_size=5))
+@steady
+def test_good_rows_are_judged_by_columns(name: str, rows: list[tuple[str | None, ...]]) -> None:
+    """Rows that are all good never need the slow way, however their fields are written."""
+    expected = one_by_one(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # as above
+    assert all(isinstance(one, UsageEvent) for one in expected)
+
+    assert by_columns(RowCheck(CATALOGUE, **CHECKS[name]), rows) == expected  # type: ignore[arg-type] # as above
+
+
+def test_an_absent_required_column_is_for_the_rows_to_say() -> None:
+    """A field that no row has is a missing field of each row, or nothing if it is optional."""
+    columns: list[Sequence[str] | None] = [
+        ["r1"],
+        ["cus_1"],
+        None,
+        ["api_calls"],
+        ["1"],
+        ["1790812800"],
+        None,
+    ]
+    columns += [None, None]
+    check = ColumnCheck(RowCheck(CATALOGUE))
+
+    found = check.check(columns, [2])
+    assert found is not None
+    assert next(iter(found)).subscription_id is None
+    for at, field in enumerate(CANONICAL_FIELDS):
+        if columns[at] is not None:
+            assert (
+                check.check([None if n == at else column for n, column in enumerate(columns)], [2]) is None
+            ), field
