@@ -34,7 +34,7 @@ request_ids = st.one_of(
 customers = st.sampled_from(["cus_1", "cus_2\t", "c", LONG])
 features = st.sampled_from(["api_calls", "egress_gb", "build", "support", " api_calls", "unknown", ""])
 quantities = st.sampled_from(
-    ["1", "1.0", " 2", "0.125", "1.2345", "-1", "1e3", "１２", "9" * 15, "9" * 16, ""]
+    ["1", "1.0", " 2", "0.125", "1.2345", "-1", "1e3", FULL_WIDTH, "9" * 15, "9" * 16, ""]
 )
 times = st.sampled_from(
     [
