@@ -9,6 +9,7 @@ from meterledger.domain.row_check import RowCheck
 from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.source import Source
 from meterledger.domain.usage import EventFields, Rejection, kept_raw
+from meterledger.errors import IncompleteInputError
 from meterledger.readers import InputFile, RowProblem, Wanted, read_rows
 
 CHUNK_ROWS = 20_000
@@ -26,24 +27,37 @@ class ParsedChunk:
 
 
 def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
-    """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
+    """
+    Read, check and cut a file into chunks.
+
+    Raises:
+        InputError: It is not readable as its format.
+        IncompleteInputError: It cannot be read on, after a chunk with the rows before that.
+    """
     check = RowCheck(catalogue, zone=source.zone, key=source.key).check
     mapping = RowMapping(source, catalogue)
     rows = read_rows(file, Wanted(mapping.names, mapping.required))
     while True:
         events: list[EventFields] = []
         rejections: list[Rejection] = []
-        for line, values, raw in islice(rows, CHUNK_ROWS):
-            if isinstance(values, RowProblem):
-                rejections.append(
-                    Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
-                )
-                continue
-            checked = check(line, values, raw)
-            if isinstance(checked, Rejection):
-                rejections.append(checked)
-            else:
-                events.append(checked)
+        broken_off: IncompleteInputError | None = None
+        try:
+            for line, values, raw in islice(rows, CHUNK_ROWS):
+                if isinstance(values, RowProblem):
+                    rejections.append(
+                        Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
+                    )
+                    continue
+                checked = check(line, values, raw)
+                if isinstance(checked, Rejection):
+                    rejections.append(checked)
+                else:
+                    events.append(checked)
+        except IncompleteInputError as error:
+            broken_off = error
+        if events or rejections:
+            yield ParsedChunk(events, rejections, file.file.tell())
+        if broken_off:
+            raise broken_off
         if not events and not rejections:
             return
-        yield ParsedChunk(events, rejections, file.file.tell())
