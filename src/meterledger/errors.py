@@ -6,6 +6,7 @@ Errors of data are values (see ``domain.usage.Rejection``); these exceptions end
     MeterledgerError
     ├── UsageError           2   wrong option, config, key, mode or account
     ├── InputError           3   an input file is missing, unreadable, empty or of another format
+    │   └── IncompleteInputError    it could only be read up to some line
     ├── LedgerError          4   the ledger is missing, unusable or in use
     ├── StripeError          5   Stripe refused the key or could not be reached
     └── Interrupted        130   SIGINT or SIGTERM
@@ -65,6 +66,10 @@ class InputError(MeterledgerError):
     """An input file cannot be read as what it is said to be."""
 
     exit_code = ExitCode.INPUT
+
+
+class IncompleteInputError(InputError):
+    """An input file could be read up to some line and no further; the rows before were brought."""
 
 
 class LedgerError(MeterledgerError):

@@ -27,6 +27,7 @@ CHECKS = {
     "composed": {"key": ("request_id", "feature", "subscription_id")},
 }
 LONG = "x" * 256
+FULL_WIDTH = "\uff11\uff12"
 
 request_ids = st.one_of(
     st.sampled_from(["r1", " r2 ", "a:b", "a\\", "", LONG[:255], LONG]), st.text(max_size=3)

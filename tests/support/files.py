@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from meterledger.domain.meter import Catalogue, Meter
 from meterledger.domain.row_mapping import RowMapping
@@ -12,7 +13,7 @@ from meterledger.readers import InputFile, InputFormat, RawRow, RowProblem, Want
 CSV_HEADER = b"request_id,customer_id,feature,quantity,event_time\n"
 
 
-def input_file(content: bytes, input_format: InputFormat = InputFormat.CSV) -> InputFile:
+def input_file(content: bytes, input_format: InputFormat = InputFormat.CSV, **fields: Any) -> InputFile:
     """Return content as an input file at its first byte."""
     return InputFile(
         name="usage",
@@ -20,6 +21,7 @@ def input_file(content: bytes, input_format: InputFormat = InputFormat.CSV) -> I
         sha256=hashlib.sha256(content).hexdigest(),
         size_bytes=len(content),
         input_format=input_format,
+        **fields,
     )
 
 
@@ -28,11 +30,14 @@ def rows_of(
     input_format: InputFormat = InputFormat.CSV,
     columns: Mapping[str, str] | None = None,
     dimensions: Sequence[str] = (),
+    **fields: Any,
 ) -> list[RawRow]:
     """Return every row of some content."""
     meter = Meter(event_name="tests", features=("tests",), dimensions=tuple(dimensions))
     mapping = RowMapping(Source(name="tests", columns=columns or {}), Catalogue((meter,)))
-    return list(read_rows(input_file(content, input_format), Wanted(mapping.names, mapping.required)))
+    return list(
+        read_rows(input_file(content, input_format, **fields), Wanted(mapping.names, mapping.required))
+    )
 
 
 def outline(rows: Sequence[RawRow]) -> list[tuple[int, str | None]]:

@@ -78,4 +78,6 @@ def test_small_files_are_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -
     with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
         chunks = list(chunks_of(opened, settings.sources["gateway"], settings.catalogue))
 
-    assert [len(chunk.usage) + len(chunk.rejections) for chunk in chunks] == [1_000] * 15
+    rows = [len(chunk.usage) + len(chunk.rejections) for chunk in chunks]
+    assert sum(rows) == 15_000
+    assert all(1_000 <= count < 2_000 for count in rows[:-1])

@@ -35,18 +35,28 @@ class InputFormatOption(StrEnum):
     """The formats that can be named."""
 
     CSV = "csv"
+    TSV = "tsv"
     JSONL = "jsonl"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 def import_(
     ctx: typer.Context,
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="CSV or JSONL; - is standard input.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Files, patterns in quotes, or folders; - is standard input."),
+    ],
     *,
     source: Annotated[
         str, typer.Option(metavar="NAME", help="Where the usage comes from: a source of the config.")
     ] = "default",
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
+    ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="CHAR", help="What parts the fields: a character, or tab, semicolon, bar, …"),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", "-n", help="Say what would happen; keep nothing.")
@@ -63,7 +73,7 @@ def import_(
     format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
 ) -> None:
     """Read usage files into the ledger; every row is accepted, a duplicate, a conflict or rejected."""
-    from meterledger.readers import InputFormat
+    from meterledger.readers import InputFormat, delimiter_of
     from meterledger.usecases.import_usage import ImportOptions, import_usage
 
     context = context_of(ctx)
@@ -71,6 +81,7 @@ def import_(
         files=files,
         source=_source(context, source),
         input_format=InputFormat(input_format) if input_format else None,
+        delimiter=None if delimiter is None else delimiter_of(delimiter),
         dry_run=dry_run,
         strict=strict,
         again=again,
@@ -194,6 +205,8 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
         say(f"Nothing was kept: {why}.")
     if context.quiet:
         return
+    if report.left_out:
+        say(f"{count_text(report.left_out)} files of the folders were left out: their names tell no format.")
     total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
     if total > _SHOWN:
         by_reason = ", ".join(

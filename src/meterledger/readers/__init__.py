@@ -1,6 +1,22 @@
 """Files to rows with line numbers: knows formats, not meanings."""
 
-from meterledger.readers.files import InputFile, InputFormat, open_input
-from meterledger.readers.rows import RawRow, RowProblem, Wanted, read_rows
+from meterledger.readers.files import InputFile, open_input
+from meterledger.readers.formats import InputFormat, delimiter_of
+from meterledger.readers.names import ExpandedNames, expand_names
+from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted
+from meterledger.readers.rows import Rows, read_rows, reread
 
-__all__ = ["InputFile", "InputFormat", "RawRow", "RowProblem", "Wanted", "open_input", "read_rows"]
+__all__ = [
+    "ExpandedNames",
+    "InputFile",
+    "InputFormat",
+    "RawRow",
+    "RowProblem",
+    "Rows",
+    "Wanted",
+    "delimiter_of",
+    "expand_names",
+    "open_input",
+    "read_rows",
+    "reread",
+]

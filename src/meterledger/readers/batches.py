@@ -1,11 +1,11 @@
-"""Many rows at once: by columns where a file allows it, row by row where it does not."""
+"""Batches: many rows at once, by columns where a file allows it, row by row where it does not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 
-from meterledger.readers.files import InputFile
-from meterledger.readers.rows import RawRow, Wanted, read_rows
+from meterledger.errors import IncompleteInputError
+from meterledger.readers.raw_rows import RawRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,21 @@ class ColumnBatch:
         yield from zip(lines, zip(*columns, strict=True), texts, strict=False)
 
 
-def read_batches(file: InputFile, wanted: Wanted, rows_at_most: int) -> Iterator[RowBatch | ColumnBatch]:
-    """Read the rows of a file, lazily, so many at a time; raises what `read_rows` raises."""
-    rows = read_rows(file, wanted)
-    while batch := list(islice(rows, rows_at_most)):
+Batch = RowBatch | ColumnBatch
+
+
+def row_batches(rows: Iterable[RawRow], at_most: int) -> Iterator[RowBatch]:
+    """Put rows together, so many at a time; what came before an end that is none is a batch too."""
+    rows = iter(rows)
+    while True:
+        batch: list[RawRow] = []
+        try:
+            for row in islice(rows, at_most):
+                batch.append(row)  # noqa: PERF402 # extend need not keep what came before an error
+        except IncompleteInputError:
+            if batch:
+                yield RowBatch(batch)
+            raise
+        if not batch:
+            return
         yield RowBatch(batch)

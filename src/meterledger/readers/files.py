@@ -8,42 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-from meterledger.domain.usage import shown
 from meterledger.errors import InputError
+from meterledger.readers.compression import Compression
+from meterledger.readers.content import Content
+from meterledger.readers.formats import InputFormat, check_compression, recognized
 
 STDIN = "-"
 _HEAD_BYTES = 4096
-_BOM = b"\xef\xbb\xbf"
-
-
-class InputFormat(StrEnum):
-    """The formats that can be read."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-
-
-_BY_SUFFIX = {
-    ".csv": InputFormat.CSV,
-    ".jsonl": InputFormat.JSONL,
-    ".ndjson": InputFormat.JSONL,
-}
-_FOREIGN = (
-    (b"\x1f\x8b", "gzip"),
-    (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
-    (b"BZh", "bzip2"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\x28\xb5\x2f\xfd", "zstandard"),
-    (b"PAR1", "Parquet"),
-    (b"SQLite format 3\x00", "a SQLite database"),
-    (b"\xff\xfe", "UTF-16 text"),
-    (b"\xfe\xff", "UTF-16 text"),
-    (b"%PDF", "PDF"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,38 +26,71 @@ class InputFile:
 
     name: str
     file: IO[bytes]
+    """The file as it stands, still compressed; it can be read from its start again."""
     sha256: str
     size_bytes: int
     input_format: InputFormat
+    compression: Compression | None = None
+    delimiter: str = ","
+    """What stands between the fields of CSV and TSV."""
+    modified_ns: int | None = None
+    """When it was last changed before it was hashed, by its file system; None where nothing else can."""
 
 
 @contextmanager
-def open_input(name: str, declared: InputFormat | None = None) -> Iterator[InputFile]:
+def open_input(
+    name: str, declared: InputFormat | None = None, *, delimiter: str | None = None
+) -> Iterator[InputFile]:
     """
-    Open a file, or standard input for ``-``, and recognize its format.
+    Open a file, or standard input for ``-``, and recognize its format and compression.
 
     Raises:
         InputError: It is missing, a folder, unreadable, empty, or not of the format it is said to be.
     """
     with ExitStack() as stack:
         with reading_errors(name):
-            file = stack.enter_context(_opened(name))
-            opened = _identified(name, file, declared)
+            file, modified_ns = stack.enter_context(_opened(name))
+            opened = _identified(name, file, declared, delimiter, modified_ns)
         yield opened
 
 
-def _identified(name: str, file: IO[bytes], declared: InputFormat | None) -> InputFile:
+def _identified(
+    name: str, file: IO[bytes], declared: InputFormat | None, delimiter: str | None, modified_ns: int | None
+) -> InputFile:
     head = file.read(_HEAD_BYTES)
     if not head:
         raise InputError(f"{name} is empty", hint="name a file that holds usage rows")
-    input_format = _recognized(name, head, declared)
+    compression = check_compression(name, head, declared)
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] lacks readinto
     size = file.tell()
     file.seek(0)
+    if compression:
+        head = _unpacked_head(name, file, compression, size)
+    input_format = recognized(name, head, declared=declared, compression=compression)
     return InputFile(
-        name=_printable(name), file=file, sha256=digest, size_bytes=size, input_format=input_format
+        name=_printable(name),
+        file=file,
+        sha256=digest,
+        size_bytes=size,
+        input_format=input_format,
+        compression=compression,
+        delimiter=delimiter or ("\t" if input_format is InputFormat.TSV else ","),
+        modified_ns=modified_ns,
     )
+
+
+def _unpacked_head(name: str, file: IO[bytes], compression: Compression, size: int) -> bytes:
+    content = Content(file, compression=compression, size_bytes=size)
+    head = content.read(_HEAD_BYTES)
+    file.seek(0)
+    if not head and content.damage:
+        raise InputError(f"{name} cannot be unpacked: {content.damage.message}", hint=content.damage.hint)
+    if not head:
+        raise InputError(
+            f"{name} is {compression} with nothing in it", hint="name a file that holds usage rows"
+        )
+    return head
 
 
 @contextmanager
@@ -102,8 +109,12 @@ def reading_errors(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
-    """Open a file that can be read from its start again; what comes by a pipe is kept aside first."""
+def _opened(name: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    """
+    Open a file that can be read from its start again, and tell when it was last changed.
+
+    What comes by a pipe is kept aside first, where nobody changes it.
+    """
     if name == STDIN:
         if sys.stdin is None or getattr(sys.stdin, "closed", False):
             raise InputError("standard input is closed", hint="pipe a file into it, or name the file")
@@ -112,12 +123,12 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
         source = Path(name).open("rb")  # noqa: SIM115 # closed below, unless it is standard input
     try:
         if name != STDIN and source.seekable():
-            yield source
+            yield source, os.fstat(source.fileno()).st_mtime_ns
             return
         with tempfile.TemporaryFile() as kept:
             shutil.copyfileobj(source, kept)
             kept.seek(0)
-            yield kept
+            yield kept, None
     finally:
         if name != STDIN:
             source.close()
@@ -126,33 +137,3 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
 def _printable(name: str) -> str:
     r"""Return a file name as text: bytes that are no UTF-8 as ``\xff``."""
     return os.fsencode(name).decode(errors="backslashreplace")
-
-
-def _recognized(name: str, head: bytes, declared: InputFormat | None) -> InputFormat:
-    for magic, kind in _FOREIGN:
-        if head.startswith(magic):
-            raise InputError(
-                f"{name} looks like {kind}; CSV and JSONL can be read", hint="convert or unpack it first"
-            )
-    looks_like = _looks_like(name, head)
-    said = declared or _BY_SUFFIX.get(os.path.splitext(name)[1].lower())  # noqa: PTH122 # name may be "-"
-    if said and looks_like and said is not looks_like:
-        raise InputError(
-            f"{name} is said to be {said.upper()} but looks like {looks_like.upper()}: "
-            f"it begins with {shown(head[:40].decode(errors='replace'))}",
-            hint=f"rename it, or say --input-format {looks_like}",
-        )
-    return said or looks_like or InputFormat.CSV
-
-
-def _looks_like(name: str, head: bytes) -> InputFormat | None:
-    """Tell the format by the first character that is no white space; None where there is none."""
-    begin = head.removeprefix(_BOM).lstrip()[:1]
-    if begin == b"[":
-        raise InputError(
-            f"{name} looks like one JSON array; JSONL has one object on each line",
-            hint="write one object on each line, for example with `jq -c '.[]'`",
-        )
-    if not begin:
-        return None
-    return InputFormat.JSONL if begin == b"{" else InputFormat.CSV

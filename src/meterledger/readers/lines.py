@@ -7,18 +7,20 @@ are not UTF-8 come through as lone surrogates: the row they stand in is refused,
 
 import io
 from collections import deque
-from collections.abc import Iterator
-from typing import IO
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from meterledger.readers.content import Content
 
 MAX_ROW_BYTES = 1024 * 1024
-_BLOCK_BYTES = 1024 * 1024
-_KEPT_OF_OVERSIZED = 64 * 1024
+BLOCK_BYTES = 1024 * 1024
+KEPT_OF_OVERSIZED_BYTES = 64 * 1024
 _BOM = "\ufeff"
 OVERSIZED_PLACEHOLDER = "\n"
 """Stands for a line that is too long to be read; what is kept of it is in what ``take`` returns."""
 
 
-class _OversizedLine(str):
+class OversizedLine(str):
     """What is kept of a line that is too long to be read."""
 
     __slots__ = ()
@@ -27,8 +29,8 @@ class _OversizedLine(str):
 class PhysicalLines:
     """Iterates over lines, and remembers those that were read since the last ``take``."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self._source = self._decoded(file)
+    def __init__(self, content: Content) -> None:
+        self._source = self._decoded(content)
         self._again: deque[str] = deque()
         self._read: list[str] = []
         self.taken = 0
@@ -46,14 +48,25 @@ class PhysicalLines:
             if line is None:
                 return
             remember(line)
-            yield OVERSIZED_PLACEHOLDER if type(line) is _OversizedLine else line
+            yield OVERSIZED_PLACEHOLDER if type(line) is OversizedLine else line
+
+    def numbered(self) -> Iterator[tuple[int, str]]:
+        """Iterate over lines that are a row each, with their numbers; nothing is to be taken then."""
+        for number, line in enumerate(self._source, 1):
+            self.taken = number
+            yield number, line
+
+    @property
+    def is_one_line(self) -> bool:
+        """Whether at most one line was read since the last ``take``."""
+        return len(self._read) <= 1
 
     def take(self) -> str:
         """Return the text of the lines read since the last call: one row as it stands in the file."""
         read = self._read
         self.taken += len(read)
         raw = read[0] if len(read) == 1 else "".join(read)
-        self.oversized = _OversizedLine in map(type, read)
+        self.oversized = OversizedLine in map(type, read)
         read.clear()
         return raw
 
@@ -64,10 +77,23 @@ class PhysicalLines:
         self._read[:] = [first]
         return self.take()
 
-    def _decoded(self, file: IO[bytes]) -> Iterator[str]:
+    def take_block(self, at_most: int) -> Sequence[str]:
+        """Take lines, so many at most, and return them; only between rows."""
+        again = [self._again.popleft() for _ in range(min(at_most, len(self._again)))]
+        block = [*again, *islice(self._source, at_most - len(again))]
+        self.oversized = OversizedLine in map(type, block)
+        self.taken += len(block)
+        return block
+
+    def give_back(self, block: Sequence[str]) -> None:
+        """Give lines that were taken last back, to be read again."""
+        self._again.extendleft(reversed(block))
+        self.taken -= len(block)
+
+    def _decoded(self, content: Content) -> Iterator[str]:
         rest = b""
         first = True
-        while block := file.read(_BLOCK_BYTES):
+        while block := content.read(BLOCK_BYTES):
             data = rest + block
             end = data.rfind(b"\n") + 1
             rest = data[end:]
@@ -75,10 +101,11 @@ class PhysicalLines:
                 yield from self._lines(data[:end], first=first)
                 first = False
             if len(rest) > MAX_ROW_BYTES:
-                yield _OversizedLine(rest[:_KEPT_OF_OVERSIZED].decode(errors="ignore") + "\n")
-                rest = _skip_line(file)
+                yield OversizedLine(rest[:KEPT_OF_OVERSIZED_BYTES].decode(errors="ignore") + "\n")
+                rest = _skip_line(content)
                 first = False
-        if rest:
+        # The last line of content that breaks off may lack its end: who knows whether 1 was to be 10?
+        if rest and not content.damage:
             yield from self._lines(rest, first=first)
 
     def _lines(self, data: bytes, *, first: bool) -> Iterator[str]:
@@ -98,9 +125,9 @@ class PhysicalLines:
         return text
 
 
-def _skip_line(file: IO[bytes]) -> bytes:
+def _skip_line(content: Content) -> bytes:
     """Read on to the end of the line, and return what was read of the lines behind it."""
-    while block := file.read(_BLOCK_BYTES):
+    while block := content.read(BLOCK_BYTES):
         _, found, behind = block.partition(b"\n")
         if found:
             return behind

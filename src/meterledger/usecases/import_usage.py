@@ -11,7 +11,7 @@ from meterledger.domain.usage import Conflict, Rejection
 from meterledger.errors import InputError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
-from meterledger.readers import InputFile, InputFormat, open_input
+from meterledger.readers import InputFile, InputFormat, expand_names, open_input
 from meterledger.usecases.parsing import ParsedChunk
 from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
@@ -27,6 +27,7 @@ class ImportOptions:
     files: Sequence[str]
     source: Source
     input_format: InputFormat | None = None
+    delimiter: str | None = None
     dry_run: bool = False
     strict: bool = False
     again: bool = False
@@ -68,6 +69,8 @@ class ImportReport:
     """How many rows were rejected for which reason, over all files that were read."""
     failed: list[InputError] = field(default_factory=list)
     """Files that could not be read at all."""
+    left_out: int = 0
+    """How many files of folders were left out, because their names tell no format."""
 
     @property
     def has_refused(self) -> bool:
@@ -146,9 +149,13 @@ def _keep_nothing_if(condition: bool) -> None:  # noqa: FBT001 # one condition i
 
 
 def _import_files(importing: _Importing) -> None:
-    for name in importing.options.files:
+    options = importing.options
+    names = expand_names(options.files)
+    importing.report.failed += names.failed
+    importing.report.left_out = names.left_out
+    for name in names.files:
         try:
-            with open_input(name, importing.options.input_format) as file:
+            with open_input(name, options.input_format, delimiter=options.delimiter) as file:
                 _import_file(importing, file)
         except InputError as error:
             importing.report.failed.append(error)

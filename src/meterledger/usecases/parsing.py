@@ -10,8 +10,9 @@ from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.source import Source
 from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
 from meterledger.domain.usage_columns import UsageColumns
-from meterledger.readers import InputFile, RawRow, RowProblem, Wanted
-from meterledger.readers.batches import ColumnBatch, RowBatch, read_batches
+from meterledger.errors import IncompleteInputError
+from meterledger.readers import InputFile, RawRow, RowProblem, Wanted, read_rows
+from meterledger.readers.batches import Batch, ColumnBatch
 
 CHUNK_ROWS = 40_000
 """Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
@@ -52,16 +53,28 @@ class ParsedChunk:
 
 
 def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
-    """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
+    """
+    Read, check and cut a file into chunks.
+
+    Raises:
+        InputError: It is not readable as its format.
+        IncompleteInputError: It cannot be read on, after a chunk with the rows before that.
+    """
     mapping = RowMapping(source, catalogue)
     checker = _Checker(RowCheck(catalogue, zone=source.zone, key=source.key))
-    wanted = Wanted(mapping.names, mapping.required)
-    for batch in read_batches(file, wanted, min(BATCH_ROWS, CHUNK_ROWS)):
-        checker.take(batch)
-        if checker.rows_taken >= CHUNK_ROWS:
-            yield checker.chunk(file.file.tell())
+    rows = read_rows(file, Wanted(mapping.names, mapping.required))
+    broken_off: IncompleteInputError | None = None
+    try:
+        for batch in rows.batches(min(BATCH_ROWS, CHUNK_ROWS)):
+            checker.take(batch)
+            if checker.rows_taken >= CHUNK_ROWS:
+                yield checker.chunk(file.file.tell())
+    except IncompleteInputError as error:
+        broken_off = error
     if checker.rows_taken:
         yield checker.chunk(file.file.tell())
+    if broken_off:
+        raise broken_off
 
 
 class _Checker:
@@ -78,7 +91,7 @@ class _Checker:
         self._rejections: list[Rejection] = []
         self._texts: list[Texts] = []
 
-    def take(self, batch: RowBatch | ColumnBatch) -> None:
+    def take(self, batch: Batch) -> None:
         """Check the rows of a batch: together, or one by one where any of them is not plainly good."""
         usage = self._by_columns(batch)
         rejected = len(self._rejections)
@@ -96,7 +109,7 @@ class _Checker:
         self._begin()
         return chunk
 
-    def _by_columns(self, batch: RowBatch | ColumnBatch) -> UsageColumns | None:
+    def _by_columns(self, batch: Batch) -> UsageColumns | None:
         if isinstance(batch, ColumnBatch):
             lines = range(batch.first_line, batch.first_line + batch.count)
             return self._columns.check(batch.columns, lines)
@@ -105,7 +118,7 @@ class _Checker:
         columns = list(zip(*(values for _, values, _ in batch.rows), strict=True))
         return self._columns.check(columns, [line for line, _, _ in batch.rows])
 
-    def _one_by_one(self, batch: RowBatch | ColumnBatch) -> UsageColumns:
+    def _one_by_one(self, batch: Batch) -> UsageColumns:
         events: list[UsageEvent] = []
         rows = batch.rows() if isinstance(batch, ColumnBatch) else batch.rows
         for row in rows:

@@ -14,13 +14,14 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import IO, Any
 
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.source import Source
 from meterledger.domain.usage import Reason, Rejection
 from meterledger.domain.usage_columns import UsageColumns
-from meterledger.errors import InputError
+from meterledger.errors import IncompleteInputError, InputError
 from meterledger.readers import InputFile
 from meterledger.usecases.parsing import ParsedChunk, RawTexts, parsed_chunks
 
@@ -41,7 +42,8 @@ def chunks_of(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator
 def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks in another process; raises what `parsed_chunks` raises."""
     descriptor = file.file.fileno()
-    job = (file.name, descriptor, file.sha256, file.size_bytes, file.input_format, source, catalogue)
+    about = {field.name: getattr(file, field.name) for field in fields(file) if field.name != "file"}
+    job = (descriptor, about, source, catalogue)
     process = subprocess.Popen(
         # -P: never run what lies in the folder of the files.
         [sys.executable, "-P", "-m", __name__],
@@ -58,7 +60,8 @@ def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -
             yield _parsed_chunk(answer)
             del answer  # or it would stay while the next one is read
         if answer[0] == _ERROR:
-            raise InputError(answer[1], hint=answer[2])
+            _, is_incomplete, message, hint = answer
+            raise (IncompleteInputError if is_incomplete else InputError)(message, hint=hint)
     finally:
         process.kill()
         process.stdout.close()
@@ -125,18 +128,16 @@ def _work() -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides, and closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = pickle.load(sys.stdin.buffer)  # noqa: S301 # our own parent wrote it
-    name, descriptor, sha256, size_bytes, input_format, source, catalogue = job
+    descriptor, about, source, catalogue = job
     pipe = sys.stdout.buffer
     with os.fdopen(descriptor, "rb") as content:
-        file = InputFile(
-            name=name, file=content, sha256=sha256, size_bytes=size_bytes, input_format=input_format
-        )
+        file = InputFile(file=content, **about)
         try:
             for chunk in parsed_chunks(file, source, catalogue):
                 _send_chunk(pipe, chunk)
                 del chunk  # or it would stay while the next one is made
         except InputError as error:
-            _send(pipe, _ERROR, error.message, error.hint)
+            _send(pipe, _ERROR, isinstance(error, IncompleteInputError), error.message, error.hint)
         else:
             _send(pipe, _END)
 

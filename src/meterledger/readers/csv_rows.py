@@ -1,0 +1,118 @@
+"""Rows of CSV and its relatives: text between delimiters, quoted as RFC 4180 has it."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from meterledger.domain.row_check import Values
+from meterledger.domain.usage import shown
+from meterledger.errors import InputError
+from meterledger.readers.columns import refuse_missing
+from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines
+from meterledger.readers.raw_rows import RawRow, Wanted, malformed, unreadable
+
+_LIKELY_DELIMITERS = {
+    ";": ("semicolons", "';'"),
+    "\t": ("tabs", "tab"),
+    "|": ("bars", "'|'"),
+    ",": ("commas", "','"),
+}
+"""Delimiter -> how it is called, and how it is written on a command line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of a CSV file: its text without the line end, and where the wanted columns stand."""
+
+    raw: str
+    width: int
+    positions: Sequence[int]
+    """Where each wanted column stands; an absent one behind the last."""
+    pick: Callable[[Sequence[str | None]], Values]
+    """Takes the fields of a row, and None behind them for what is absent."""
+
+
+def read_header(file: str, lines: PhysicalLines, wanted: Wanted, delimiter: str) -> Header:
+    """
+    Read the first line that is not blank.
+
+    Raises:
+        InputError: It is no header, lacks a required column, or names a wanted one twice.
+    """
+    csv.field_size_limit(MAX_ROW_BYTES)
+    fields: list[str] = []
+    line, raw = 1, ""
+    try:
+        for fields in csv.reader(lines, strict=True, delimiter=delimiter):  # noqa: B007 # used behind
+            line, raw = lines.taken + 1, lines.take()
+            if raw.strip():
+                break
+    except csv.Error as error:
+        raise InputError(
+            f"{file}:{lines.taken + 1}: the header is no CSV: {error}", hint="mend its first line"
+        ) from error
+    if problem := unreadable(raw, oversized=lines.oversized):
+        raise InputError(f"{file}:{line}: the header cannot be read: {problem.message}")
+    names = [name.strip() for name in fields] if raw.strip() else []
+    positions = _positions(f"{file}:{line}", names, wanted, delimiter)
+    pick = itemgetter(*positions) if len(positions) > 1 else _only(positions)
+    return Header(raw.rstrip("\r\n"), len(names), positions, pick)
+
+
+def _only(positions: Sequence[int]) -> Callable[[Sequence[str | None]], Values]:
+    """Pick as ``itemgetter`` does, which gives no tuple for one position."""
+    return lambda fields: tuple(fields[position] for position in positions)
+
+
+def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[RawRow]:
+    """Read the rows behind a header."""
+    width, pick = header.width, header.pick
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
+    while True:
+        line = lines.taken + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            # A stray quote would swallow the lines behind it: only the first one is given up.
+            message = str(error) if lines.is_one_line else "a quote is opened and not closed"
+            raw = lines.take_first()
+            reader = csv.reader(lines, strict=True, delimiter=delimiter)
+            yield line, unreadable(raw, oversized=lines.oversized) or malformed(message), raw
+            continue
+        raw = lines.take()
+        if lines.has_foreign_bytes or lines.oversized or len(raw) * 4 > MAX_ROW_BYTES:
+            problem = unreadable(raw, oversized=lines.oversized)
+            if problem:
+                yield line, problem, raw
+                continue
+        if len(fields) != width:
+            if raw.strip():
+                yield line, malformed(f"it has {len(fields)} fields, the header has {width}"), raw
+            continue
+        fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
+        yield line, pick(fields), raw
+
+
+def _positions(where: str, header: Sequence[str], wanted: Wanted, delimiter: str) -> list[int]:
+    """Return where each wanted column stands; an absent optional one stands behind the last."""
+    counts = Counter(header)
+    if twice := [name for name in wanted.names if counts[name] > 1]:
+        raise InputError(
+            f"{where}: the header names column {shown(twice[0])} more than once", hint="rename one of them"
+        )
+    refuse_missing(where, header, wanted, counts, hint=_delimiter_hint(header, delimiter))
+    return [header.index(name) if name in counts else len(header) for name in wanted.names]
+
+
+def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
+    """Return what to do about a header that is one column and holds what might be meant to part it."""
+    if len(header) != 1:
+        return ""
+    for other, (spoken, written) in _LIKELY_DELIMITERS.items():
+        if other != delimiter and other in header[0]:
+            return f"it looks separated by {spoken}: say --delimiter {written}"
+    return ""
