@@ -16,6 +16,8 @@ class Source:
     key: tuple[str, ...] = ("request_id",)
     columns: Mapping[str, str] = field(default_factory=dict)
     """Canonical field -> its name in the source."""
+    keeps_identifier: bool = False
+    """Its rows bring identifiers, which Stripe may have seen: they are kept verbatim, and sealed with."""
 
     @property
     def zone(self) -> tzinfo | None:

@@ -140,7 +140,13 @@ class ImportStore:
     ) -> WrittenChunk:
         with self._database.transaction():
             before = _required(self._database.row("last_usage_event"))["id"]
-            to = Destination(import_id=target.id, source=target.source, now=now)
+            to = Destination(
+                import_id=target.id,
+                source=target.source,
+                source_name=target.provenance.source,
+                keeps_identifier=target.provenance.keeps_identifier,
+                now=now,
+            )
             accepted, conflicts = self._usage.add(to, usage, raw_of)
             self._hand_over(target, before, now)
             where = Where(

@@ -4,11 +4,13 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.blocking import STRIPE_CUSTOMER_PREFIX
+from meterledger.domain.instant import Instant, seconds_floor, to_text
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.domain.usage import Conflict, Difference, UsageEvent, kept_raw
 from meterledger.domain.usage_columns import UsageColumns
 from meterledger.ledger.database import Database, Row
+from meterledger.ledger.identifiers import IdentifierStore
 
 _NAMES_CACHED = 200_000
 _MAY_BE_THE_SAME = ("subscription_id", "feature", "scale", "received_at", "dimensions")
@@ -23,6 +25,8 @@ class Destination:
 
     import_id: int
     source: int
+    source_name: str
+    keeps_identifier: bool
     now: Instant
 
 
@@ -31,18 +35,43 @@ class UsageWriter:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._identifiers = IdentifierStore(database)
         self._customers: dict[str, int] = {}
         self._features: dict[str, int] = {}
 
     def forget_names(self) -> None:
         """Forget the numbers of names: the transaction that gave them was rolled back."""
+        self._identifiers.forget()
         self._customers.clear()
         self._features.clear()
 
     def add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
         """Add the usage events whose keys are free; return how many, and the rows in conflict, by line."""
+        usage, conflicts = self._without_known_identifiers(to, usage, raw_of)
         if not usage:
-            return 0, []
+            return 0, conflicts
+        accepted, others = self._add(to, usage, raw_of)
+        return accepted, sorted(conflicts + others, key=lambda conflict: conflict.line)
+
+    def _without_known_identifiers(
+        self, to: Destination, usage: UsageColumns, raw_of: RawOf
+    ) -> tuple[UsageColumns, list[Conflict]]:
+        """Leave out the rows whose usage is there already, under its identifier and another usage key."""
+        if to.keeps_identifier:
+            known = self._identifiers.of_kept(usage.request_ids, to.source)
+        else:
+            known = self._identifiers.of_derived(to.source_name, usage.request_ids)
+        if not known:
+            return usage, []
+        events = list(usage)
+        conflicts = [
+            _conflict(events[at], differences, raw_of(events[at].line))
+            for at, stored in known.items()
+            if (differences := tuple(body_differences(stored, events[at])))
+        ]
+        return UsageColumns.of([event for at, event in enumerate(events) if at not in known]), conflicts
+
+    def _add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
         columns = self._columns(usage)
         # A column that is the same in every row is bound once for many rows: that is half of the work.
         same = {name: columns[name][0] for name in _MAY_BE_THE_SAME if len(set(columns[name])) == 1}
@@ -144,6 +173,27 @@ def content_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:
     for name, value in before.items():
         if now.get(name) != value:
             yield Difference(field=name, stored=value, given=now.get(name, ""))
+
+
+def body_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:
+    """Yield what differs between usage of one identifier, of what a meter event tells of it."""
+    if stored["customer_id"] != given.customer_id and both_stripe(stored["customer_id"], given.customer_id):
+        yield Difference(field="customer_id", stored=stored["customer_id"], given=given.customer_id)
+    if not same_value(stored["quantity"], stored["scale"], given.units, given.scale):
+        yield Difference(
+            field="quantity",
+            stored=decimal_text(stored["quantity"], stored["scale"]),
+            given=decimal_text(given.units, given.scale),
+        )
+    if seconds_floor(stored["event_time"]) != seconds_floor(given.event_time):
+        yield Difference(
+            field="event_time", stored=to_text(stored["event_time"]), given=to_text(given.event_time)
+        )
+
+
+def both_stripe(*customer_ids: str) -> bool:
+    """Tell whether all are Stripe's own customer ids: the product's own would be another name for one."""
+    return all(customer_id.startswith(STRIPE_CUSTOMER_PREFIX) for customer_id in customer_ids)
 
 
 def _conflict(event: UsageEvent, differences: tuple[Difference, ...], raw: str) -> Conflict:

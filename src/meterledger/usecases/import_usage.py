@@ -8,7 +8,7 @@ from meterledger import __version__
 from meterledger.config import Settings, Source
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import Conflict, Rejection
-from meterledger.errors import InputError
+from meterledger.errors import IncompleteInputError, InputError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import InputFile, InputFormat, expand_names, open_input
@@ -179,6 +179,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
         config_digest=digest,
         program_version=__version__,
         backfill=options.backfill,
+        keeps_identifier=options.source.keeps_identifier,
         first_of_source=importing.is_first,
     )
     imports = importing.ledger.imports
@@ -186,13 +187,19 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
     file_report.id = target.id
     report.files.append(file_report)
     importing.progress.begin(file.name, file.size_bytes)
-    while chunk is not None:
-        written = imports.write_chunk(target, chunk.usage, chunk.rejections, chunk.raws.of, importing.clock())
-        file_report.counts.add(written.counts)
-        report.counts.add(written.counts)
-        _list_refused(report, file.name, chunk, written.conflicts)
-        importing.progress.advance(chunk.bytes_read, written.counts.rows_read)
-        chunk = next(chunks, None)
+    try:
+        while chunk is not None:
+            written = imports.write_chunk(
+                target, chunk.usage, chunk.rejections, chunk.raws.of, importing.clock()
+            )
+            file_report.counts.add(written.counts)
+            report.counts.add(written.counts)
+            _list_refused(report, file.name, chunk, written.conflicts)
+            importing.progress.advance(chunk.bytes_read, written.counts.rows_read)
+            chunk = next(chunks, None)
+    except IncompleteInputError as error:
+        imports.mark_incomplete(target, error.message)
+        raise
     imports.finish(target, importing.clock())
     file_report.complete = True
 
