@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from meterledger.domain import quantity as decimal
+from meterledger.domain.customer_check import customer_refusal
+from meterledger.domain.customers import CustomerBook, Plans
 from meterledger.domain.instant import Instant, OffsetMissingError, TimeError, parse_instant
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.usage import (
@@ -51,12 +53,20 @@ class _RefusedError(Exception):
 
 
 class RowCheck:
-    """Checks the rows of one source against the catalogue."""
+    """Checks the rows of one source against the catalogue, and against the customers where they are known."""
 
     def __init__(
-        self, catalogue: Catalogue, *, zone: tzinfo | None = None, key: tuple[str, ...] = ("request_id",)
+        self,
+        catalogue: Catalogue,
+        *,
+        zone: tzinfo | None = None,
+        key: tuple[str, ...] = ("request_id",),
+        customers: CustomerBook | None = None,
+        plans: Plans | None = None,
     ) -> None:
         self._catalogue = catalogue
+        self._customers = customers
+        self._plans = plans or {}
         self._zone = zone
         self._composes_key = key != ("request_id",)
         self._key_positions = tuple(_KEY_FIELDS.index(name) for name in key)
@@ -84,7 +94,7 @@ class RowCheck:
             if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
                 self._learn(values, subscription_id, feature, quantity)
                 return self.check(line, values, raw)
-            return UsageEvent(
+            event = UsageEvent(
                 request_id,
                 customer_id,
                 subscription_id or None,
@@ -98,6 +108,9 @@ class RowCheck:
             )
         except _RefusedError as refused:
             return self._rejection(refused, line, values, raw)
+        if self._customers is not None and (refusal := customer_refusal(self._customers, self._plans, event)):
+            return self._rejection(_RefusedError(*refusal), line, values, raw)
+        return event
 
     def _learn(self, values: Values, subscription_id: str | None, feature: str, quantity: str) -> None:
         """Run every rule in its order, for a quantity or feature not seen before, and remember it."""

@@ -79,16 +79,17 @@ def new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
 
 def to_usage(row: Row) -> UsageToSeal:
     """Return a row of usage_to_seal."""
-    number, source, request_id, customer_id, feature, units, scale, event_time, dimensions = row
+    number, source, request_id, customer_id, subscription_id, feature, units, scale, event_time, dims = row
     return UsageToSeal(
         usage_event=number,
         source=source,
         request_id=request_id,
         customer_id=customer_id,
+        subscription_id=subscription_id,
         feature=feature,
         quantity=Quantity(units, scale),
         event_time=event_time,
-        dimensions=dimensions,
+        dimensions=dims,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.imports import ImportStore
@@ -20,6 +21,7 @@ class Ledger:
 
     path: Path
     database: Database
+    customers: CustomerStore
     imports: ImportStore
     lease: LeaseStore
     outbox: Outbox
@@ -41,6 +43,7 @@ def open_ledger(path: Path) -> Iterator[Ledger]:
         yield Ledger(
             path=path,
             database=database,
+            customers=CustomerStore(database),
             imports=ImportStore(database),
             lease=lease,
             outbox=Outbox(database, lease),

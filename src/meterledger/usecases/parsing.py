@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from meterledger.domain.meter import Catalogue
 from meterledger.domain.row_check import RowCheck
 from meterledger.domain.row_mapping import RowMapping
-from meterledger.domain.source import Source
+from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import EventFields, Rejection, kept_raw
 from meterledger.readers import InputFile, RowProblem, Wanted, read_rows
 
@@ -25,10 +24,16 @@ class ParsedChunk:
     """How far the file was read when the chunk was complete."""
 
 
-def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+def parsed_chunks(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
-    check = RowCheck(catalogue, zone=source.zone, key=source.key).check
-    mapping = RowMapping(source, catalogue)
+    check = RowCheck(
+        rules.catalogue,
+        zone=rules.source.zone,
+        key=rules.source.key,
+        customers=rules.customers,
+        plans=rules.plans,
+    ).check
+    mapping = RowMapping(rules.source, rules.catalogue)
     rows = read_rows(file, Wanted(mapping.names, mapping.required))
     while True:
         events: list[EventFields] = []

@@ -1,7 +1,8 @@
 -- name: unsealed_usage
 -- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
 -- as `last` and windowed meters need it.
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
@@ -11,7 +12,8 @@ ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
 FROM usage_to_seal AS u
 WHERE u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
@@ -21,12 +23,14 @@ WHERE u.recorded_at <= :as_of AND NOT EXISTS (
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_event
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 WHERE q.usage_event = :usage_event;
 
 -- name: usage_of_meter_event
-SELECT u.id, u.source, u.request_id, u.customer_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions
 FROM meter_event_usage AS l INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
 WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL
 ORDER BY u.id;
@@ -154,6 +158,8 @@ SELECT MAX(instant) AS instant FROM (
     SELECT MAX(started_at) AS instant FROM imports
     UNION ALL
     SELECT MAX(finished_at) FROM imports
+    UNION ALL
+    SELECT MAX(recorded_at) FROM customer_files
     UNION ALL
     SELECT MAX(started_at) FROM pushes
     UNION ALL
