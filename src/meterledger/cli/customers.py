@@ -72,23 +72,29 @@ def import_(
 
 
 def _print_import(report: "CustomersReport", format_: Format, context: Context) -> None:
+    from meterledger.domain.instant import to_text
+
     counts = {key: getattr(report, key) for key in (*_COUNTS, "until_later")}
+    effective = None if report.effective is None else to_text(report.effective)
     problems = [
         {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
         for one in report.problems
     ]
     match format_:
         case Format.JSON:
-            print_json("customers.import", {**counts, "committed": report.committed, "problems": problems})
+            print_json(
+                "customers.import",
+                {**counts, "effective": effective, "committed": report.committed, "problems": problems},
+            )
         case Format.CSV:
             print_csv(
                 (*counts, "problems", "committed"), [[*counts.values(), len(problems), report.committed]]
             )
         case Format.TABLE:
-            _print_import_for_people(report, context)
+            _print_import_for_people(report, effective, context)
 
 
-def _print_import_for_people(report: "CustomersReport", context: Context) -> None:
+def _print_import_for_people(report: "CustomersReport", effective: str | None, context: Context) -> None:
     if report.problems:
         print_table(
             [("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
@@ -108,6 +114,11 @@ def _print_import_for_people(report: "CustomersReport", context: Context) -> Non
         say(
             f"{count_text(report.absent)} known before and absent from this: what was known of them keeps "
             "holding. To end one, give it status canceled."
+        )
+    if report.changed:
+        say(
+            f"What changed holds since {effective}, unless its row says effective_at: usage before that goes "
+            "by what held then. --effective sets another time."
         )
     if report.until_later:
         say(

@@ -35,10 +35,10 @@ class BlockReason(StrEnum):
 
 _MENDS = {
     BlockReason.NO_METER: "no meter of the config counts it, or Stripe has no active one of that name",
-    BlockReason.UNKNOWN_CUSTOMER: "no customers file maps it at that time, and without one usage must name "
-    "a Stripe customer (cus_…); import one with `meterledger customers import`",
-    BlockReason.AMBIGUOUS_CUSTOMER: "the customer has several Stripe customers at that time and the usage "
-    "names no subscription; import a customers file with a row without subscription for it",
+    BlockReason.UNKNOWN_CUSTOMER: "nothing says who is billed: import a customers file that does, or name Stripe "
+    "customers (cus_…) where there is none",
+    BlockReason.AMBIGUOUS_CUSTOMER: "the customer has several Stripe customers and the usage names no "
+    "subscription: import a customers file that has a row without subscription for it",
     BlockReason.TOO_OLD: "Stripe takes usage up to 35 days old; bill it by an invoice item",
     BlockReason.IN_FUTURE: "Stripe takes usage up to 5 minutes ahead; check the clock there, or wait",
     BlockReason.CLOSED_PERIOD: "its invoice is final, Stripe would take it and never bill it; bill it by an "

@@ -7,7 +7,10 @@ from meterledger.domain.instant import to_text
 from meterledger.domain.usage import Reason, UsageEvent, shown
 
 _SUBSCRIPTIONS_SHOWN = 8
-_IMPORT = "import it with `meterledger customers import`"
+_MEND = (
+    "mend the customers file and import it with `meterledger customers import --effective T`, T being since "
+    "when that holds"
+)
 
 
 def customer_refusal(customers: CustomerBook, plans: Plans, event: UsageEvent) -> tuple[Reason, str] | None:
@@ -28,12 +31,12 @@ def _not_billable(held: Sequence[Standing], event: UsageEvent) -> tuple[Reason, 
         of += f" (subscription {shown(first.subscription_id)})"
     when = to_text(event.event_time)
     if first.status.is_ended:
-        message = f"{of} is {first.status} at {when}; if it is not, or only since later, "
-        return Reason.CUSTOMER_CANCELED, f"{message}mend the customers file and {_IMPORT}"
+        message = f"{of} is {first.status} at {when}; if it is not, "
+        return Reason.CUSTOMER_CANCELED, f"{message}{_MEND}"
     message = f"feature {shown(event.feature)} is not in plan {shown(first.plan or '')} of {of} at {when}; "
     return (
         Reason.FEATURE_NOT_IN_PLAN,
-        f"{message}add it to that plan in the config, or mend the customers file and {_IMPORT}",
+        f"{message}add it to that plan in the config, or {_MEND}",
     )
 
 
@@ -49,5 +52,8 @@ def _unknown(customers: CustomerBook, event: UsageEvent) -> str:
         listed += f" and {more} more" if more > 0 else ""
         what = f"{name} has no subscription {shown(event.subscription_id)}, it has {listed}"
     else:
-        what = f"{name} is known, but not at {to_text(event.event_time)}"
-    return f"{what}; add it to the customers file and {_IMPORT}, or mend the row"
+        return f"{name} is known, but not at {to_text(event.event_time)}; {_MEND}"
+    return (
+        f"{what}; add it to the customers file and import that with `meterledger customers import`, or mend "
+        "the row"
+    )

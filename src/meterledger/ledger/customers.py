@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from meterledger.domain.customers import (
     SINCE_EVER,
@@ -67,8 +68,9 @@ class CustomerStore:
 
     def book(self, as_of: Instant | None = None) -> CustomerBook | None:
         """Return the book of all customers; None if no customers file was imported, or known at ``as_of``."""
-        entries = list(self._entries(as_of))
-        return CustomerBook(entries) if entries else None
+        entries = self._entries(as_of)
+        first = next(entries, None)
+        return None if first is None else CustomerBook(chain([first], entries))
 
     def record(self, file: CustomerFile, states: Sequence[NewState], now: Instant) -> None:
         """Record a customers file and the states that are new by it; a transaction is open."""

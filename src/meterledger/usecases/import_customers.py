@@ -57,6 +57,8 @@ class CustomersReport:
     unchanged: int = 0
     absent: int = 0
     """Known subscriptions that no row names: what was known of them keeps holding."""
+    effective: Instant | None = None
+    """Since when changes hold, unless a row says it itself."""
     until_later: int = 0
     """Changes that hold only until a later state which the ledger has already."""
     problems: list[Problem] = field(default_factory=list)
@@ -97,12 +99,11 @@ def import_customers(
     database = ledger.database
     with database.snapshot() if options.dry_run else database.transaction():
         now = clock()
+        report.effective = now if options.effective is None else options.effective
         known = _known(ledger)
         report.absent = len(known.keys() - seen.keys())
         for kept, rows in files:
-            new = list(
-                _compared(rows, known, now if options.effective is None else options.effective, report)
-            )
+            new = list(_compared(rows, known, report.effective, report))
             if new and not options.dry_run:
                 ledger.customers.record(kept, new, now)
     report.committed = not options.dry_run
