@@ -35,8 +35,8 @@ class BlockReason(StrEnum):
 
 _MENDS = {
     BlockReason.NO_METER: "no meter of the config counts it, or Stripe has no active one of that name",
-    BlockReason.UNKNOWN_CUSTOMER: "nothing says who is billed: import a customers file that does, or name Stripe "
-    "customers (cus_…) where there is none",
+    BlockReason.UNKNOWN_CUSTOMER: "nothing says who is billed: import a customers file that does, or, where "
+    "there is none, name Stripe customers (cus_…)",
     BlockReason.AMBIGUOUS_CUSTOMER: "the customer has several Stripe customers and the usage names no "
     "subscription: import a customers file that has a row without subscription for it",
     BlockReason.TOO_OLD: "Stripe takes usage up to 35 days old; bill it by an invoice item",
