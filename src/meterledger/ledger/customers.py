@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 
 from meterledger.domain.customers import (
@@ -135,10 +136,15 @@ def _recorded(row: Row) -> RecordedState:
             plan=row["plan"],
             status=CustomerStatus(row["status"]),
             billing_cycle_anchor=row["billing_cycle_anchor"],
-            interval=BillingInterval(unit=row["interval_unit"], count=row["interval_count"]),
+            interval=_interval(row["interval_unit"], row["interval_count"]),
         ),
         effective_at=row["effective_at"],
         recorded_at=row["recorded_at"],
         file=row["file"],
         line=row["line"],
     )
+
+
+@lru_cache
+def _interval(unit: str, count: int) -> BillingInterval:
+    return BillingInterval(unit=unit, count=count)

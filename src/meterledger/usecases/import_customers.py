@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from meterledger import __version__
 from meterledger.config import Settings
@@ -24,6 +25,9 @@ from meterledger.readers import InputFile, InputFormat, RawRow, RowProblem, Want
 
 _Key = tuple[str, str]
 """customer_id and subscription_id."""
+
+_Known = dict[_Key, list[tuple[Instant, CustomerState]]]
+"""What is known of each subscription and since when, in the order in which it holds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +190,13 @@ def _kept(file: InputFile, rows_read: int) -> CustomerFile:
     )
 
 
-def _known(ledger: Ledger) -> dict[_Key, list[RecordedState]]:
-    """Return the states of each subscription in the order in which they hold."""
-    known: dict[_Key, list[RecordedState]] = {}
+def _known(ledger: Ledger) -> _Known:
+    known: _Known = {}
     for recorded in ledger.customers.states():
         key = recorded.state.customer_id, recorded.state.subscription_id
-        known.setdefault(key, []).append(recorded)
+        known.setdefault(key, []).append((since(recorded), recorded.state))
     for states in known.values():
-        states.sort(key=since)
+        states.sort(key=itemgetter(0))
     return known
 
 
@@ -203,7 +206,7 @@ def since(recorded: RecordedState) -> Instant:
 
 
 def _compared(
-    rows: list[_Read], known: dict[_Key, list[RecordedState]], effective: Instant, report: CustomersReport
+    rows: list[_Read], known: _Known, effective: Instant, report: CustomersReport
 ) -> Iterator[NewState]:
     """Yield what is new: the first state of a subscription, and what differs from what holds then."""
     for read in rows:
@@ -214,8 +217,8 @@ def _compared(
             yield NewState(state=read.row.state, effective_at=at, line=read.line)
             continue
         at = effective if at is None else at
-        position = bisect_right(states, at, key=since)
-        holding: CustomerState | None = states[position - 1].state if position else None
+        position = bisect_right(states, at, key=itemgetter(0))
+        holding: CustomerState | None = states[position - 1][1] if position else None
         if holding == read.row.state:
             report.unchanged += 1
             continue
