@@ -53,6 +53,29 @@ USAGE_JSONL = """\
 {"id":"w2","account":"cus_alpha","feature":"seats","amount":5,"at":1793448000000,"seen":"2026-10-31T13:00:00Z"}
 {"id":"w3","account":"cus_alpha","feature":"seats","amount":null,"at":1793448000}
 """
+CUSTOMERS_CSV = """\
+customer_id,stripe_customer_id,subscription_id,plan,status,billing_cycle_anchor,interval,effective_at
+acme,cus_acme,,pro,,,,
+alpha,cus_alpha,sub_1,pro,past_due,2026-01-31T09:30:00Z,3 months,
+alpha,cus_beta,sub_2,,,,year,
+béta,cus_béta,,,canceled,,,2026-10-15T00:00:00Z
+"""
+CUSTOMERS_BAD_CSV = """\
+customer_id,stripe_customer_id,status,interval
+acme,acme,,
+acme,cus_acme,ended,
+alpha,cus_alpha,,quarter
+alpha,cus_alpha,,month
+"""
+USAGE_WITH_CUSTOMERS_CSV = """\
+request_id,customer_id,subscription_id,feature,quantity,event_time
+c1,acme,,api_calls,1,2026-10-31T20:00:00Z
+c2,alpha,,api_calls,1,2026-10-31T20:00:00Z
+c3,alpha,sub_3,api_calls,1,2026-10-31T20:00:00Z
+c4,béta,,api_calls,1,2026-10-31T20:00:00Z
+c5,béta,,api_calls,1,2026-10-14T20:00:00Z
+c6,gamma,,api_calls,1,2026-10-31T20:00:00Z
+"""
 
 
 @dataclass(frozen=True)
@@ -99,6 +122,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
     (folder / "meterledger.toml").write_text(CONFIG)
     (folder / "usage.csv").write_text(USAGE_CSV)
     (folder / "usage.jsonl").write_text(USAGE_JSONL)
+    (folder / "customers.csv").write_text(CUSTOMERS_CSV)
+    (folder / "customers-bad.csv").write_text(CUSTOMERS_BAD_CSV)
+    (folder / "usage-with-customers.csv").write_text(USAGE_WITH_CUSTOMERS_CSV)
     with SimulatorProcess(
         "--clock", NOW, "--freeze", "--seed-from", str(folder / "meterledger.toml")
     ) as simulator:
@@ -134,6 +160,14 @@ STEPS = [
     ("explain-customer", ["explain", "acme"], 0),
     ("verify", ["verify"], 0),
     ("nothing-known", ["explain", "nobody"], 2),
+    ("customers-bad", ["customers", "import", "customers-bad.csv"], 1),
+    ("customers-import", ["customers", "import", "customers.csv"], 0),
+    ("customers-again-json", ["customers", "import", "customers.csv", "--format", "json"], 0),
+    ("customers-list", ["customers", "list"], 0),
+    ("customers-list-json", ["customers", "list", "--customer", "acme", "--format", "json"], 0),
+    ("import-with-customers", ["import", "usage-with-customers.csv"], 1),
+    ("preview-with-customers", ["preview"], 0),
+    ("explain-with-customers", ["explain", "acme"], 0),
     ("resolve-unknown", ["resolve", "ml1-none", "--as", "sent", "--note", "seen"], 2),
 ]
 

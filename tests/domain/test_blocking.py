@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from meterledger.domain.blocking import BlockReason, BlockRules, block_reason
+from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.instant import DAY, MINUTE, parse_instant
 from meterledger.domain.meter import Catalogue, Meter
 
@@ -21,7 +21,7 @@ def reason(
     rules: BlockRules = RULES, *, feature: str = "api_calls", customer: str = "cus_1", at: int = NOW
 ) -> BlockReason | None:
     """Return what holds back one usage event that is good but for what is named."""
-    return block_reason(rules, feature, customer, at)
+    return block_reason(rules, feature, stripe_customer(rules, customer, None, at), at)
 
 
 def test_good_usage_is_not_held_back() -> None:

@@ -8,11 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.domain.column_check import ColumnCheck
+from meterledger.domain.customers import SINCE_EVER, BookEntry, CustomerBook, CustomerStatus, Standing
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.row_check import RowCheck
 from meterledger.domain.usage import CANONICAL_FIELDS, UsageEvent
 from support.properties import steady
 
+LONG = "x" * 256
+CANCELED_AT = 1_790_812_800_000_000
+FULL_WIDTH = "\uff11\uff12"
 CATALOGUE = Catalogue(
     (
         Meter(event_name="api_requests", features=("api_calls",)),
@@ -25,9 +29,19 @@ CHECKS = {
     "plain": {},
     "zone": {"zone": tz.gettz("Europe/Berlin")},
     "composed": {"key": ("request_id", "feature", "subscription_id")},
+    "customers": {
+        "customers": CustomerBook(
+            [
+                BookEntry("cus_1", SINCE_EVER, Standing("", "cus_1", "pro", CustomerStatus.ACTIVE)),
+                BookEntry("cus_2", SINCE_EVER, Standing("sub_1", "cus_2", None, CustomerStatus.ACTIVE)),
+                BookEntry("cus_2", SINCE_EVER, Standing("sub_2", "cus_3", None, CustomerStatus.ACTIVE)),
+                BookEntry("c", SINCE_EVER, Standing("", "cus_9", "pro", CustomerStatus.ACTIVE)),
+                BookEntry("c", CANCELED_AT, Standing("", "cus_9", "pro", CustomerStatus.CANCELED)),
+            ]
+        ),
+        "plans": {"pro": frozenset({"api_calls", "egress_gb", "support"})},
+    },
 }
-LONG = "x" * 256
-FULL_WIDTH = "\uff11\uff12"
 
 request_ids = st.one_of(
     st.sampled_from(["r1", " r2 ", "a:b", "a\\", "", LONG[:255], LONG]), st.text(max_size=3)

@@ -25,6 +25,7 @@ USAGE = UsageToSeal(
     source="gateway",
     request_id="req_1",
     customer_id="cus_1",
+    subscription_id=None,
     feature="api_calls",
     quantity=Quantity(1250, 2),
     event_time=OCTOBER + 999_999,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from meterledger.config import load_settings
+from meterledger.domain.row_rules import RowRules
 from meterledger.errors import InputError
 from meterledger.readers import open_input
 from meterledger.usecases import parsing
@@ -20,18 +21,21 @@ def flat(chunk: ParsedChunk) -> tuple[list[tuple[object, ...]], list[object], in
     return [tuple(event) for event in chunk.usage], list(chunk.rejections), chunk.bytes_read
 
 
+def rules_of(source: str) -> RowRules:
+    """Return the rules for a source of the sample."""
+    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
+    return RowRules(source=settings.sources[source], catalogue=settings.catalogue)
+
+
 @pytest.mark.parametrize(
     ("file", "source"), [("usage-gateway.csv", "gateway"), ("usage-workers.jsonl", "workers")]
 )
 def test_a_process_beside_gives_the_same_chunks(file: str, source: str) -> None:
     """Usage events and rejections of the sample, with all their fields, are the same by both ways."""
-    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
     with open_input(str(SAMPLE / file)) as opened:
-        here = [flat(chunk) for chunk in parsed_chunks(opened, settings.sources[source], settings.catalogue)]
+        here = [flat(chunk) for chunk in parsed_chunks(opened, rules_of(source))]
     with open_input(str(SAMPLE / file)) as opened:
-        beside = [
-            flat(chunk) for chunk in chunks_from_process(opened, settings.sources[source], settings.catalogue)
-        ]
+        beside = [flat(chunk) for chunk in chunks_from_process(opened, rules_of(source))]
 
     assert here == beside
     assert sum(len(rejections) for _, rejections, _ in beside) > 20
@@ -41,12 +45,10 @@ def test_a_wrong_header_is_the_same_error(tmp_path: Path) -> None:
     """What ends a reading in the other process ends it here, in the same words."""
     path = tmp_path / "usage.csv"
     path.write_text("id,customer\n1,2\n")
-    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
-    source = settings.sources["gateway"]
     with open_input(str(path)) as opened, pytest.raises(InputError) as here:
-        list(parsed_chunks(opened, source, settings.catalogue))
+        list(parsed_chunks(opened, rules_of("gateway")))
     with open_input(str(path)) as opened, pytest.raises(InputError) as beside:
-        list(chunks_from_process(opened, source, settings.catalogue))
+        list(chunks_from_process(opened, rules_of("gateway")))
 
     assert (here.value.message, here.value.hint) == (beside.value.message, beside.value.hint)
 
@@ -61,9 +63,8 @@ def test_an_unfinished_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch
             started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Watched)
-    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
     with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
-        chunks = chunks_from_process(opened, settings.sources["gateway"], settings.catalogue)
+        chunks = chunks_from_process(opened, rules_of("gateway"))
         next(chunks)
         chunks.close()  # type: ignore[attr-defined] # it is a generator
 
@@ -73,10 +74,9 @@ def test_an_unfinished_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch
 def test_small_files_are_read_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second process costs more than a small file."""
     monkeypatch.setattr(subprocess, "Popen", None)
-    settings = load_settings(SAMPLE / "meterledger.toml", folder=SAMPLE)
     monkeypatch.setattr(parsing, "CHUNK_ROWS", 1_000)
     with open_input(str(SAMPLE / "usage-gateway.csv")) as opened:
-        chunks = list(chunks_of(opened, settings.sources["gateway"], settings.catalogue))
+        chunks = list(chunks_of(opened, rules_of("gateway")))
 
     rows = [len(chunk.usage) + len(chunk.rejections) for chunk in chunks]
     assert sum(rows) == 15_000

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import context_of
+from meterledger.cli.customers import print_customers
 from meterledger.cli.output import Format, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def explain(
                     "attempts": found.attempts,
                     "resolutions": found.resolutions,
                     "rejects": found.rejects,
+                    "customers": found.customers,
                 },
             )
         case Format.CSV:
@@ -78,6 +80,8 @@ def _print_for_people(found: "Explanation") -> None:
         _print_fields(
             f"Resolved as {said['settled_as']}", {key: said[key] for key in ("note", "resolved_at")}
         )
+    if found.customers:
+        print_customers(found.customers, with_history=True, title="Customer")
     if found.rejects:
         print_table(
             [

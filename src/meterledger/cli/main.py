@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from meterledger import __version__
 from meterledger.cli.audit import audit
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.customers import customers
 from meterledger.cli.demo import demo
 from meterledger.cli.explain import explain
 from meterledger.cli.import_ import import_
@@ -88,6 +89,7 @@ app.command("init")(init)
 app.command("import")(import_)
 app.add_typer(imports, name="imports")
 app.add_typer(rejects, name="rejects")
+app.add_typer(customers, name="customers")
 app.command("preview")(preview)
 app.command("push")(push)
 app.command("status")(status)

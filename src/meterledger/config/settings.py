@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
+from meterledger.domain.customers import Plans
 from meterledger.domain.instant import MINUTE
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.source import Source
@@ -63,6 +64,11 @@ class Settings:
     stripe: StripeSettings = field(default_factory=StripeSettings)
     invoicing: Invoicing = field(default_factory=Invoicing)
 
+    @property
+    def plan_features(self) -> Plans:
+        """Plan -> the features it has: which usage of a customer is billed at all."""
+        return {name: frozenset(plan.features) for name, plan in self.plans.items()}
+
     def import_digest(self, source: Source) -> str:
         """Return a digest of all that decides what a row of a source becomes."""
         facts = {
@@ -72,5 +78,6 @@ class Settings:
                 for m in self.catalogue.meters
             ),
             "features": self.catalogue.features,
+            "plans": sorted([name, sorted(features)] for name, features in self.plan_features.items()),
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

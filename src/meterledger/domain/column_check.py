@@ -9,6 +9,7 @@ row: so there is one place that says what is wrong with a row.
 from collections.abc import Sequence
 from itertools import repeat
 
+from meterledger.domain.customers import CustomerBook
 from meterledger.domain.instant import SECOND, Instant, TimeError
 from meterledger.domain.row_check import RowCheck
 from meterledger.domain.usage import MAX_FIELD_CHARS, MAX_REQUEST_ID_CHARS
@@ -33,6 +34,8 @@ class ColumnCheck:
     def __init__(self, check: RowCheck) -> None:
         self._check = check
         self._minutes: dict[str, Instant] = {}
+        self._customers: set[tuple[str, str | None, str]] = set()
+        """Customer, subscription and feature of usage that is taken whenever it took place."""
         self._dimensions: dict[tuple[str | None, ...], str | None] = {}
 
     def check(self, columns: Sequence[Column], lines: Sequence[int]) -> UsageColumns | None:
@@ -60,7 +63,7 @@ class ColumnCheck:
             if max(map(len, request_ids)) > MAX_REQUEST_ID_CHARS:
                 raise _UnusualError
         units, scales = self._units(features, quantities)
-        return UsageColumns(
+        usage = UsageColumns(
             request_ids=request_ids,
             customer_ids=customer_ids,
             subscription_ids=subscription_ids,
@@ -72,6 +75,25 @@ class ColumnCheck:
             lines=lines,
             dimensions=self._dimension_texts(features, columns),
         )
+        if self._check.customers is not None:
+            self._refuse_unusual_customers(usage, self._check.customers)
+        return usage
+
+    def _refuse_unusual_customers(self, usage: UsageColumns, customers: CustomerBook) -> None:
+        """Look every customer, subscription and feature up once, where that does not depend on the time."""
+        subscription_ids = usage.subscription_ids or repeat(None)
+        given = list(zip(usage.customer_ids, subscription_ids, usage.features, strict=False))
+        if len(self._customers) > _CACHED:
+            self._customers.clear()
+        new = set(given) - self._customers
+        if not new:
+            return
+        for key, event in zip(given, usage, strict=True):
+            if key in new and key not in self._customers:
+                if not self._check.takes_customer_of(event):
+                    raise _UnusualError
+                if customers.is_steady(key[0]):
+                    self._customers.add(key)
 
     def _units(self, features: Sequence[str], quantities: Sequence[str]) -> tuple[list[int], list[int]]:
         known = {}

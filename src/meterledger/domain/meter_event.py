@@ -31,7 +31,7 @@ class UsageToSeal:
     source: str
     request_id: str
     customer_id: str
-    subscription_id: str | None = None
+    subscription_id: str | None
     feature: str
     quantity: Quantity
     event_time: Instant

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from meterledger.domain import quantity as decimal
+from meterledger.domain.customer_check import customer_refusal
+from meterledger.domain.customers import CustomerBook, Plans
 from meterledger.domain.instant import Instant, OffsetMissingError, TimeError, parse_instant
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.usage import (
@@ -52,15 +54,23 @@ class _RefusedError(Exception):
 
 
 class RowCheck:
-    """Checks the rows of one source against the catalogue."""
+    """Checks the rows of one source against the catalogue, and against the customers where they are known."""
 
     first_dimension = len(CANONICAL_FIELDS)
     """Where the dimensions stand in the fields of a row."""
 
     def __init__(
-        self, catalogue: Catalogue, *, zone: tzinfo | None = None, key: tuple[str, ...] = ("request_id",)
+        self,
+        catalogue: Catalogue,
+        *,
+        zone: tzinfo | None = None,
+        key: tuple[str, ...] = ("request_id",),
+        customers: CustomerBook | None = None,
+        plans: Plans | None = None,
     ) -> None:
         self._catalogue = catalogue
+        self.customers = customers
+        self._plans = plans or {}
         self._zone = zone
         self.composes_key = key != ("request_id",)
         self._key_positions = tuple(_KEY_FIELDS.index(name) for name in key)
@@ -88,7 +98,7 @@ class RowCheck:
             if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
                 self._learn(values, subscription_id, feature, quantity)
                 return self.check(line, values, raw)
-            return UsageEvent(
+            event = UsageEvent(
                 request_id,
                 customer_id,
                 subscription_id or None,
@@ -101,6 +111,13 @@ class RowCheck:
             )
         except _RefusedError as refused:
             return self._rejection(refused, line, values, raw)
+        if self.customers is not None and (refusal := customer_refusal(self.customers, self._plans, event)):
+            return self._rejection(_RefusedError(*refusal), line, values, raw)
+        return event
+
+    def takes_customer_of(self, event: UsageEvent) -> bool:
+        """Tell whether a usage event is of a customer, and of a plan, that usage is taken of."""
+        return self.customers is None or customer_refusal(self.customers, self._plans, event) is None
 
     def rule_of(self, feature: str) -> FeatureRule | None:
         """Return what a feature asks of its rows; None for an unknown one."""

@@ -40,6 +40,9 @@ class Reason(StrEnum):
     UNKNOWN_FEATURE = "unknown_feature"
     TOO_PRECISE = "too_precise"
     TOO_MANY_DIGITS = "too_many_digits"
+    UNKNOWN_CUSTOMER = "unknown_customer"
+    CUSTOMER_CANCELED = "customer_canceled"
+    FEATURE_NOT_IN_PLAN = "feature_not_in_plan"
 
 
 class UsageEvent(NamedTuple):

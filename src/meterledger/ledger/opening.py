@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.imports import ImportStore
@@ -21,6 +22,7 @@ class Ledger:
 
     path: Path
     database: Database
+    customers: CustomerStore
     imports: ImportStore
     rejects: RejectStore
     lease: LeaseStore
@@ -51,6 +53,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
     return Ledger(
         path=path,
         database=database,
+        customers=CustomerStore(database),
         imports=ImportStore(database, rejects),
         rejects=rejects,
         lease=lease,

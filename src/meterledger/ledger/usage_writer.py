@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from meterledger.domain.blocking import STRIPE_CUSTOMER_PREFIX
+from meterledger.domain.customers import STRIPE_CUSTOMER_PREFIX
 from meterledger.domain.instant import Instant, seconds_floor, to_text
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.domain.usage import Conflict, Difference, UsageEvent, kept_raw

@@ -157,6 +157,7 @@ def _condition(auditing: _Auditing, row: Row) -> Condition:
         source=row["source"],
         request_id="",
         customer_id=row["customer_id"],
+        subscription_id=row["subscription_id"],
         feature=row["feature"],
         quantity=ZERO,
         event_time=row["event_time"],

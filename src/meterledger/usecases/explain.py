@@ -10,6 +10,7 @@ from meterledger.domain.quantity import Quantity
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
+from meterledger.usecases.list_customers import list_customers
 from meterledger.usecases.planning import Planner
 
 DEFAULT_LIMIT = 20
@@ -24,6 +25,8 @@ class Explanation:
     attempts: list[dict[str, Any]]
     resolutions: list[dict[str, Any]]
     rejects: list[dict[str, Any]]
+    customers: list[dict[str, Any]]
+    """Where it is a customer: what is known of it, with its history."""
 
 
 def explain(
@@ -43,7 +46,8 @@ def explain(
             attempts += [_attempt(row, attempt) for attempt in store.attempts(row["id"])]
             resolutions += [_resolution(row, said) for said in store.resolutions(row["id"])]
         rejects = [{key: row[key] for key in row.keys()} for row in store.rejects(what, limit)]  # noqa: SIM118 # a row is no dict
-    if not (usage_events or rejects):
+        customers = list_customers(ledger, now=now, customer=what, with_history=True)
+    if not (usage_events or rejects or customers):
         raise UsageError(
             f"nothing is known of {what}",
             hint="name a request_id, an identifier or a customer_id as it stands in the files",
@@ -54,6 +58,7 @@ def explain(
         attempts=attempts,
         resolutions=resolutions,
         rejects=rejects,
+        customers=customers,
     )
 
 

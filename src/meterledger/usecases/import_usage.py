@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from meterledger import __version__
 from meterledger.config import Settings, Source
 from meterledger.domain.instant import Instant
+from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Conflict, Rejection
 from meterledger.errors import IncompleteInputError, InputError
 from meterledger.ledger import Ledger
@@ -100,6 +101,7 @@ class _Importing:
     clock: Callable[[], Instant]
     progress: Progress
     report: ImportReport
+    rules: RowRules
     is_first: bool
 
 
@@ -126,6 +128,12 @@ def import_usage(
         clock=clock,
         progress=progress or Progress(),
         report=report,
+        rules=RowRules(
+            source=options.source,
+            catalogue=settings.catalogue,
+            customers=ledger.customers.book(),
+            plans=settings.plan_features,
+        ),
         is_first=ledger.imports.is_first_of(options.source.name),
     )
     if not (options.dry_run or options.strict):
@@ -167,7 +175,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
     digest = settings.import_digest(options.source)
     if not options.again and _skip(importing, file_report, digest):
         return
-    chunks = chunks_of(file, options.source, settings.catalogue)
+    chunks = chunks_of(file, importing.rules)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
     provenance = Provenance(

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from meterledger.domain.column_check import ColumnCheck
-from meterledger.domain.meter import Catalogue
 from meterledger.domain.row_check import RowCheck
 from meterledger.domain.row_mapping import RowMapping
-from meterledger.domain.source import Source
+from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
 from meterledger.domain.usage_columns import UsageColumns
 from meterledger.errors import IncompleteInputError
@@ -52,7 +51,7 @@ class ParsedChunk:
     """How far the file was read when the chunk was complete."""
 
 
-def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+def parsed_chunks(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """
     Read, check and cut a file into chunks.
 
@@ -60,8 +59,16 @@ def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iter
         InputError: It is not readable as its format.
         IncompleteInputError: It cannot be read on, after a chunk with the rows before that.
     """
-    mapping = RowMapping(source, catalogue)
-    checker = _Checker(RowCheck(catalogue, zone=source.zone, key=source.key))
+    mapping = RowMapping(rules.source, rules.catalogue)
+    checker = _Checker(
+        RowCheck(
+            rules.catalogue,
+            zone=rules.source.zone,
+            key=rules.source.key,
+            customers=rules.customers,
+            plans=rules.plans,
+        )
+    )
     rows = read_rows(file, Wanted(mapping.names, mapping.required))
     broken_off: IncompleteInputError | None = None
     try:

@@ -17,8 +17,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from typing import IO, Any
 
-from meterledger.domain.meter import Catalogue
-from meterledger.domain.source import Source
+from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Reason, Rejection
 from meterledger.domain.usage_columns import UsageColumns
 from meterledger.errors import IncompleteInputError, InputError
@@ -32,18 +31,18 @@ _LENGTH = struct.Struct("<Q")
 _CHUNK, _ERROR, _END = range(3)
 
 
-def chunks_of(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+def chunks_of(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks, beside this process where that pays."""
     if file.size_bytes < WORTHWHILE_BYTES or (os.cpu_count() or 1) < 2:  # noqa: PLR2004 # two processes
-        return parsed_chunks(file, source, catalogue)
-    return chunks_from_process(file, source, catalogue)
+        return parsed_chunks(file, rules)
+    return chunks_from_process(file, rules)
 
 
-def chunks_from_process(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
+def chunks_from_process(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks in another process; raises what `parsed_chunks` raises."""
     descriptor = file.file.fileno()
     about = {field.name: getattr(file, field.name) for field in fields(file) if field.name != "file"}
-    job = (descriptor, about, source, catalogue)
+    job = (descriptor, about, rules)
     process = subprocess.Popen(
         # -P: never run what lies in the folder of the files.
         [sys.executable, "-P", "-m", __name__],
@@ -128,12 +127,12 @@ def _work() -> None:
     # Ctrl-C reaches every process of a terminal; the parent decides, and closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = pickle.load(sys.stdin.buffer)  # noqa: S301 # our own parent wrote it
-    descriptor, about, source, catalogue = job
+    descriptor, about, rules = job
     pipe = sys.stdout.buffer
     with os.fdopen(descriptor, "rb") as content:
         file = InputFile(file=content, **about)
         try:
-            for chunk in parsed_chunks(file, source, catalogue):
+            for chunk in parsed_chunks(file, rules):
                 _send_chunk(pipe, chunk)
                 del chunk  # or it would stay while the next one is made
         except InputError as error:

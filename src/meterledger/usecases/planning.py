@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 from meterledger.config import Settings
-from meterledger.domain.blocking import BlockReason, BlockRules, block_reason
+from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
+from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter
@@ -46,11 +47,13 @@ class Planner:
     now: Instant
     as_of: Instant | None = None
     include_closed: bool = False
+    _customers: CustomerBook | None = field(init=False)
     _rules: BlockRules = field(init=False)
     _in_doubt: set[tuple[str, str]] = field(init=False)
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._customers = self.ledger.customers.book(self.as_of)
         self.refresh(self.now)
 
     def refresh(self, now: Instant) -> None:
@@ -67,24 +70,26 @@ class Planner:
             ),
             calendar_periods=self.settings.invoicing.calendar_periods,
             include_closed=self.include_closed,
+            customers=self._customers,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
         self._last_of_lane = {}
 
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event, or say what holds it back."""
-        reason = block_reason(self._rules, usage.feature, usage.customer_id, usage.event_time)
+        billed = self._billed(usage)
+        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
         if reason is not None:
             return Planned(usage, None, reason)
         meter = self.settings.catalogue.meter_of(usage.feature)
         if meter is None:
             raise AssertionError("unreachable: usage without a meter is blocked")
         if meter.is_ordered:
-            if (meter.event_name, usage.customer_id) in self._in_doubt:
+            if (meter.event_name, billed) in self._in_doubt:
                 return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
-            if self._is_superseded(usage, meter):
+            if self._is_superseded(usage, meter, billed):
                 return Planned(usage, None, BlockReason.SUPERSEDED)
-        return Planned(usage, seal(usage, meter, usage.customer_id))
+        return Planned(usage, seal(usage, meter, billed))
 
     def stale(self) -> list[StoredMeterEvent]:
         """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
@@ -107,11 +112,12 @@ class Planner:
 
     def standing_of(self, usage: UsageToSeal) -> BlockReason | None:
         """Return what blocks a usage event, without sealing it."""
-        reason = block_reason(self._rules, usage.feature, usage.customer_id, usage.event_time)
+        billed = self._billed(usage)
+        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
         if reason is not None:
             return reason
         meter = self.settings.catalogue.meter_of(usage.feature)
-        if meter and meter.is_ordered and self._is_superseded(usage, meter):
+        if meter and meter.is_ordered and self._is_superseded(usage, meter, billed):
             return BlockReason.SUPERSEDED
         return None
 
@@ -150,15 +156,19 @@ class Planner:
         planned = [self.decide(usage) for usage in usage_events]
         return [one.sealed for one in planned] == [event.sealed]
 
-    def _is_superseded(self, usage: UsageToSeal, meter: Meter) -> bool:
+    def _billed(self, usage: UsageToSeal) -> str | BlockReason:
+        """Return the Stripe customer of a usage event, or why there is not exactly one."""
+        return stripe_customer(self._rules, usage.customer_id, usage.subscription_id, usage.event_time)
+
+    def _is_superseded(self, usage: UsageToSeal, meter: Meter, billed: str) -> bool:
         """Tell whether the meter has a later value, which this one would replace."""
         length = _WINDOWS.get(meter.event_time_window)
         start = usage.event_time - usage.event_time % length if length else _ALWAYS[0]
-        lane = (usage.customer_id, meter.event_name, start)
+        lane = (billed, meter.event_name, start)
         if lane not in self._last_of_lane:
             within = (start, start + length) if length else _ALWAYS
             self._last_of_lane[lane] = self.ledger.outbox.last_of_lane(
-                usage.customer_id,
+                billed,
                 meter.event_name,
                 within,
                 self.as_of if self.as_of is not None else self.now,

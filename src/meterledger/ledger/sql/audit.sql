@@ -1,8 +1,8 @@
 -- name: usage_with_delivery
 -- Every usage event with what was known of its delivery at an instant: nothing recorded after it counts.
 SELECT
-    u.id, s.name AS source, c.customer_id, f.name AS feature, u.quantity, u.scale, u.event_time,
-    u.received_at, u.recorded_at, i.backfill, i.first_of_source,
+    u.id, s.name AS source, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
+    u.event_time, u.received_at, u.recorded_at, i.backfill, i.first_of_source,
     m.event_name, m.accepted_from, m.accepted_by,
     CASE
         WHEN m.id IS NULL THEN 'unsealed'

@@ -159,6 +159,8 @@ SELECT MAX(instant) AS instant FROM (
     UNION ALL
     SELECT MAX(finished_at) FROM imports
     UNION ALL
+    SELECT MAX(recorded_at) FROM customer_files
+    UNION ALL
     SELECT MAX(started_at) FROM pushes
     UNION ALL
     SELECT MAX(finished_at) FROM pushes
