@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from meterledger.domain.meter import Catalogue
-from meterledger.domain.row_check import RowCheck
+from meterledger.domain.row_check import RowCheck, Unmapped, Values
 from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.source import Source
 from meterledger.domain.usage import EventFields, Rejection, kept_raw
@@ -25,11 +25,28 @@ class ParsedChunk:
     """How far the file was read when the chunk was complete."""
 
 
+MappedRow = tuple[int, Values | RowProblem | Unmapped, str]
+"""The line a row starts on, its fields in canonical order or why there are none, and its text."""
+
+
+def _mapped(rows: Iterator[MappedRow], mapping: RowMapping) -> Iterator[MappedRow]:
+    """Yield the usage rows that each row of a source becomes."""
+    for line, values, raw in rows:
+        if isinstance(values, (RowProblem, Unmapped)):
+            yield line, values, raw
+        else:
+            for row in mapping.rows(values):
+                yield line, row, raw
+
+
 def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks; raises InputError if it is not readable as its format."""
-    check = RowCheck(catalogue, zone=source.zone, key=source.key).check
+    row_check = RowCheck(catalogue, source)
+    check = row_check.check
     mapping = RowMapping(source, catalogue)
-    rows = read_rows(file, Wanted(mapping.names, mapping.required))
+    rows: Iterator[MappedRow] = read_rows(file, Wanted(mapping.names, mapping.required))
+    if not mapping.is_plain:
+        rows = _mapped(rows, mapping)
     while True:
         events: list[EventFields] = []
         rejections: list[Rejection] = []
@@ -38,6 +55,9 @@ def parsed_chunks(file: InputFile, source: Source, catalogue: Catalogue) -> Iter
                 rejections.append(
                     Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
                 )
+                continue
+            if isinstance(values, Unmapped):
+                rejections.append(row_check.refuse(line, values, raw))
                 continue
             checked = check(line, values, raw)
             if isinstance(checked, Rejection):
