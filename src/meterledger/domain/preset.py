@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from meterledger.domain.time_format import DEFAULT_TIME_FORMAT
-
 
 class Preset(StrEnum):
     """The formats that need no mapping."""
@@ -31,7 +29,8 @@ class PresetRules:
     """What a preset says about its rows; a source with the preset may say otherwise."""
 
     columns: Mapping[str, str]
-    time_format: str = DEFAULT_TIME_FORMAT
+    time_format: str | None = None
+    """None where times are written in the default format."""
     key_columns: tuple[str, ...] = ()
     """Columns that are joined to the request_id, for ids that are unique with them only."""
     instead: Mapping[str, str] = field(default_factory=dict)

@@ -92,7 +92,12 @@ def _as_json(value: Any) -> Any:
 def source_of_preset(preset: Preset, name: str) -> Source:
     """Return the source that a preset alone makes."""
     rules = preset.rules
-    return Source(name=name, preset=preset, columns=rules.columns, time_format=rules.time_format)
+    return Source(
+        name=name,
+        preset=preset,
+        columns=rules.columns,
+        time_format=rules.time_format or DEFAULT_TIME_FORMAT,
+    )
 
 
 def refuse_source_name(name: str) -> None:

@@ -21,6 +21,10 @@ class Wanted:
     """What to bring of each row: fields by their names in the file, in the order they are brought in."""
 
     names: tuple[str, ...]
+    """
+    In JSON a dot leads into an object. ``payload.*`` is a whole object of JSON and ``payload_*`` all CSV
+    columns of that prefix: each as the JSON text of a flat object, keys without the prefix, text or null.
+    """
     required: Mapping[str, str]
     """Name in the file -> the field it stands for, of those that a header must have."""
 
@@ -58,6 +62,7 @@ def _csv_rows(file: str, lines: PhysicalLines, wanted: Wanted) -> Iterator[RawRo
     header = _header(file, reader, lines)
     width = len(header)
     pick = itemgetter(*_positions(file, header, wanted))
+    gathered = _gathered(header, wanted.names)
     while True:
         line = lines.taken + 1
         try:
@@ -81,6 +86,8 @@ def _csv_rows(file: str, lines: PhysicalLines, wanted: Wanted) -> Iterator[RawRo
                 yield line, _malformed(f"it has {len(fields)} fields, the header has {width}"), raw
             continue
         fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
+        for columns in gathered:
+            fields.append(msgspec.json.encode({key: fields[at] for key, at in columns}).decode())
         yield line, pick(fields), raw
 
 
@@ -98,7 +105,10 @@ def _header(file: str, reader: Iterator[list[str]], lines: PhysicalLines) -> lis
 def _positions(file: str, header: Sequence[str], wanted: Wanted) -> list[int]:
     """Return where each wanted column stands; an absent optional one stands behind the last."""
     counts = Counter(header)
-    if twice := [name for name in wanted.names if counts[name] > 1]:
+    groups = [name for name in wanted.names if _is_group(name)]
+    prefixes = tuple(name[:-1] for name in groups)
+    read = [name for name in counts if name in wanted.names or (prefixes and name.startswith(prefixes))]
+    if twice := [name for name in read if counts[name] > 1]:
         raise InputError(
             f"{file}:1: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
@@ -110,7 +120,32 @@ def _positions(file: str, header: Sequence[str], wanted: Wanted) -> list[int]:
             f"it has {shown(', '.join(header), 200)}",
             hint=_column_hint(missing, header),
         )
-    return [header.index(name) if name in counts else len(header) for name in wanted.names]
+    return [
+        len(header) + 1 + groups.index(name)
+        if _is_group(name)
+        else header.index(name)
+        if name in counts
+        else len(header)
+        for name in wanted.names
+    ]
+
+
+def _is_group(name: str) -> bool:
+    """Tell whether a name stands for all columns of a prefix; ``.*`` is an object, which CSV has not."""
+    return name.endswith("*") and not name.endswith(".*")
+
+
+def _gathered(header: Sequence[str], names: Sequence[str]) -> list[list[tuple[str, int]]]:
+    """Return for each group that is wanted its columns, without the prefix, and where they stand."""
+    return [
+        [
+            (column.removeprefix(name[:-1]), at)
+            for at, column in enumerate(header)
+            if column.startswith(name[:-1])
+        ]
+        for name in names
+        if _is_group(name)
+    ]
 
 
 def _column_hint(missing: Sequence[tuple[str, str]], header: Sequence[str]) -> str:
@@ -141,13 +176,28 @@ def _jsonl_rows(lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
             continue
         try:
             found = decode(raw)
-            yield line, [_scalar_text(found.get(name)) for name in names], raw
+            yield line, [_field_text(found, name) for name in names], raw
         except (msgspec.DecodeError, RecursionError, _FieldError) as error:
             yield line, _malformed(_json_complaint(raw, error)), raw
 
 
 class _FieldError(ValueError):
     """A field of a JSON row holds what no field can hold."""
+
+
+def _field_text(row: Mapping[str, msgspec.Raw], name: str) -> str | None:
+    """Return the text of a field by its name or else its path; of a whole object for a path with ``.*``."""
+    if name in row:
+        return _scalar_text(row[name])
+    first, _, rest = name.partition(".")
+    if not rest or first not in row or bytes(row[first])[:1] != b"{":
+        if rest == "*" and bytes(row.get(first, b"null")) != b"null":
+            raise _FieldError(f"{first} holds {shown(bytes(row[first]).decode())} where an object belongs")
+        return None
+    inside = msgspec.json.decode(row[first], type=dict[str, msgspec.Raw])
+    if rest == "*":
+        return msgspec.json.encode({key: _scalar_text(raw) for key, raw in inside.items()}).decode()
+    return _field_text(inside, rest)
 
 
 def _scalar_text(raw: msgspec.Raw | None) -> str | None:
