@@ -18,6 +18,7 @@ from meterledger.domain.scaling import MAX_SCALED_DIGITS, InexactError, Scaling
 from meterledger.domain.source import DEFAULT_KEY, Source
 from meterledger.domain.time_format import example_of
 from meterledger.domain.usage import (
+    CANONICAL_FIELDS,
     MAX_FIELD_CHARS,
     MAX_REQUEST_ID_CHARS,
     REQUIRED_FIELDS,
@@ -89,7 +90,7 @@ class RowCheck:
         received_at = received_at and received_at.strip()
         try:
             if not (request_id and customer_id and feature and quantity and event_time):
-                raise _missing(values)
+                raise self._missing(values)
             if self._composes_key:
                 request_id = self._composed((request_id, customer_id, subscription_id, feature))
             if len(request_id) > self._key_chars or len(customer_id) > MAX_FIELD_CHARS:
@@ -160,6 +161,16 @@ class RowCheck:
     def _composed(self, fields: tuple[str | None, ...]) -> str:
         return composed_key(fields[position] or "" for position in self._key_positions)
 
+    def _missing(self, values: Values) -> _RefusedError:
+        order = dict(zip(CANONICAL_FIELDS, values, strict=False))
+        missing = [
+            f"{name} ({shown(column)})" if (column := self._source.columns.get(name, name)) != name else name
+            for name in REQUIRED_FIELDS
+            if not (order[name] or "").strip()
+        ]
+        plural = "are" if len(missing) > 1 else "is"
+        return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
+
     def _too_long(self, request_id: str, customer_id: str) -> _RefusedError:
         if len(request_id) > self._key_chars:
             return _field_too_long("request_id", request_id, self._key_chars)
@@ -215,15 +226,6 @@ class RowCheck:
 def _short(text: str | None, limit: int) -> str | None:
     """Drop what is too long: a key that is cut would be another row's key."""
     return text if text and len(text) <= limit else None
-
-
-def _missing(values: Values) -> _RefusedError:
-    order = dict(
-        zip(("request_id", "customer_id", "_", "feature", "quantity", "event_time"), values, strict=False)
-    )
-    missing = [name for name in REQUIRED_FIELDS if not (order[name] or "").strip()]
-    plural = "are" if len(missing) > 1 else "is"
-    return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
 
 
 def _field_too_long(name: str, text: str, limit: int) -> _RefusedError:

@@ -57,8 +57,11 @@ class Scaling:
 
     def as_mapping(self) -> dict[str, str]:
         """Return it as JSON would hold it."""
-        factor = {"multiply_by": str(self.factor.numerator), "divide_by": str(self.factor.denominator)}
-        return factor | ({"round": self.rounding.value} if self.rounding else {})
+        found = {"multiply_by": str(self.factor.numerator)}
+        if self.factor.denominator != 1:
+            found = found if self.factor.numerator != 1 else {}
+            found["divide_by"] = str(self.factor.denominator)
+        return found | ({"round": self.rounding.value} if self.rounding else {})
 
 
 def _rounded(units: Fraction, rounding: Rounding | None) -> int:
