@@ -104,8 +104,12 @@ class RowMapping:
             payload |= _decode_payload(text) if (text := picked[at]) else {}
         values[_CUSTOMER_ID] = payload.pop(customer_key, None)
         values[_QUANTITY] = payload.pop(value_key, None)
-        if not (values[_REQUEST_ID] and event_name and values[_EVENT_TIME]):
+        identifier = values[_REQUEST_ID]
+        if not (identifier and event_name and values[_EVENT_TIME]):
             return values
+        if identifier != identifier.strip():
+            message = f"identifier {shown(identifier)} has blanks at its ends, and is kept as given; mend it"
+            return Unmapped(Reason.MALFORMED_ROW, message, values)
         if meter is None:
             return Unmapped(Reason.UNKNOWN_FEATURE, _unknown_event_name(event_name, self._catalogue), values)
         values[_FEATURE] = meter.features[0]
