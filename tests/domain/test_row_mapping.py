@@ -342,6 +342,7 @@ def test_a_meter_event_is_unpacked_by_its_meters_own_keys(name: str) -> None:
     [
         (meter_event('{"customer":"cus_1","gb":"1","x":"1"}'), Reason.MALFORMED_ROW, "'x'"),
         (meter_event('{"customer":"cus_1","value":"1"}'), Reason.MALFORMED_ROW, "'value'"),
+        (meter_event('{"customer":"c","x":"1"}', identifier=None), Reason.MALFORMED_ROW, "'x'"),
         (meter_event('{"customer":"cus_1"}'), Reason.MISSING_FIELD, "quantity"),
         (meter_event(None), Reason.MISSING_FIELD, "customer_id"),
         (meter_event('{"customer":"c","gb":"1"}', identifier=None), Reason.MISSING_FIELD, "'identifier'"),

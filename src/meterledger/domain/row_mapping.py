@@ -104,24 +104,22 @@ class RowMapping:
             payload |= _decode_payload(text) if (text := picked[at]) else {}
         values[_CUSTOMER_ID] = payload.pop(customer_key, None)
         values[_QUANTITY] = payload.pop(value_key, None)
+        if meter:
+            values[_FEATURE] = meter.features[0]
+            for name in meter.dimensions:
+                values[self._fields.index(name, len(CANONICAL_FIELDS))] = payload.pop(name, None)
+            if unknown := [name for name, text in payload.items() if text and not text.isspace()]:
+                named = ", ".join(map(shown, unknown))
+                return _unsendable(
+                    f"the payload has {named}, which meter {event_name} does not name",
+                    "name it in the meter's dimensions, or empty it",
+                    values,
+                )
         identifier = values[_REQUEST_ID]
-        if not (identifier and event_name and values[_EVENT_TIME]):
-            return values
-        if identifier != identifier.strip():
-            message = f"identifier {shown(identifier)} has blanks at its ends, and is kept as given; mend it"
-            return Unmapped(Reason.MALFORMED_ROW, message, values)
-        if meter is None:
+        if identifier and identifier != identifier.strip():
+            return _unsendable(f"identifier {shown(identifier)} has blanks at its ends", "mend it", values)
+        if meter is None and identifier and event_name and values[_EVENT_TIME]:
             return Unmapped(Reason.UNKNOWN_FEATURE, _unknown_event_name(event_name, self._catalogue), values)
-        values[_FEATURE] = meter.features[0]
-        for name in meter.dimensions:
-            values[self._fields.index(name, len(CANONICAL_FIELDS))] = payload.pop(name, None)
-        if unknown := [name for name, text in payload.items() if text and not text.isspace()]:
-            return Unmapped(
-                Reason.MALFORMED_ROW,
-                f"the payload has {', '.join(map(shown, unknown))}, which meter {event_name} does not name: "
-                "it could not be sent as given; name it in the meter's dimensions, or empty it",
-                values,
-            )
         return values
 
     def _without_key(self, values: list[str | None], parts: Values) -> Unmapped:
@@ -190,6 +188,10 @@ class RowMapping:
 
 def _counted(meter: Meter) -> tuple[str, ...]:
     return meter.features if meter.aggregation is Aggregation.COUNT else ()
+
+
+def _unsendable(what: str, mend: str, values: Values) -> Unmapped:
+    return Unmapped(Reason.MALFORMED_ROW, f"{what}: it could not be sent as given; {mend}", values)
 
 
 def _payload_keys(meter: Meter | None) -> tuple[str, str]:
