@@ -22,6 +22,7 @@ _CODE = Path(meterledger.__file__).parent
 _TABLES: dict[str, type[Struct]] = {
     "[ledger]": tables.LedgerTable,
     "[sources.NAME]": tables.SourceTable,
+    "[sources.NAME.scale.FEATURE]": tables.ScaleTable,
     "[meters.EVENT_NAME]": tables.MeterTable,
     "[stripe]": tables.StripeTable,
     "[invoicing]": tables.InvoicingTable,

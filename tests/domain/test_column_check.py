@@ -1,9 +1,9 @@
 """Checking by columns and checking row by row say the same, wherever columns say anything."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
-from dateutil import tz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +11,7 @@ from meterledger.domain.column_check import ColumnCheck
 from meterledger.domain.customers import SINCE_EVER, BookEntry, CustomerBook, CustomerStatus, Standing
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.row_check import RowCheck
+from meterledger.domain.source import Source
 from meterledger.domain.usage import CANONICAL_FIELDS, UsageEvent
 from support.properties import steady
 
@@ -25,10 +26,10 @@ CATALOGUE = Catalogue(
     ),
     frozenset({"support"}),
 )
-CHECKS = {
+CHECKS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "zone": {"zone": tz.gettz("Europe/Berlin")},
-    "composed": {"key": ("request_id", "feature", "subscription_id")},
+    "zone": {"source": Source(name="tests", time_zone="Europe/Berlin")},
+    "composed": {"source": Source(name="tests", key=("request_id", "feature", "subscription_id"))},
     "customers": {
         "customers": CustomerBook(
             [
@@ -80,6 +81,11 @@ good_row = st.tuples(
 )
 
 
+def row_check(name: str) -> RowCheck:
+    """Return a new check of that name."""
+    return RowCheck(CATALOGUE, **{"source": Source(name="tests"), **CHECKS[name]})
+
+
 def one_by_one(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[object]:
     """Return what each row becomes by itself."""
     return [check.check(line, row, "raw\n") for line, row in enumerate(rows, 2)]
@@ -96,9 +102,9 @@ def by_columns(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[ob
 @steady
 def test_what_columns_say_is_what_rows_say(name: str, rows: list[tuple[str | None, ...]]) -> None:
     """Whatever the rows hold: by columns they are what they are one by one, or they are not judged."""
-    found = by_columns(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # three different arguments
+    found = by_columns(row_check(name), rows)
 
-    assert found is None or found == one_by_one(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # as above
+    assert found is None or found == one_by_one(row_check(name), rows)
 
 
 @pytest.mark.parametrize("name", CHECKS)
@@ -106,10 +112,10 @@ def test_what_columns_say_is_what_rows_say(name: str, rows: list[tuple[str | Non
 @steady
 def test_good_rows_are_judged_by_columns(name: str, rows: list[tuple[str | None, ...]]) -> None:
     """Rows that are all good never need the slow way, however their fields are written."""
-    expected = one_by_one(RowCheck(CATALOGUE, **CHECKS[name]), rows)  # type: ignore[arg-type] # as above
+    expected = one_by_one(row_check(name), rows)
     assert all(isinstance(one, UsageEvent) for one in expected)
 
-    assert by_columns(RowCheck(CATALOGUE, **CHECKS[name]), rows) == expected  # type: ignore[arg-type] # as above
+    assert by_columns(row_check(name), rows) == expected
 
 
 def test_an_absent_required_column_is_for_the_rows_to_say() -> None:
@@ -124,7 +130,7 @@ def test_an_absent_required_column_is_for_the_rows_to_say() -> None:
         None,
     ]
     columns += [None, None]
-    check = ColumnCheck(RowCheck(CATALOGUE))
+    check = ColumnCheck(row_check("plain"))
 
     found = check.check(columns, [2])
     assert found is not None

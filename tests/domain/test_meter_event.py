@@ -135,6 +135,14 @@ def test_the_payload_takes_the_meters_own_keys_and_the_dimensions_behind() -> No
     assert sealed.payload_text() == '{"cust":"cus_1","gb":"12.5","region":"eu","tier":"g\u00f6ld"}'
 
 
+def test_only_the_dimensions_of_the_meter_are_sent() -> None:
+    """What a source alone names is kept with the usage event, and Stripe never sees it."""
+    meter = Meter(event_name="egress", features=("f",), dimensions=("region",))
+    sealed = seal(usage(dimensions='{"region":"eu","team":"web"}'), meter, "cus_1")
+
+    assert sealed.payload == {"stripe_customer_id": "cus_1", "value": "12.5", "region": "eu"}
+
+
 @pytest.mark.parametrize(
     ("quantity", "value"),
     [

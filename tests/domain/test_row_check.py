@@ -2,14 +2,15 @@
 
 import json
 from itertools import combinations
+from typing import Any
 
 import pytest
-from dateutil import tz
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.row_check import RowCheck
+from meterledger.domain.source import Source
 from meterledger.domain.usage import CANONICAL_FIELDS, MAX_RAW_BYTES, Reason, Rejection, UsageEvent
 from support.properties import steady
 
@@ -36,6 +37,11 @@ GOOD: dict[str, str | None] = {
 }
 
 
+def row_check(**source: Any) -> RowCheck:
+    """Return the check of a source's rows."""
+    return RowCheck(CATALOGUE, Source(name="tests", **source))
+
+
 def values(**changed: str | None) -> list[str | None]:
     """Return the fields of a good row with some of them changed."""
     assert changed.keys() <= GOOD.keys()
@@ -45,7 +51,7 @@ def values(**changed: str | None) -> list[str | None]:
 
 def checked(check: RowCheck | None = None, /, **changed: str | None) -> UsageEvent | Rejection:
     """Check a good row with some fields changed."""
-    return (check or RowCheck(CATALOGUE)).check(7, values(**changed), "raw\n")
+    return (check or row_check()).check(7, values(**changed), "raw\n")
 
 
 def accepted(check: RowCheck | None = None, /, **changed: str | None) -> UsageEvent:
@@ -141,13 +147,13 @@ PAIRS = [
 @pytest.mark.parametrize("known", ["nothing known", "quantity and feature known"])
 def test_the_first_failing_rule_names_the_rejection(known: str) -> None:
     """Of every two faults in different fields the earlier reason wins, with or without a row before it."""
-    check = RowCheck(CATALOGUE)
+    check = row_check()
     wrong = []
     for (reason, fault, _), (_, other, _) in PAIRS:
         if known == "quantity and feature known":
             accepted(check)
         else:
-            check = RowCheck(CATALOGUE)
+            check = row_check()
         found = refused(check, **fault, **other)
         if found.reason is not reason:
             wrong.append((reason.value, found.reason.value, fault, other))
@@ -158,7 +164,7 @@ def test_the_first_failing_rule_names_the_rejection(known: str) -> None:
 @pytest.mark.parametrize("fault", [fault for _, fault, _ in FAULTS])
 def test_a_row_before_changes_nothing(fault: dict[str, str | None]) -> None:
     """What is remembered from good rows lets no fault through and names no other reason."""
-    check = RowCheck(CATALOGUE)
+    check = row_check()
     accepted(check)
     accepted(check, feature="egress_gb", quantity="5.125")
 
@@ -266,7 +272,7 @@ def test_dimensions_are_those_the_meter_names(
 )
 def test_a_local_time_that_is_no_single_instant_is_refused(text: str, reason: Reason) -> None:
     """Where the source names its time zone, times that clocks showed twice or never are still refused."""
-    check = RowCheck(CATALOGUE, zone=tz.gettz("Europe/Berlin"))
+    check = row_check(time_zone="Europe/Berlin")
 
     assert reason is refused(check, event_time=text).reason
     assert accepted(check, event_time="2026-10-01T02:00:00").event_time == OCTOBER
@@ -295,7 +301,7 @@ def test_a_rejection_without_a_readable_time_has_none(event_time: str | None) ->
 
 def test_what_is_kept_of_a_row_is_bounded() -> None:
     """Of a refused row 64 Ki are kept, without its line end."""
-    rejection = RowCheck(CATALOGUE).check(1, values(quantity="n/a"), "x" * 100_000 + "\r\n")
+    rejection = row_check().check(1, values(quantity="n/a"), "x" * 100_000 + "\r\n")
 
     assert isinstance(rejection, Rejection)
     assert len(rejection.raw) == MAX_RAW_BYTES
@@ -311,7 +317,7 @@ PARTS = st.text(alphabet="ab:\\,|\u00e9", min_size=1, max_size=5)
 @example(first=("a\\", "b:c"), second=("a:b\\", "c"))
 def test_composed_keys_are_one_to_one(first: tuple[str, str], second: tuple[str, str]) -> None:
     """Two rows have the same composed key exactly when they agree in every part of it."""
-    check = RowCheck(Catalogue((), frozenset({first[1], second[1]})), key=KEY)
+    check = RowCheck(Catalogue((), frozenset({first[1], second[1]})), Source(name="s", key=KEY))
     keys = [
         check.check(1, [name, "cus_1", None, feature, "1", "0", None], "")
         for name, feature in (first, second)
@@ -325,7 +331,7 @@ def test_composed_keys_are_one_to_one(first: tuple[str, str], second: tuple[str,
 
 def test_a_composed_key_tells_features_apart() -> None:
     """One id with two features gives two usage keys, in the order in which the source lists the parts."""
-    check = RowCheck(CATALOGUE, key=KEY)
+    check = row_check(key=KEY)
 
     assert accepted(check).request_id == "req_1:api_calls"
     assert accepted(check, feature="support").request_id == "req_1:support"
@@ -334,7 +340,7 @@ def test_a_composed_key_tells_features_apart() -> None:
 
 def test_a_composed_key_takes_part_in_the_limit() -> None:
     """The composed key as a whole has at most 255 characters."""
-    check = RowCheck(CATALOGUE, key=KEY)
+    check = row_check(key=KEY)
     room = 255 - len(":api_calls")
 
     assert len(accepted(check, request_id="r" * room).request_id) == 255
@@ -343,7 +349,7 @@ def test_a_composed_key_takes_part_in_the_limit() -> None:
 
 def test_a_rejection_has_the_composed_key() -> None:
     """A refused row is found again by the same composed key that its mended row will have."""
-    check = RowCheck(CATALOGUE, key=KEY)
+    check = row_check(key=KEY)
 
     assert refused(check, quantity="n/a").request_id == accepted(check).request_id
 

@@ -235,7 +235,7 @@ def test_a_process_beside_refuses_the_same(ledger: Importing) -> None:
     with open_input(path) as file:
         [beside] = chunks_from_process(file, rules)
 
-    assert [tuple(event) for event in beside.events] == [tuple(event) for event in here.events]
+    assert [tuple(event) for event in beside.usage] == [tuple(event) for event in here.usage]
     assert beside.rejections == here.rejections
     assert {one.reason.value for one in here.rejections} == {
         "unknown_customer",

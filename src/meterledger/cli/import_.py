@@ -19,12 +19,12 @@ from meterledger.cli.output import (
     say_error,
 )
 from meterledger.cli.progress import progress_bar
-from meterledger.errors import ExitCode, UsageError
+from meterledger.domain.preset import Preset
+from meterledger.errors import ExitCode
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from meterledger.config import Source
     from meterledger.usecases.import_usage import ImportReport, Progress, Refused
 
 _SHOWN = 10
@@ -49,8 +49,15 @@ def import_(
     ],
     *,
     source: Annotated[
-        str, typer.Option(metavar="NAME", help="Where the usage comes from: a source of the config.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where the usage comes from: a source of the config; else the preset's name, or default.",
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset | None, typer.Option(help="A format that needs no mapping; see docs/importing.md.")
+    ] = None,
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
@@ -79,7 +86,7 @@ def import_(
     context = context_of(ctx)
     options = ImportOptions(
         files=files,
-        source=_source(context, source),
+        source=context.settings.source_named(source, preset),
         input_format=InputFormat(input_format) if input_format else None,
         delimiter=None if delimiter is None else delimiter_of(delimiter),
         dry_run=dry_run,
@@ -96,24 +103,6 @@ def import_(
         )
     _print(report, format_, context, dry_run=dry_run)
     raise typer.Exit(_exit_code(report))
-
-
-def _source(context: Context, name: str) -> "Source":
-    """Return a source of the config; one that is not there has the canonical columns."""
-    import difflib
-
-    from meterledger.config import Source
-
-    sources = context.settings.sources
-    if name in sources:
-        return sources[name]
-    # A misspelt source would give the same usage another key, and bill it twice.
-    if close := difflib.get_close_matches(name, sources, n=1, cutoff=0.8):
-        raise UsageError(
-            f"the config has no source {name}; did you mean {close[0]}?",
-            hint=f"if {name} is another source, add [sources.{name}] to the config",
-        )
-    return Source(name=name)
 
 
 def _progress(bar: "Bar") -> "Progress":

@@ -26,6 +26,7 @@ from meterledger.cli.push import push
 from meterledger.cli.rejects import rejects
 from meterledger.cli.resolve import resolve
 from meterledger.cli.simulator import simulator
+from meterledger.cli.sources import sources
 from meterledger.cli.status import status
 from meterledger.cli.verify import verify
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, UsageError
@@ -90,6 +91,7 @@ app.command("import")(import_)
 app.add_typer(imports, name="imports")
 app.add_typer(rejects, name="rejects")
 app.add_typer(customers, name="customers")
+app.add_typer(sources, name="sources")
 app.command("preview")(preview)
 app.command("push")(push)
 app.command("status")(status)

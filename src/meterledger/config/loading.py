@@ -4,30 +4,20 @@ Reading meterledger.toml: found, parsed, checked; an error names the file, the l
 Unknown keys are errors: a config that is silently half understood bills wrongly.
 """
 
-import difflib
 import re
-import tomllib
-import zoneinfo
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
-
-import msgspec
-from dateutil import tz
+from typing import Any
 
 from meterledger.config import tables
 from meterledger.config.duration import parse_duration
+from meterledger.config.reading import Reading
 from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, StripeSettings
+from meterledger.config.sources import read_sources
 from meterledger.domain.billing_period import MAX_GRACE_PERIOD
 from meterledger.domain.meter import Aggregation, Catalogue, EventTimeWindow, Meter, features_claimed_twice
-from meterledger.domain.source import Source
-from meterledger.domain.usage import CANONICAL_FIELDS
 from meterledger.errors import UsageError
-
-_Table = TypeVar("_Table", bound=msgspec.Struct)
-_Value = TypeVar("_Value")
 
 CONFIG_NAME = "meterledger.toml"
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
@@ -54,7 +44,7 @@ def load_settings(config: Path | None, *, folder: Path, ledger: Path | None = No
     Raises:
         UsageError: The file is missing or unreadable, or something in it is wrong.
     """
-    reading = _Reading(config, _read(config) if config else "")
+    reading = Reading(config, _read(config) if config else "")
     root = reading.parsed()
     reading.refuse_unknown_keys(root, _TABLES, ())
     ledger_table = reading.table(root.get("ledger", {}), tables.LedgerTable, ("ledger",))
@@ -68,7 +58,7 @@ def load_settings(config: Path | None, *, folder: Path, ledger: Path | None = No
         config_path=config,
         ledger_path=ledger or beside / ledger_table.path,
         catalogue=catalogue,
-        sources=_sources(reading, reading.tables_of(root, "sources"), catalogue),
+        sources=read_sources(reading, reading.tables_of(root, "sources"), catalogue),
         plans=plans,
         stripe=StripeSettings(api=stripe.api, account=stripe.account),
         invoicing=_invoicing(reading, root.get("invoicing", {})),
@@ -92,86 +82,7 @@ def _read(config: Path) -> str:
         raise UsageError(f"the config {config} is not UTF-8 (byte {error.start})") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One config while it is read; knows where things stand in its text."""
-
-    path: Path | None
-    text: str
-
-    def parsed(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{self.path}: {error}", hint="mend the TOML there") from error
-
-    def error(self, keys: tuple[str, ...], message: str, hint: str = "") -> UsageError:
-        line = line_of(self.text, keys)
-        where = f"{self.path}:{line}" if line else str(self.path)
-        return UsageError(f"{where}: {'.'.join(keys)}: {message}", hint=hint)
-
-    def refuse_unknown_keys(
-        self, table: Mapping[str, Any], known: Iterable[str], keys: tuple[str, ...]
-    ) -> None:
-        known = list(known)
-        for key in table:
-            if key not in known:
-                raise self.error((*keys, key), "unknown key", hint=_closest(key, known))
-
-    def tables_of(self, root: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
-        found = root.get(name, {})
-        if not isinstance(found, dict):
-            raise self.error((name,), "must be a table")
-        for key, table in found.items():
-            if not isinstance(table, dict):
-                raise self.error((name, key), f"must be a table, [{name}.{key}]")
-        return found
-
-    def table(self, found: object, kind: type[_Table], keys: tuple[str, ...]) -> _Table:
-        if not isinstance(found, dict):
-            raise self.error(keys, "must be a table")
-        self.refuse_unknown_keys(found, kind.__struct_fields__, keys)
-        try:
-            return msgspec.convert(found, kind)
-        except msgspec.ValidationError as error:
-            message, _, at = str(error).partition(" - at `$.")
-            key = re.split(r"[`.\[]", at)[0] if at else ""
-            raise self.error((*keys, key) if key else keys, message) from error
-
-    def checked(self, parse: Callable[[str], _Value], text: str, keys: tuple[str, ...]) -> _Value:
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise self.error(keys, str(error)) from error
-
-
-def line_of(text: str, keys: tuple[str, ...]) -> int | None:
-    """Return the 1-based line of a TOML text on which a key, or else its table, stands."""
-    *parents, last = keys
-    header = ".".join(parents)
-    table, found, mention = "", None, None
-    for number, line in enumerate(text.splitlines(), 1):
-        bare = line.strip().replace('"', "").replace(" ", "")
-        if bare.startswith("["):
-            table = bare.strip("[]").split("]")[0]
-            if table == ".".join(keys) or table.startswith(".".join(keys) + "."):
-                return number
-            if table == header:
-                found = number
-        elif re.match(rf"{re.escape(last)}(\.|=)", bare) and table == header:
-            return number
-        elif mention is None and re.search(rf"(?<![\w-]){re.escape(last)}=", bare):
-            mention = number  # in a dotted key or an inline table
-    return found or mention
-
-
-def _closest(key: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-
-
-def _meters(reading: _Reading, found: Mapping[str, Any]) -> tuple[Meter, ...]:
+def _meters(reading: Reading, found: Mapping[str, Any]) -> tuple[Meter, ...]:
     meters = tuple(_meter(reading, event_name, table) for event_name, table in found.items())
     for feature, first, second in features_claimed_twice(meters):
         raise reading.error(
@@ -180,7 +91,7 @@ def _meters(reading: _Reading, found: Mapping[str, Any]) -> tuple[Meter, ...]:
     return meters
 
 
-def _meter(reading: _Reading, event_name: str, found: object) -> Meter:
+def _meter(reading: Reading, event_name: str, found: object) -> Meter:
     keys = ("meters", event_name)
     if not 1 <= len(event_name) <= 100:  # noqa: PLR2004 # Stripe's limit for event_name
         raise reading.error(keys, "an event name has 1 to 100 characters")
@@ -204,29 +115,7 @@ def _meter(reading: _Reading, event_name: str, found: object) -> Meter:
     )
 
 
-def _sources(reading: _Reading, found: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Source]:
-    sources = {}
-    for name, raw in found.items():
-        keys = ("sources", name)
-        table = reading.table(raw, tables.SourceTable, keys)
-        reading.refuse_unknown_keys(
-            table.columns, (*CANONICAL_FIELDS, *catalogue.dimension_names), (*keys, "columns")
-        )
-        if "request_id" not in table.key:
-            raise reading.error((*keys, "key"), "a usage key needs request_id")
-        if table.time_zone is not None and not _is_time_zone(table.time_zone):
-            raise reading.error(
-                (*keys, "time_zone"),
-                f"'{table.time_zone}' is no time zone",
-                hint="write it like Europe/Berlin or UTC",
-            )
-        sources[name] = Source(
-            name=name, time_zone=table.time_zone, key=tuple(table.key), columns=dict(table.columns)
-        )
-    return sources
-
-
-def _plans(reading: _Reading, found: Mapping[str, Any]) -> dict[str, Plan]:
+def _plans(reading: Reading, found: Mapping[str, Any]) -> dict[str, Plan]:
     plans = {}
     for name, raw in found.items():
         table = reading.table(raw, tables.PlanTable, ("plans", name))
@@ -238,7 +127,7 @@ def _plans(reading: _Reading, found: Mapping[str, Any]) -> dict[str, Plan]:
     return plans
 
 
-def _plan_feature(reading: _Reading, found: object, keys: tuple[str, ...]) -> PlanFeature:
+def _plan_feature(reading: Reading, found: object, keys: tuple[str, ...]) -> PlanFeature:
     table = reading.table(found, tables.PlanFeatureTable, keys)
     shares = {
         key: reading.checked(_percent, text, (*keys, key))
@@ -251,7 +140,7 @@ def _plan_feature(reading: _Reading, found: object, keys: tuple[str, ...]) -> Pl
     return PlanFeature(included=included, **shares)
 
 
-def _invoicing(reading: _Reading, found: object) -> Invoicing:
+def _invoicing(reading: Reading, found: object) -> Invoicing:
     table = reading.table(found, tables.InvoicingTable, ("invoicing",))
     durations = {
         key: reading.checked(parse_duration, text, ("invoicing", key))
@@ -265,15 +154,6 @@ def _invoicing(reading: _Reading, found: object) -> Invoicing:
         grace_period_configured=table.grace_period is not None,
         calendar_periods=table.anchors == "calendar",
     )
-
-
-def _is_time_zone(name: str) -> bool:
-    """Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules."""
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
-        return False
-    return tz.gettz(name) is not None
 
 
 def _percent(text: str) -> Decimal:

@@ -1,5 +1,6 @@
 """What the config says, checked: values that the rest of the program can rely on."""
 
+import difflib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,7 +12,12 @@ from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
 from meterledger.domain.customers import Plans
 from meterledger.domain.instant import MINUTE
 from meterledger.domain.meter import Catalogue
-from meterledger.domain.source import Source
+from meterledger.domain.preset import Preset
+from meterledger.domain.source import Source, refuse_source_name, source_of_preset
+from meterledger.domain.usage import shown
+from meterledger.errors import UsageError
+
+DEFAULT_SOURCE = "default"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +75,48 @@ class Settings:
         """Plan -> the features it has: which usage of a customer is billed at all."""
         return {name: frozenset(plan.features) for name, plan in self.plans.items()}
 
+    def source_named(self, name: str | None, preset: Preset | None = None) -> Source:
+        """
+        Return a source by its name; one that the config does not have is what its preset says.
+
+        Without a name the source is called as its preset, or ``default``. Raises UsageError if no source
+        can be called so, if the name looks like a misspelt one, or if the config has it otherwise.
+        """
+        name = (preset.value if preset else DEFAULT_SOURCE) if name is None else name
+        if name in self.sources:
+            source = self.sources[name]
+            if preset and source.preset is not preset:
+                raise UsageError(
+                    f"the config has source {name} with {source.preset or 'no preset'}, not with {preset}",
+                    hint="name another --source, or leave --preset out",
+                )
+            return source
+        try:
+            refuse_source_name(name)
+        except ValueError as error:
+            raise UsageError(f"--source {shown(name)}: {error}") from error
+        # A misspelt source would give the same usage another key, and bill it twice.
+        if close := difflib.get_close_matches(name, self.sources, n=1, cutoff=0.8):
+            raise UsageError(
+                f"the config has no source {name}; did you mean {close[0]}?",
+                hint=f"if {name} is another source, add [sources.{name}] to the config",
+            )
+        return source_of_preset(preset, name) if preset else Source(name=name)
+
     def import_digest(self, source: Source) -> str:
         """Return a digest of all that decides what a row of a source becomes."""
         facts = {
-            "source": [source.name, source.time_zone, source.key, sorted(source.columns.items())],
+            "source": source.as_mapping(),
             "meters": sorted(
                 [m.event_name, sorted(m.features), m.aggregation, m.decimal_places, sorted(m.dimensions)]
                 for m in self.catalogue.meters
             ),
             "features": self.catalogue.features,
             "plans": sorted([name, sorted(features)] for name, features in self.plan_features.items()),
+            "payload": sorted(
+                [m.event_name, m.features[0], m.customer_key, m.value_key] for m in self.catalogue.meters
+            )
+            if source.keeps_identifier
+            else [],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 ShortName = Annotated[str, Meta(min_length=1, max_length=100)]
+FieldText = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^\S(.*\S)?$")]
 
 
 class LedgerTable(Struct, frozen=True, kw_only=True):
@@ -14,11 +15,27 @@ class LedgerTable(Struct, frozen=True, kw_only=True):
 
 
 class SourceTable(Struct, frozen=True, kw_only=True):
-    """``[sources.NAME]``; ``columns`` is read apart."""
+    """``[sources.NAME]``; its scale is read apart."""
 
+    preset: Literal["cloudevents", "lago", "stripe-bulk", "stripe-meter-events"] | None = None
     time_zone: str | None = None
+    time_format: ShortName = "rfc3339"
+    delimiter: str | None = None
     key: tuple[Literal["request_id", "customer_id", "subscription_id", "feature"], ...] = ("request_id",)
+    dimensions: list[ShortName] = []
     columns: dict[str, ShortName] = {}
+    constants: dict[str, FieldText | int] = {}
+    defaults: dict[str, FieldText | int] = {}
+    quantities: dict[str, ShortName] = {}
+    scale: dict[str, dict[str, object]] = {}
+
+
+class ScaleTable(Struct, frozen=True, kw_only=True):
+    """``scale`` of ``[sources.NAME]``, for one feature."""
+
+    multiply_by: int | str | None = None
+    divide_by: int | str | None = None
+    round: Literal["up", "down", "half_even"] | None = None
 
 
 class MeterTable(Struct, frozen=True, kw_only=True):

@@ -97,6 +97,16 @@ def _from_local(text: str, zone: tzinfo | None) -> Instant:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise TimeError("it is no date and time of the calendar") from error
+    return from_local(moment, zone)
+
+
+def from_local(moment: datetime, zone: tzinfo | None) -> Instant:
+    """
+    Return the instant of what clocks of a zone showed.
+
+    Raises OffsetMissingError where there is no zone, and TimeError where the zone's clocks showed it
+    twice or never.
+    """
     if zone is None:
         raise OffsetMissingError("it has no offset, and its source declares no time_zone")
     moment = moment.replace(tzinfo=zone)

@@ -93,7 +93,8 @@ def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: in
         meter.value_key: str(usage.quantity),
     }
     if usage.dimensions:
-        payload |= msgspec.json.decode(usage.dimensions, type=dict[str, str])
+        kept = msgspec.json.decode(usage.dimensions, type=dict[str, str])
+        payload |= {name: text for name, text in kept.items() if name in meter.dimensions}
     return MeterEvent(
         event_name=meter.event_name,
         identifier=identifier_of(

@@ -82,6 +82,11 @@ class PlainDecimal:
     whole: str
     fraction: str
 
+    def __str__(self) -> str:
+        """Plain decimal text."""
+        sign = "-" if self.negative else ""
+        return f"{sign}{self.whole}.{self.fraction}" if self.fraction else f"{sign}{self.whole}"
+
     @property
     def digits(self) -> int:
         """Significant digits as Stripe counts them in the text that is sent."""

@@ -9,13 +9,16 @@ every row of every file.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
 
 from meterledger.domain import quantity as decimal
 from meterledger.domain.customer_check import customer_refusal
 from meterledger.domain.customers import CustomerBook, Plans
-from meterledger.domain.instant import Instant, OffsetMissingError, TimeError, parse_instant
+from meterledger.domain.instant import Instant, OffsetMissingError, TimeError
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
+from meterledger.domain.meter_event import MAX_IDENTIFIER_CHARS
+from meterledger.domain.scaling import MAX_SCALED_DIGITS, InexactError, Scaling
+from meterledger.domain.source import DEFAULT_KEY, Source
+from meterledger.domain.time_format import example_of
 from meterledger.domain.usage import (
     CANONICAL_FIELDS,
     MAX_FIELD_CHARS,
@@ -24,15 +27,25 @@ from meterledger.domain.usage import (
     Reason,
     Rejection,
     UsageEvent,
+    composed_key,
     kept_raw,
     shown,
 )
 
 Values = Sequence[str | None]
-"""The fields of one row in canonical order, the catalogue's dimensions behind them."""
+"""The fields of one row in canonical order, the dimensions of source and catalogue behind them."""
 
 _QUANTITIES_CACHED = 50_000
 _KEY_FIELDS = ("request_id", "customer_id", "subscription_id", "feature")
+
+
+@dataclass(frozen=True, slots=True)
+class Unmapped:
+    """A row of a source that becomes no usage row: why, and what could be read of it."""
+
+    reason: Reason
+    message: str
+    values: Values
 
 
 @dataclass(slots=True)
@@ -40,6 +53,7 @@ class FeatureRule:
     """What a feature asks of its rows, and the quantities already found good under it."""
 
     scale: int
+    scaling: Scaling | None
     dimensions: tuple[tuple[str, int], ...]
     units: dict[str, int] = field(default_factory=dict)
 
@@ -62,18 +76,21 @@ class RowCheck:
     def __init__(
         self,
         catalogue: Catalogue,
+        source: Source,
         *,
-        zone: tzinfo | None = None,
-        key: tuple[str, ...] = ("request_id",),
         customers: CustomerBook | None = None,
         plans: Plans | None = None,
     ) -> None:
         self._catalogue = catalogue
+        self._source = source
         self.customers = customers
         self._plans = plans or {}
-        self._zone = zone
-        self.composes_key = key != ("request_id",)
-        self._key_positions = tuple(_KEY_FIELDS.index(name) for name in key)
+        self.instant_of = source.parse_time
+        """Reads a time as the source writes it; raises TimeError."""
+        self._names = source.dimension_names(catalogue)
+        self.composes_key = source.usage_key != DEFAULT_KEY
+        self._key_positions = tuple(_KEY_FIELDS.index(name) for name in source.usage_key)
+        self.key_chars = MAX_IDENTIFIER_CHARS if source.keeps_identifier else MAX_REQUEST_ID_CHARS
         self._rules: dict[str, FeatureRule] = {}
 
     def check(self, line: int, values: Values, raw: str) -> UsageEvent | Rejection:
@@ -88,11 +105,11 @@ class RowCheck:
         received_at = received_at and received_at.strip()
         try:
             if not (request_id and customer_id and feature and quantity and event_time):
-                raise _missing(values)
+                raise self._missing(values)
             if self.composes_key:
                 request_id = self.composed((request_id, customer_id, subscription_id, feature))
-            if len(request_id) > MAX_REQUEST_ID_CHARS or len(customer_id) > MAX_FIELD_CHARS:
-                raise _too_long(request_id, customer_id)
+            if len(request_id) > self.key_chars or len(customer_id) > MAX_FIELD_CHARS:
+                raise self._too_long(request_id, customer_id)
             rule = self._rules.get(feature) or self._rule_for(feature)
             units = rule.units.get(quantity) if rule else None
             if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
@@ -134,10 +151,6 @@ class RowCheck:
             return None
         return rule.units[quantity]
 
-    def instant_of(self, text: str) -> Instant:
-        """Read a time as this source writes it; raises TimeError."""
-        return parse_instant(text, self._zone)
-
     def dimensions_of(self, feature: str, given: Sequence[str | None]) -> str | None:
         """Write the dimensions that a feature's meter names, from all that were given; raises ValueError."""
         rule = self.rule_of(feature)
@@ -145,6 +158,21 @@ class RowCheck:
             return _dimensions(rule, [None] * self.first_dimension + [*given]) if rule else None
         except _RefusedError as refused:
             raise ValueError(refused.message) from refused
+
+    def refuse(self, line: int, unmapped: Unmapped, raw: str) -> Rejection:
+        """Return the rejection of a row that its source could not map; an earlier rule goes before."""
+        refused = _RefusedError(unmapped.reason, unmapped.message)
+        if unmapped.reason is Reason.UNKNOWN_FEATURE:
+            request_id, customer_id, *_, event_time, received_at = (
+                (value or "").strip() for value in unmapped.values[:7]
+            )
+            try:
+                if len(request_id) > self.key_chars or len(customer_id) > MAX_FIELD_CHARS:
+                    raise self._too_long(request_id, customer_id)
+                self._times(event_time, received_at)
+            except _RefusedError as earlier:
+                refused = earlier
+        return self._rejection(refused, line, unmapped.values, raw)
 
     def _learn(self, values: Values, subscription_id: str | None, feature: str, quantity: str) -> None:
         """Run every rule in its order, for a quantity or feature not seen before, and remember it."""
@@ -156,11 +184,11 @@ class RowCheck:
         rule = self._rules.get(feature)
         if rule is None:
             raise _unknown_feature(feature, self._catalogue)
-        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule.scale))
+        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule))
 
     def _learn_units(self, rule: FeatureRule, feature: str, quantity: str) -> None:
         number = _number(quantity, self._catalogue.meter_of(feature))
-        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule.scale))
+        self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule))
 
     def _remember(self, rule: FeatureRule, quantity: str, units: int) -> None:
         if len(rule.units) >= _QUANTITIES_CACHED:
@@ -171,21 +199,33 @@ class RowCheck:
         if not self._catalogue.knows(feature):
             return None
         meter = self._catalogue.meter_of(feature)
-        if meter is None:
-            rule = FeatureRule(scale=0, dimensions=())
-        else:
-            names = self._catalogue.dimension_names
-            rule = FeatureRule(
-                scale=meter.decimal_places,
-                dimensions=tuple((name, 7 + names.index(name)) for name in sorted(meter.dimensions)),
-            )
+        dimensions = {*self._source.dimensions, *(meter.dimensions if meter else ())}
+        rule = FeatureRule(
+            scale=meter.decimal_places if meter else 0,
+            scaling=self._source.scale.get(feature),
+            dimensions=tuple((name, 7 + self._names.index(name)) for name in sorted(dimensions)),
+        )
         self._rules[feature] = rule
         return rule
 
     def composed(self, fields: tuple[str | None, ...]) -> str:
-        """Join the parts of a composed key, one to one: the separator is escaped inside the parts."""
-        parts = (fields[position] or "" for position in self._key_positions)
-        return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts)
+        """Join the parts of a composed key, one to one."""
+        return composed_key(fields[position] or "" for position in self._key_positions)
+
+    def _missing(self, values: Values) -> _RefusedError:
+        order = dict(zip(CANONICAL_FIELDS, values, strict=False))
+        missing = [
+            f"{name} ({shown(column)})" if (column := self._source.columns.get(name, name)) != name else name
+            for name in REQUIRED_FIELDS
+            if not (order[name] or "").strip()
+        ]
+        plural = "are" if len(missing) > 1 else "is"
+        return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
+
+    def _too_long(self, request_id: str, customer_id: str) -> _RefusedError:
+        if len(request_id) > self.key_chars:
+            return _field_too_long("request_id", request_id, self.key_chars)
+        return _field_too_long("customer_id", customer_id, MAX_FIELD_CHARS)
 
     def _times(self, event_time: str, received_at: str | None) -> tuple[Instant, Instant | None]:
         try:
@@ -207,7 +247,8 @@ class RowCheck:
             ) from error
         except TimeError as error:
             raise _RefusedError(
-                Reason.INVALID_TIME, f"{name} {shown(text)}: {error}; write it like 2026-10-31T23:59:59Z"
+                Reason.INVALID_TIME,
+                f"{name} {shown(text)}: {error}; write it like {example_of(self._source.time_format)}",
             ) from error
 
     def _rejection(self, refused: _RefusedError, line: int, values: Values, raw: str) -> Rejection:
@@ -217,15 +258,16 @@ class RowCheck:
         if request_id and self.composes_key:
             request_id = self.composed(tuple(key_fields))
         try:
-            event_time: Instant | None = parse_instant((values[5] or "").strip(), self._zone)
+            event_time: Instant | None = self.instant_of((values[5] or "").strip())
         except TimeError:
             event_time = None
+        of_feature = f"{key_fields[3]}: " if self._source.quantities and key_fields[3] else ""
         return Rejection(
             line=line,
             reason=refused.reason,
-            message=refused.message,
+            message=of_feature + refused.message,
             raw=kept_raw(raw),
-            request_id=_short(request_id, MAX_REQUEST_ID_CHARS),
+            request_id=_short(request_id, self.key_chars),
             customer_id=_short(key_fields[1], MAX_FIELD_CHARS),
             feature=_short(key_fields[3], MAX_FIELD_CHARS),
             event_time=event_time,
@@ -235,21 +277,6 @@ class RowCheck:
 def _short(text: str | None, limit: int) -> str | None:
     """Drop what is too long: a key that is cut would be another row's key."""
     return text if text and len(text) <= limit else None
-
-
-def _missing(values: Values) -> _RefusedError:
-    order = dict(
-        zip(("request_id", "customer_id", "_", "feature", "quantity", "event_time"), values, strict=False)
-    )
-    missing = [name for name in REQUIRED_FIELDS if not (order[name] or "").strip()]
-    plural = "are" if len(missing) > 1 else "is"
-    return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
-
-
-def _too_long(request_id: str, customer_id: str) -> _RefusedError:
-    if len(request_id) > MAX_REQUEST_ID_CHARS:
-        return _field_too_long("request_id", request_id, MAX_REQUEST_ID_CHARS)
-    return _field_too_long("customer_id", customer_id, MAX_FIELD_CHARS)
 
 
 def _field_too_long(name: str, text: str, limit: int) -> _RefusedError:
@@ -288,21 +315,43 @@ def _number(quantity: str, meter: Meter | None) -> decimal.PlainDecimal:
     return number
 
 
-def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, scale: int) -> int:
+def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, rule: FeatureRule) -> int:
+    scale = rule.scale
+    said = f"quantity {shown(quantity)}"
+    if rule.scaling:
+        number = _scaled(said, number, feature, rule.scaling, scale)
+        said += f", scaled {number},"
     if len(number.fraction) > scale:
         raise _RefusedError(
             Reason.TOO_PRECISE,
-            f"quantity {shown(quantity)} has {len(number.fraction)} decimal places; {feature} takes {scale}: "
+            f"{said} has {len(number.fraction)} decimal places; {feature} takes {scale}: "
             "round it, or raise its meter's decimal_places",
         )
     stored = len(number.whole) + scale
     if number.digits > decimal.MAX_DIGITS or stored > decimal.MAX_STORED_DIGITS:
         raise _RefusedError(
             Reason.TOO_MANY_DIGITS,
-            f"quantity {shown(quantity)} has too many digits; Stripe takes {decimal.MAX_DIGITS}, the ledger "
+            f"{said} has too many digits; Stripe takes {decimal.MAX_DIGITS}, the ledger "
             f"{decimal.MAX_STORED_DIGITS} with {scale} decimal places; split the row",
         )
     return number.units_at(scale)
+
+
+def _scaled(
+    said: str, number: decimal.PlainDecimal, feature: str, scaling: Scaling, scale: int
+) -> decimal.PlainDecimal:
+    if max(len(number.whole), len(number.fraction)) > MAX_SCALED_DIGITS:
+        raise _RefusedError(
+            Reason.TOO_MANY_DIGITS, f"{said} has too many digits to be scaled, over {MAX_SCALED_DIGITS}"
+        )
+    try:
+        return scaling.scaled(number, scale)
+    except InexactError as error:
+        raise _RefusedError(
+            Reason.TOO_PRECISE,
+            f"{said} is {error} when scaled, and {feature} takes {scale} decimal places: raise its meter's "
+            "decimal_places, or let the source's scale round it",
+        ) from error
 
 
 def _dimensions(rule: FeatureRule, values: Values) -> str | None:

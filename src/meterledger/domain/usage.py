@@ -1,5 +1,6 @@
 """Usage: what a row of a file becomes, accepted or refused."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -105,6 +106,11 @@ class Difference:
     field: str
     stored: str
     given: str
+
+
+def composed_key(parts: Iterable[str]) -> str:
+    """Join the parts of a composed key, one to one: the separator is escaped inside the parts."""
+    return ":".join(part.replace("\\", "\\\\").replace(":", "\\:") for part in parts)
 
 
 def shown(value: str, limit: int = 60) -> str:

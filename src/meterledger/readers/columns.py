@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 
 from meterledger.domain.usage import shown
 from meterledger.errors import InputError
-from meterledger.readers.raw_rows import Wanted
+from meterledger.readers.raw_rows import ANY, Wanted
 
 _MAP_COLUMNS = "map the columns in the config, below [sources.NAME.columns]"
 
@@ -36,9 +36,9 @@ def refuse_missing(
         )
     spare = {_plain(column): column for column in columns if column not in wanted.names}
     for name in wanted.names:
-        if name not in found and (column := spare.get(_plain(name))):
+        if name not in found and not name.endswith(ANY) and (column := spare.get(_plain(name))):
             raise InputError(
-                f"{where}: the header has no column {name}, but {shown(column)}, which is spelt almost the same",
+                f"{where}: the header has no column {name}, but {shown(column)}, which is almost the same",
                 hint=f"{_MAP_COLUMNS}, or rename it",
             )
 

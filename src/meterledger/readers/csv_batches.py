@@ -12,7 +12,11 @@ def csv_batches(lines: PhysicalLines, header: Header, delimiter: str, at_most: i
     """Read the rows behind a header, so many lines at a time, by columns wherever that gives the same."""
     while block := lines.take_block(at_most):
         first = lines.taken - len(block) + 1
-        columns = None if lines.has_foreign_bytes or lines.oversized else _columns(block, header, delimiter)
+        columns = (
+            None
+            if lines.has_foreign_bytes or lines.oversized or header.groups
+            else _columns(block, header, delimiter)
+        )
         if columns is not None:
             yield ColumnBatch(first, "".join(block), columns, len(block))
             continue

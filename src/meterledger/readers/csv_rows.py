@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+import msgspec
+
 from meterledger.domain.row_check import Values
 from meterledger.domain.usage import shown
 from meterledger.errors import InputError
 from meterledger.readers.columns import refuse_missing
 from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines
-from meterledger.readers.raw_rows import RawRow, Wanted, malformed, unreadable
+from meterledger.readers.raw_rows import ANY, RawRow, Wanted, malformed, unreadable
 
 _LIKELY_DELIMITERS = {
     ";": ("semicolons", "';'"),
@@ -30,6 +32,8 @@ class Header:
     width: int
     positions: Sequence[int]
     """Where each wanted column stands; an absent one behind the last."""
+    groups: Sequence[Sequence[tuple[str, int]]]
+    """Of each wanted group its columns, without the prefix, and where they stand."""
     pick: Callable[[Sequence[str | None]], Values]
     """Takes the fields of a row, and None behind them for what is absent."""
 
@@ -58,7 +62,7 @@ def read_header(file: str, lines: PhysicalLines, wanted: Wanted, delimiter: str)
     names = [name.strip() for name in fields] if raw.strip() else []
     positions = _positions(f"{file}:{line}", names, wanted, delimiter)
     pick = itemgetter(*positions) if len(positions) > 1 else _only(positions)
-    return Header(raw.rstrip("\r\n"), len(names), positions, pick)
+    return Header(raw.rstrip("\r\n"), len(names), positions, _groups(names, wanted), pick)
 
 
 def _only(positions: Sequence[int]) -> Callable[[Sequence[str | None]], Values]:
@@ -68,7 +72,7 @@ def _only(positions: Sequence[int]) -> Callable[[Sequence[str | None]], Values]:
 
 def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[RawRow]:
     """Read the rows behind a header."""
-    width, pick = header.width, header.pick
+    width, pick, groups = header.width, header.pick, header.groups
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.taken + 1
@@ -94,18 +98,38 @@ def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[R
                 yield line, malformed(f"it has {len(fields)} fields, the header has {width}"), raw
             continue
         fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
+        for group in groups:
+            fields.append(msgspec.json.encode({key: fields[at] for key, at in group}).decode())
         yield line, pick(fields), raw
 
 
 def _positions(where: str, header: Sequence[str], wanted: Wanted, delimiter: str) -> list[int]:
-    """Return where each wanted column stands; an absent optional one stands behind the last."""
+    """Return where each wanted column stands: an absent optional one behind the last, then the groups."""
     counts = Counter(header)
-    if twice := [name for name in wanted.names if counts[name] > 1]:
+    groups = [name for name in wanted.names if _is_group(name)]
+    prefixes = tuple(name.removesuffix(ANY) for name in groups)
+    read = [name for name in counts if name in wanted.names or name.startswith(prefixes)]
+    if twice := [name for name in read if counts[name] > 1]:
         raise InputError(
             f"{where}: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
     refuse_missing(where, header, wanted, counts, hint=_delimiter_hint(header, delimiter))
-    return [header.index(name) if name in counts else len(header) for name in wanted.names]
+    places = {name: header.index(name) for name in counts}
+    places |= {name: len(header) + 1 + at for at, name in enumerate(groups)}
+    return [places.get(name, len(header)) for name in wanted.names]
+
+
+def _is_group(name: str) -> bool:
+    """Tell whether a name stands for all columns of a prefix; ``.*`` is an object, which CSV has not."""
+    return name.endswith(ANY) and not name.endswith(f".{ANY}")
+
+
+def _groups(header: Sequence[str], wanted: Wanted) -> list[list[tuple[str, int]]]:
+    prefixes = [name.removesuffix(ANY) for name in wanted.names if _is_group(name)]
+    return [
+        [(column.removeprefix(prefix), at) for at, column in enumerate(header) if column.startswith(prefix)]
+        for prefix in prefixes
+    ]
 
 
 def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:

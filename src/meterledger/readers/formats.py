@@ -205,6 +205,6 @@ def _is_cut(line: str) -> bool:
 def wrapped_list(name: str, key: str) -> InputError:
     """Return the error for one JSON object that holds the rows in a list."""
     return InputError(
-        f"{name} looks like one JSON object with a list under {shown(key)}; rows are read from a list by itself",
+        f"{name} looks like a JSON object with a list under {shown(key)}; rows are read from the list itself",
         hint=f"take the list out: jq -c '.{key}[]' {name} > rows.jsonl",
     )

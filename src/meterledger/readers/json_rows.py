@@ -11,7 +11,7 @@ from meterledger.domain.row_check import Values
 from meterledger.domain.usage import shown
 from meterledger.readers.formats import WRAPPED_LIST, wrapped_list
 from meterledger.readers.lines import MAX_ROW_BYTES, OversizedLine, PhysicalLines
-from meterledger.readers.raw_rows import RawRow, RowProblem, malformed, unreadable
+from meterledger.readers.raw_rows import ANY, RawRow, RowProblem, malformed, unreadable
 from meterledger.readers.row_shape import Fields, RowShape
 
 MAX_DEPTH = 64
@@ -67,12 +67,24 @@ def _thorough_values(
         if shape:
             shape.learn(found)
         inner: dict[tuple[str, ...], Fields] = {(): found}
-        return tuple(
-            _scalar_text(_along(inner, path) if path and name not in found else found.get(name, _MISSING))
-            for name, path in paths
-        )
+        return tuple(_field_text(inner, name, path) for name, path in paths)
     except (msgspec.DecodeError, _FieldError) as error:
         return malformed(_complaint(raw, error))
+
+
+def _field_text(inner: dict[tuple[str, ...], Fields], name: str, path: tuple[str, ...]) -> str | None:
+    """Return a field by its name, else by its path; for a path that ends in a star the object it leads to."""
+    found = inner[()]
+    if not path or name in found:
+        return _scalar_text(found.get(name, _MISSING))
+    if path[-1] != ANY:
+        return _scalar_text(_along(inner, path))
+    whole = str(_along(inner, path[:-1]), "utf-8")
+    if whole == "null":
+        return None
+    if whole[0] != "{":
+        raise _FieldError(f"{shown('.'.join(path[:-1]))} holds {shown(whole)}, no object")
+    return msgspec.json.encode({key: _scalar_text(raw) for key, raw in _object(whole).items()}).decode()
 
 
 def _object(text: str) -> Fields:

@@ -7,6 +7,9 @@ from meterledger.domain.row_check import Values
 from meterledger.domain.usage import Reason
 from meterledger.readers.lines import MAX_ROW_BYTES, foreign_bytes_shown, is_too_long
 
+ANY = "*"
+"""Ends a name that stands for all that begins so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -14,6 +17,8 @@ class Wanted:
     What to bring of each row: fields by their names in the file, in the order they are brought in.
 
     In JSON and Parquet a name with dots is first taken as a key as it stands, else as a path of keys.
+    ``payload.*`` is a whole object there, and ``payload_*`` all columns of that prefix in CSV: each as the
+    JSON text of a flat object, keys without the prefix, text or null.
     """
 
     names: tuple[str, ...]

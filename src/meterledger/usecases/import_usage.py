@@ -163,7 +163,9 @@ def _import_files(importing: _Importing) -> None:
     importing.report.left_out = names.left_out
     for name in names.files:
         try:
-            with open_input(name, options.input_format, delimiter=options.delimiter) as file:
+            with open_input(
+                name, options.input_format, delimiter=options.delimiter or options.source.delimiter
+            ) as file:
                 _import_file(importing, file)
         except InputError as error:
             importing.report.failed.append(error)

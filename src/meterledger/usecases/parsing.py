@@ -1,10 +1,10 @@
 """From a file to chunks of checked rows, in this process or beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from meterledger.domain.column_check import ColumnCheck
-from meterledger.domain.row_check import RowCheck
+from meterledger.domain.column_check import Column, ColumnCheck
+from meterledger.domain.row_check import RowCheck, Unmapped, Values
 from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
@@ -17,6 +17,10 @@ CHUNK_ROWS = 40_000
 """Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
 BATCH_ROWS = 8_000
 """Rows that are checked together: where one of them is not plainly good, all are checked one by one."""
+
+MappedRow = tuple[int, Values | RowProblem | Unmapped, str]
+"""The line a row starts on, its fields in canonical order or why there are none, and its text."""
+_NO_ROWS = (RowProblem, Unmapped)
 
 Texts = tuple[int, str] | tuple[Sequence[int], Sequence[str]]
 """The first of consecutive lines with their text, or lines with the text of the row on each."""
@@ -61,13 +65,7 @@ def parsed_chunks(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """
     mapping = RowMapping(rules.source, rules.catalogue)
     checker = _Checker(
-        RowCheck(
-            rules.catalogue,
-            zone=rules.source.zone,
-            key=rules.source.key,
-            customers=rules.customers,
-            plans=rules.plans,
-        )
+        RowCheck(rules.catalogue, rules.source, customers=rules.customers, plans=rules.plans), mapping
     )
     rows = read_rows(file, Wanted(mapping.names, mapping.required))
     broken_off: IncompleteInputError | None = None
@@ -87,8 +85,9 @@ def parsed_chunks(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
 class _Checker:
     """Checks batch by batch, and gathers what becomes of the rows until a chunk is full."""
 
-    def __init__(self, check: RowCheck) -> None:
+    def __init__(self, check: RowCheck, mapping: RowMapping) -> None:
         self._check = check
+        self._mapping = mapping
         self._columns = ColumnCheck(check)
         self._begin()
 
@@ -100,10 +99,15 @@ class _Checker:
 
     def take(self, batch: Batch) -> None:
         """Check the rows of a batch: together, or one by one where any of them is not plainly good."""
-        usage = self._by_columns(batch)
         rejected = len(self._rejections)
-        if usage is None:
-            usage = self._one_by_one(batch)
+        if isinstance(batch, ColumnBatch) and self._mapping.is_plain:
+            lines = range(batch.first_line, batch.first_line + batch.count)
+            usage = self._columns.check(batch.columns, lines)
+            if usage is None:
+                usage = self._one_by_one(batch.rows())
+        else:
+            rows = list(self._mapped(batch.rows() if isinstance(batch, ColumnBatch) else batch.rows))
+            usage = self._together(rows) or self._one_by_one(rows)
         self._usage.append(usage)
         self._texts.append(batch.texts())
         self.rows_taken += len(usage) + len(self._rejections) - rejected
@@ -116,18 +120,24 @@ class _Checker:
         self._begin()
         return chunk
 
-    def _by_columns(self, batch: Batch) -> UsageColumns | None:
-        if isinstance(batch, ColumnBatch):
-            lines = range(batch.first_line, batch.first_line + batch.count)
-            return self._columns.check(batch.columns, lines)
-        if any(type(values) is RowProblem for _, values, _ in batch.rows):
-            return None
-        columns = list(zip(*(values for _, values, _ in batch.rows), strict=True))
-        return self._columns.check(columns, [line for line, _, _ in batch.rows])
+    def _mapped(self, rows: Iterable[RawRow]) -> Iterable[MappedRow]:
+        """Return the usage rows that each row of a source becomes."""
+        if self._mapping.is_plain:
+            return rows
+        return (
+            (line, row, raw)
+            for line, values, raw in rows
+            for row in ([values] if isinstance(values, RowProblem) else self._mapping.rows(values))
+        )
 
-    def _one_by_one(self, batch: Batch) -> UsageColumns:
+    def _together(self, rows: Sequence[MappedRow]) -> UsageColumns | None:
+        if any(type(values) in _NO_ROWS for _, values, _ in rows):
+            return None
+        columns: list[Column] = list(zip(*(values for _, values, _ in rows), strict=True))
+        return self._columns.check(columns, [line for line, _, _ in rows])
+
+    def _one_by_one(self, rows: Iterable[MappedRow]) -> UsageColumns:
         events: list[UsageEvent] = []
-        rows = batch.rows() if isinstance(batch, ColumnBatch) else batch.rows
         for row in rows:
             checked = self._checked(row)
             if isinstance(checked, Rejection):
@@ -136,8 +146,10 @@ class _Checker:
                 events.append(checked)
         return UsageColumns.of(events)
 
-    def _checked(self, row: RawRow) -> UsageEvent | Rejection:
+    def _checked(self, row: MappedRow) -> UsageEvent | Rejection:
         line, values, raw = row
         if isinstance(values, RowProblem):
             return Rejection(line=line, reason=values.reason, message=values.message, raw=kept_raw(raw))
+        if isinstance(values, Unmapped):
+            return self._check.refuse(line, values, raw)
         return self._check.check(line, values, raw)

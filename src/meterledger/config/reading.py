@@ -1,0 +1,101 @@
+"""One config while it is read: what its tables hold, and on which line each key stands."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from meterledger.errors import UsageError
+
+_Table = TypeVar("_Table", bound=msgspec.Struct)
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One config while it is read; knows where things stand in its text."""
+
+    path: Path | None
+    text: str
+
+    def parsed(self) -> dict[str, Any]:
+        """Return the TOML; raises UsageError where it is none."""
+        try:
+            return tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise UsageError(f"{self.path}: {error}", hint="mend the TOML there") from error
+
+    def error(self, keys: tuple[str, ...], message: str, hint: str = "") -> UsageError:
+        """Return the error that names a key and where it stands."""
+        line = line_of(self.text, keys)
+        where = f"{self.path}:{line}" if line else str(self.path)
+        return UsageError(f"{where}: {'.'.join(keys)}: {message}", hint=hint)
+
+    def refuse_unknown_keys(
+        self, table: Mapping[str, Any], known: Iterable[str], keys: tuple[str, ...]
+    ) -> None:
+        """Raise UsageError for a key that is not known, naming the closest that is."""
+        known = list(known)
+        for key in table:
+            if key not in known:
+                raise self.error((*keys, key), "unknown key", hint=_closest(key, known))
+
+    def tables_of(self, root: Mapping[str, Any], name: str) -> dict[str, dict[str, Any]]:
+        """Return the tables below a key of the root."""
+        found = root.get(name, {})
+        if not isinstance(found, dict):
+            raise self.error((name,), "must be a table")
+        for key, table in found.items():
+            if not isinstance(table, dict):
+                raise self.error((name, key), f"must be a table, [{name}.{key}]")
+        return found
+
+    def table(self, found: object, kind: type[_Table], keys: tuple[str, ...]) -> _Table:
+        """Return a table with its keys and types checked."""
+        if not isinstance(found, dict):
+            raise self.error(keys, "must be a table")
+        self.refuse_unknown_keys(found, kind.__struct_fields__, keys)
+        try:
+            return msgspec.convert(found, kind)
+        except msgspec.ValidationError as error:
+            message, _, at = str(error).partition(" - at `$.")
+            key = re.split(r"[`.\[]", at)[0] if at else ""
+            raise self.error((*keys, key) if key else keys, message) from error
+
+    def checked(self, parse: Callable[[str], _Value], text: str, keys: tuple[str, ...]) -> _Value:
+        """Return what a text means; the ValueError of reading it becomes the error of its key."""
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise self.error(keys, str(error)) from error
+
+
+def line_of(text: str, keys: tuple[str, ...]) -> int | None:
+    """Return the 1-based line of a TOML text on which a key, or else its table, stands."""
+    *parents, last = keys
+    header = ".".join(parents)
+    table, found, mention = "", None, None
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip().replace('"', "").replace(" ", "")
+        if bare.startswith("["):
+            table = bare.strip("[]").split("]")[0]
+            if table == ".".join(keys) or table.startswith(".".join(keys) + "."):
+                return number
+            if table == header:
+                found = number
+        elif re.match(rf"{re.escape(last)}(\.|=)", bare) and table == header:
+            return number
+        elif mention is None and re.search(rf"(?<![\w-]){re.escape(last)}=", bare):
+            mention = number  # in a dotted key or an inline table
+    return found or mention
+
+
+def _closest(key: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
