@@ -116,7 +116,7 @@ class Settings:
             "payload": sorted(
                 [m.event_name, m.features[0], m.customer_key, m.value_key] for m in self.catalogue.meters
             )
-            if source.keeps_identifier
+            if source.has_meter_events
             else [],
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -49,6 +49,7 @@ def _source(reading: Reading, name: str, found: Mapping[str, object], catalogue:
         delimiter=_delimiter(reading, table.delimiter, (*keys, "delimiter")),
         key=tuple(table.key),
         columns={**(preset.rules.columns if preset else {}), **table.columns},
+        keeps_identifier=preset is not None and preset.is_stripes,
         constants={field: str(given) for field, given in table.constants.items()},
         defaults={field: str(given) for field, given in table.defaults.items()},
         quantities=table.quantities,

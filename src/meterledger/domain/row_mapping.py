@@ -43,7 +43,7 @@ class RowMapping:
         self._slots = tuple(self._slot(field) for field in self._fields)
         self._key_slots = self._preset_key_slots()
         self._quantities = {feature: self._at(column) for feature, column in source.quantities.items()}
-        self._payloads = [self._at(name) for name in PAYLOAD_NAMES] if source.keeps_identifier else []
+        self._payloads = [self._at(name) for name in PAYLOAD_NAMES] if source.has_meter_events else []
         self._counts_one = (
             {feature for meter in catalogue.meters for feature in _counted(meter)}
             if source.preset and source.preset.rules.counts_one and self._is_preset_column("quantity")
@@ -142,7 +142,7 @@ class RowMapping:
         source = self._source
         if source.quantities and field in ("feature", "quantity"):
             return []
-        if source.keeps_identifier and field not in source.columns:
+        if source.has_meter_events and field not in source.columns:
             return []
         if field in source.columns_taken:
             return []

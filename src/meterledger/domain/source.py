@@ -30,6 +30,8 @@ class Source:
     key: tuple[str, ...] = DEFAULT_KEY
     columns: Mapping[str, str] = field(default_factory=dict)
     """Canonical field or dimension -> its name in the source."""
+    keeps_identifier: bool = False
+    """Its rows bring identifiers, which Stripe may have seen: they are kept verbatim, and sealed with."""
     constants: Mapping[str, str] = field(default_factory=dict)
     """Field or dimension -> what every row has."""
     defaults: Mapping[str, str] = field(default_factory=dict)
@@ -57,8 +59,8 @@ class Source:
         return (*self.key, "feature") if self.quantities and "feature" not in self.key else self.key
 
     @property
-    def keeps_identifier(self) -> bool:
-        """Tell whether the request_id is an identifier that Stripe may know, to be sent as it is."""
+    def has_meter_events(self) -> bool:
+        """Tell whether its rows are Stripe's own, with a payload."""
         return self.preset is not None and self.preset.is_stripes
 
     @property
@@ -86,6 +88,8 @@ def _as_json(value: Any) -> Any:
         return {
             name: inner.as_mapping() if isinstance(inner, Scaling) else inner for name, inner in value.items()
         }
+    if isinstance(value, bool):
+        return value
     return list(value) if isinstance(value, tuple) else str(value)
 
 
@@ -97,6 +101,7 @@ def source_of_preset(preset: Preset, name: str) -> Source:
         preset=preset,
         columns=rules.columns,
         time_format=rules.time_format or DEFAULT_TIME_FORMAT,
+        keeps_identifier=preset.is_stripes,
     )
 
 
