@@ -107,7 +107,8 @@ def _values(column: Any) -> Sequence[object]:
     if kinds.is_timestamp(kind):
         return [_instant(ticks, kind) for ticks in column.cast("int64").to_pylist()]
     if kinds.is_string(kind) or kinds.is_large_string(kind):
-        column = column.cast("large_binary")
+        texts = column.cast("large_binary").to_pylist()
+        return [text if text is None else text.decode(errors="surrogateescape") for text in texts]
     if kinds.is_integer(kind) or kinds.is_boolean(kind) or kinds.is_null(kind):
         values: list[object] = column.to_pylist()
         return values
@@ -130,7 +131,8 @@ def _jsonable(value: object) -> object:
         case None | str() | bool() | int():
             found: object = value
         case bytes():
-            found = value.decode(errors="surrogateescape")
+            # Some writers mark no text as text.
+            found = value.decode() if _is_text(value) else {"bytes": value.hex()}
         case dict():
             found = {str(key): _jsonable(one) for key, one in value.items()}
         case list() | tuple():
@@ -142,6 +144,14 @@ def _jsonable(value: object) -> object:
         case _:
             found = repr(value) if isinstance(value, float) else str(value)
     return found
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _instant(ticks: int | None, kind: Any) -> str | None:
