@@ -4,17 +4,17 @@ import bz2
 import gzip
 import hashlib
 import io
-import lzma
 import os
 import sys
 from pathlib import Path
 
 import pytest
-from backports import zstd
 
 from meterledger.errors import ExitCode, InputError, UsageError
 from meterledger.readers import InputFormat, delimiter_of, open_input
+from meterledger.readers.compression import COMPRESSION_SUFFIXES
 from support.files import CSV_HEADER, csv_row, rows_of
+from support.packing import PACK
 
 CSV = CSV_HEADER + csv_row("r1")
 JSONL = b'{"request_id":"r1"}\n'
@@ -203,15 +203,7 @@ def test_a_list_in_an_object_on_one_line_is_told_from_a_row(content: bytes, *, i
     assert "a list under 'events'" in refused.value.message
 
 
-PACKED = {
-    ".gz": gzip.compress,
-    ".bz2": bz2.compress,
-    ".xz": lzma.compress,
-    ".zst": zstd.compress,
-}
-
-
-@pytest.mark.parametrize("suffix", PACKED)
+@pytest.mark.parametrize("suffix", COMPRESSION_SUFFIXES)
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
@@ -229,12 +221,12 @@ def test_a_packed_file_is_recognized_by_what_is_in_it(
 ) -> None:
     """The format is that of the content, size and digest are those of the file, which is at its start."""
     path = tmp_path / (name + suffix)
-    path.write_bytes(PACKED[suffix](content))
+    path.write_bytes(PACK[COMPRESSION_SUFFIXES[suffix]](content))
     with open_input(str(path)) as file:
         assert file.file.read() == path.read_bytes()
     assert (file.input_format, file.size_bytes) == (expected, path.stat().st_size)
     assert file.delimiter == ("\t" if expected is InputFormat.TSV else ",")
-    assert file.compression == {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstandard"}[suffix]
+    assert file.compression is COMPRESSION_SUFFIXES[suffix]
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,10 @@ class Rows:
                 yield from array.rows()
                 content.raise_damage(source.name, array.line)
             case InputFormat.PARQUET:
-                yield from parquet_rows(source, wanted)
+                line = 0
+                for line, values, raw in parquet_rows(source, wanted):
+                    yield line, values, raw
+                content.raise_damage(source.name, line)
 
 
 def read_rows(source: InputFile, wanted: Wanted) -> Rows:
