@@ -337,3 +337,34 @@ def test_csv_output_is_safe_for_spreadsheets(shop: Shop) -> None:
 
     assert ended.code == 0
     assert ended.out.splitlines()[1].startswith("1,'=1+1.csv,")
+
+
+def test_patterns_folders_and_delimiters_are_taken(shop: Shop) -> None:
+    """One command reads a folder and a pattern in any delimiter; what is left out is said."""
+    (shop.folder / "logs").mkdir()
+    content = f"{HEADER}\n{row('r1')}\n".replace(",", ";").encode()
+    shop.write_bytes("logs/one.csv", content)
+    shop.write_bytes("logs/notes.txt", b"x")
+    shop.write_bytes("two.csv", content.replace(b"r1", b"r2"))
+    ended = shop.command("import", "logs", "t*.csv", "--delimiter", "semicolon")
+
+    assert ended.code == 0
+    assert "left out of folders, because their names tell no format: 1." in ended.err
+    assert [key for _, key, _, _ in shop.usage()] == ["r1", "r2"]
+
+
+def test_a_name_that_stands_for_nothing_ends_with_3_and_the_others_go_on(shop: Shop) -> None:
+    """A pattern without a match is an input error; the other files of the command are imported."""
+    shop.write("usage.csv", row("r1"))
+    ended = shop.command("import", "*.tsv", "usage.csv")
+
+    assert ended.code == 3
+    assert "*.tsv matches no file" in ended.err
+    assert len(shop.usage()) == 1
+
+
+def test_what_is_no_delimiter_ends_with_2(shop: Shop) -> None:
+    """A delimiter of two characters is wrong usage."""
+    shop.write("usage.csv", row("r1"))
+
+    assert shop.command("import", "usage.csv", "--delimiter", "||").code == 2

@@ -1,5 +1,6 @@
 """Input files: opened, hashed and recognized, or refused with what is wrong and what to do."""
 
+import bz2
 import gzip
 import hashlib
 import io
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from meterledger.errors import ExitCode, InputError
-from meterledger.readers import InputFormat, open_input
-from support.files import CSV_HEADER, csv_row
+from meterledger.errors import ExitCode, InputError, UsageError
+from meterledger.readers import InputFormat, delimiter_of, open_input
+from meterledger.readers.compression import COMPRESSION_SUFFIXES
+from support.files import CSV_HEADER, csv_row, rows_of
+from support.packing import PACK
 
 CSV = CSV_HEADER + csv_row("r1")
 JSONL = b'{"request_id":"r1"}\n'
@@ -98,6 +101,11 @@ def test_an_empty_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
+        (b"\xd0\xcf\x11\xe0rest", "Excel"),
+        (b" <!DOCTYPE HTML><html>", "HTML"),
+        (b"<html>", "HTML"),
+        (b"<?xml version='1.0'?>", "XML"),
+        (CSV.decode().encode("utf-16-le"), "UTF-16"),
         (gzip.compress(CSV, mtime=0), "gzip"),
         (b"PK\x03\x04rest", "spreadsheet"),
         (b"BZh91AY", "bzip2"),
@@ -144,16 +152,132 @@ def test_a_declared_format_is_stronger_than_the_name(tmp_path: Path) -> None:
         assert file.input_format is InputFormat.JSONL
 
 
-@pytest.mark.parametrize("name", ["usage.json", "usage.jsonl", "usage"])
+@pytest.mark.parametrize("name", ["usage.json", "usage", "usage.log"])
 @pytest.mark.parametrize("content", [b'[{"request_id":"r1"}]', b" \n [\n {}]", b"\xef\xbb\xbf[]"])
-def test_one_json_array_is_refused_with_the_way_out(tmp_path: Path, name: str, content: bytes) -> None:
-    """A JSON array is no JSONL, and the hint turns it into it."""
+def test_one_json_array_is_a_format(tmp_path: Path, name: str, content: bytes) -> None:
+    """A file that begins with a bracket is one JSON array."""
     path = tmp_path / name
+    path.write_bytes(content)
+    with open_input(str(path)) as file:
+        assert file.input_format is InputFormat.JSON
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "hint"),
+    [
+        (b'{\n "events": [\n  {"id": 1}\n ]\n}\n', "a list under 'events'", "jq -c '.events[]'"),
+        (b'{"object":"list","data":[\n{"id":1},\n{"id":2}]}\n', "a list under 'data'", "jq -c '.data[]'"),
+        (b'{\n  "id": 1\n}\n{\n  "id": 2\n}\n', "over several lines", "jq -c ."),
+        (b"a,b\r1,2\r3,4\r", "old Mac", "tr "),
+    ],
+)
+def test_text_that_only_begins_like_a_format_is_named(
+    tmp_path: Path, content: bytes, words: str, hint: str
+) -> None:
+    """Pretty-printed JSON, a list within an object and old line ends are told, with the way out."""
+    path = tmp_path / "usage"
     path.write_bytes(content)
     error = refusal(path)
 
-    assert "array" in error.message
-    assert "jq" in error.hint
+    assert words in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "is_refused"),
+    [
+        (b'{"events":[{"id":1}]}\n', True),
+        (b'{"total":1,"events":[ {"id":"' + b"x" * 2_000_000 + b'"}]}\n', True),
+        (b'{"request_id":"r1","events":[{"id":1}]}\n', False),
+        (b'{"events":[{"id":1}],"request_id":"r1"}\n', False),
+        (b'{"events":[1]}\n', False),
+    ],
+)
+def test_a_list_in_an_object_on_one_line_is_told_from_a_row(content: bytes, *, is_refused: bool) -> None:
+    """An object that holds nothing but a list is no row; one with a wanted field is."""
+    if not is_refused:
+        assert len(rows_of(content, InputFormat.JSONL)) == 1
+        return
+    with pytest.raises(InputError) as refused:
+        rows_of(content, InputFormat.JSONL)
+    assert "a list under 'events'" in refused.value.message
+
+
+@pytest.mark.parametrize("suffix", COMPRESSION_SUFFIXES)
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("usage.csv", CSV, InputFormat.CSV),
+        ("usage.tsv", CSV.replace(b",", b"\t"), InputFormat.TSV),
+        ("usage.TAB", CSV.replace(b",", b"\t"), InputFormat.TSV),
+        ("usage.jsonl", JSONL, InputFormat.JSONL),
+        ("usage.json", JSONL, InputFormat.JSONL),
+        ("usage.json", b"[{}]", InputFormat.JSON),
+        ("usage", JSONL, InputFormat.JSONL),
+    ],
+)
+def test_a_packed_file_is_recognized_by_what_is_in_it(
+    tmp_path: Path, suffix: str, name: str, content: bytes, expected: InputFormat
+) -> None:
+    """The format is that of the content, size and digest are those of the file, which is at its start."""
+    path = tmp_path / (name + suffix)
+    path.write_bytes(PACK[COMPRESSION_SUFFIXES[suffix]](content))
+    with open_input(str(path)) as file:
+        assert file.file.read() == path.read_bytes()
+    assert (file.input_format, file.size_bytes) == (expected, path.stat().st_size)
+    assert file.delimiter == ("\t" if expected is InputFormat.TSV else ",")
+    assert file.compression is COMPRESSION_SUFFIXES[suffix]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("usage.csv.gz", CSV, "is said to be gzip but looks like CSV"),
+        ("usage.csv.gz", b"[]", "is said to be gzip but looks like a JSON array"),
+        ("usage.csv.gz", bz2.compress(CSV), "is said to be gzip but looks like bzip2"),
+        ("usage.csv.gz", b"PK\x03\x04rest", "is said to be gzip but looks like a ZIP"),
+        ("usage.csv", gzip.compress(CSV), "is said to be CSV but looks like gzip"),
+        ("usage.csv.gz", gzip.compress(gzip.compress(CSV)), "gzip with gzip in it"),
+        ("usage.csv.gz", gzip.compress(b"\0" * 257 + b"ustar"), "gzip with a tar archive in it"),
+        ("usage.csv.gz", gzip.compress(b""), "nothing in it"),
+        ("usage.csv.gz", gzip.compress(JSONL), "is said to be CSV but looks like JSONL"),
+        ("usage.parquet.gz", gzip.compress(b"PAR1rest"), "Parquet inside gzip"),
+        ("usage.csv.gz", b"\x1f\x8b\x08\x00", "cut off"),
+        ("usage.csv.xz", b"\xfd7zXZ\x00" + b"x" * 99, "damaged"),
+    ],
+)
+def test_a_name_that_says_another_packing_is_refused(
+    tmp_path: Path, name: str, content: bytes, words: str
+) -> None:
+    """What a file is packed as is told by its content, and a name that says otherwise is named."""
+    path = tmp_path / name
+    path.write_bytes(content)
+
+    assert words in refusal(path).message
+
+
+def test_a_declared_format_is_that_of_what_is_packed(tmp_path: Path) -> None:
+    """With --input-format a file may be packed whatever its name says."""
+    path = tmp_path / "usage.csv"
+    path.write_bytes(gzip.compress(CSV))
+    with open_input(str(path), InputFormat.CSV) as file:
+        assert file.compression == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("tab", "\t"), (";", ";"), ("SEMICOLON", ";"), ("bar", "|"), ("\x1f", "\x1f"), ("\u00a6", "\u00a6")],
+)
+def test_a_delimiter_is_a_character_or_a_word(text: str, expected: str) -> None:
+    """Any one character can part fields, and those hard to type have names."""
+    assert delimiter_of(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", ";;", '"', "\n", "\r", "\0", "dash"])
+def test_what_is_no_delimiter_is_refused(text: str) -> None:
+    """Nothing, two characters, quotes and line ends part no fields."""
+    with pytest.raises(UsageError):
+        delimiter_of(text)
 
 
 @pytest.mark.parametrize("content", [b"\n\n", b" \r\n\t\n"])

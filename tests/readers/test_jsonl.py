@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.readers import InputFormat, RawRow, RowProblem
+from meterledger.readers.json_rows import MAX_DEPTH
 from support.files import outline, rows_of
 from support.properties import steady
 
@@ -114,9 +115,85 @@ def test_fields_that_nobody_reads_may_hold_anything(value: bytes) -> None:
     assert outline(read(b'{"request_id":"r1","meta":' + value + b"}\n")) == [(1, "r1")]
 
 
-def test_of_a_key_that_stands_twice_the_last_one_is_read() -> None:
-    """JSON leaves open what a repeated key means; as with most readers it is the last value."""
-    assert outline(read(b'{"request_id":"a","request_id":"b"}\n')) == [(1, "b")]
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"request_id":"a","request_id":"b"}', "malformed_row"),
+        (b'{"request_id":"a","request_id":"a"}', "malformed_row"),
+        (b'{"request_id":"a","request\\u005fid":"b"}', "malformed_row"),
+        (b'{"request_id":"a","x":1,"x":2}', "malformed_row"),
+        (b'{"request_id":"a","x":{},"x":[]}', "malformed_row"),
+        (b'{"request_id":"a","x" : 1 , "x":",:"}', "malformed_row"),
+        (b'{"request_id":"a","a\\"b":1,"a\\"b":2}', "malformed_row"),
+        (b'{"request_id":"a,b","x":"{[\\"\\\\","y":","}', "a,b"),
+        (b'{"request_id":"a","a\\"b":1}', "a"),
+        (b'{"request_id":"a","x":{"y":1,"y":2}}', "a"),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(line: bytes, expected: str) -> None:
+    """JSON leaves open what a repeated key means, so nothing is chosen, and no other row is doubted."""
+    found = outline(read(GOOD + GOOD + line + b"\n" + GOOD))
+
+    assert found == [(1, "r1"), (2, "r1"), (3, expected), (4, "r1")]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"data":{"tokens":"t"}}', "t"),
+        (b'{"data":{"tokens":1.50,"other":[{}]}}', "1.50"),
+        (b'{"data.tokens":"literal","data":{"tokens":"t"}}', "literal"),
+        (b'{"data.tokens":null,"data":{"tokens":"t"}}', None),
+        (b'{"data":{"tokens":null}}', None),
+        (b'{"data":{}}', None),
+        (b'{"data":null}', None),
+        (b"{}", None),
+        (b'{"data":5}', "malformed_row"),
+        (b'{"data":[1]}', "malformed_row"),
+        (b'{"data":{"tokens":{}}}', "malformed_row"),
+        (b'{"data":{"tokens":1,"tokens":2}}', "malformed_row"),
+        (b'{"data":{"x":1,"x":2}}', "malformed_row"),
+    ],
+)
+def test_a_name_with_dots_is_a_key_or_else_a_path(line: bytes, expected: str | None) -> None:
+    """A name with dots is first taken as a key as it stands, else as the way through objects."""
+    rows = rows_of(line + b"\n", InputFormat.JSONL, {"request_id": "data.tokens"})
+
+    assert outline(rows) == [(1, expected)]
+
+
+@pytest.mark.parametrize(("depth", "expected"), [(MAX_DEPTH - 1, "r1"), (MAX_DEPTH, "malformed_row")])
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"k":', b"}")])
+def test_nesting_is_limited(depth: int, expected: str, brackets: tuple[bytes, bytes]) -> None:
+    """Up to the limit a field may be nested; beyond it the row is refused, wherever brackets stand."""
+    begin, end = brackets
+    nested = begin * depth + b"1" * (begin == b'{"k":') + end * depth
+    line = b'{"request_id":"r1","text":"[[[[","meta":' + nested + b"}\n"
+
+    assert outline(read(GOOD + line)) == [(1, "r1"), (2, expected)]
+
+
+@steady
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from(["request_id", "quantity", "received_at", "x", "y"]),
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.text(st.sampled_from('a,:"\\{[é'), max_size=3)
+            | st.just({"a": 1}),
+            max_size=5,
+        ),
+        max_size=8,
+    )
+)
+def test_what_is_read_does_not_depend_on_the_rows_before(rows: list[dict[str, object]]) -> None:
+    """A row read after others that look alike, or do not, is what it is when read alone."""
+    lines = [json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows]
+    alone = [found for line in lines for _, found, _ in read(line)]
+
+    assert [found for _, found, _ in read(b"".join(lines))] == alone
 
 
 def test_an_escaped_key_is_the_same_key() -> None:
@@ -130,7 +207,7 @@ def test_columns_are_mapped_and_dimensions_stand_behind() -> None:
     columns = {"request_id": "id", "quantity": "n", "region": "zone"}
     ((_, found, _),) = rows_of(content, InputFormat.JSONL, columns, ("region", "tier"))
 
-    assert found == ["r1", None, None, None, "2.50", None, None, "eu", "3"]
+    assert found == ("r1", None, None, None, "2.50", None, None, "eu", "3")
 
 
 def test_a_field_that_holds_an_object_is_shown_in_the_message() -> None:

@@ -1,14 +1,16 @@
 """Parsing beside the program gives what parsing inside it gives, and leaves no process behind."""
 
+import gzip
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from meterledger.config import load_settings
 from meterledger.domain.row_rules import RowRules
-from meterledger.errors import InputError
-from meterledger.readers import open_input
+from meterledger.errors import IncompleteInputError, InputError
+from meterledger.readers import InputFile, open_input
 from meterledger.usecases import parsing
 from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
 from meterledger.usecases.parsing_process import chunks_from_process, chunks_of
@@ -51,6 +53,34 @@ def test_a_wrong_header_is_the_same_error(tmp_path: Path) -> None:
         list(chunks_from_process(opened, rules_of("gateway")))
 
     assert (here.value.message, here.value.hint) == (beside.value.message, beside.value.hint)
+
+
+@pytest.mark.parametrize("chunks", [parsed_chunks, chunks_from_process])
+def test_the_rows_before_a_break_come_before_the_error(
+    tmp_path: Path, chunks: Callable[[InputFile, RowRules], Iterator[ParsedChunk]]
+) -> None:
+    """Of a packed file that is cut off the rows of the last, shorter chunk come, and then the error."""
+    path = tmp_path / "usage.csv.gz"
+    path.write_bytes(gzip.compress((SAMPLE / "usage-gateway.csv").read_bytes(), mtime=0)[:-5_000])
+    found: list[ParsedChunk] = []
+    with open_input(str(path)) as opened, pytest.raises(IncompleteInputError) as ended:
+        found += chunks(opened, rules_of("gateway"))  # what came before stays
+
+    assert sum(len(chunk.usage) for chunk in found) > 10_000
+    assert "cut off" in ended.value.message
+    assert ended.value.hint
+
+
+@pytest.mark.parametrize("name", ["usage.csv.gz", "usage.tsv"])
+def test_a_process_beside_knows_how_the_file_is_written(tmp_path: Path, name: str) -> None:
+    """Packing and delimiter go with the file to the other process."""
+    content = (SAMPLE / "usage-gateway.csv").read_bytes()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content.replace(b",", b"\t"))
+    with open_input(str(path)) as opened:
+        (chunk,) = chunks_from_process(opened, rules_of("gateway"))
+
+    assert len(chunk.usage) > 10_000
 
 
 def test_an_unfinished_reading_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

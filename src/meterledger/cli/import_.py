@@ -195,7 +195,7 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
     if context.quiet:
         return
     if report.left_out:
-        say(f"{count_text(report.left_out)} files of the folders were left out: their names tell no format.")
+        say(f"Files left out of folders, because their names tell no format: {count_text(report.left_out)}.")
     total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
     if total > _SHOWN:
         by_reason = ", ".join(

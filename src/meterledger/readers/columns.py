@@ -38,7 +38,7 @@ def refuse_missing(
     for name in wanted.names:
         if name not in found and not name.endswith(ANY) and (column := spare.get(_plain(name))):
             raise InputError(
-                f"{where}: the header has no column {name}, but {shown(column)}, which is almost the same",
+                f"{where}: the header has no column {name}, but {shown(column)}, spelt almost the same",
                 hint=f"{_MAP_COLUMNS}, or rename it",
             )
 

@@ -43,21 +43,23 @@ class Content:
         else:
             if block:
                 return block
-        if self._is_changed():
-            self.damage = DamageError(
-                "it was changed while it was read", hint="import it again when nothing writes to it any more"
-            )
+        self._look_for_change()
         return b""
 
     def raise_damage(self, name: str, line: int) -> None:
         """Raise IncompleteInputError if the end was no true end; ``line`` is the last one that was read."""
+        self._look_for_change()
         if self.damage:
             raise IncompleteInputError(
                 f"{name} could only be read up to line {line}: {self.damage.message}", hint=self.damage.hint
             )
 
-    def _is_changed(self) -> bool:
+    def _look_for_change(self) -> None:
+        """Note that the file is not what it was when it was hashed; that explains any other damage."""
         if self._modified_ns is None:
-            return False
+            return
         now = os.fstat(self._file.fileno())
-        return (now.st_size, now.st_mtime_ns) != (self._size_bytes, self._modified_ns)
+        if (now.st_size, now.st_mtime_ns) != (self._size_bytes, self._modified_ns):
+            self.damage = DamageError(
+                "it was changed while it was read", hint="import it again when nothing writes to it any more"
+            )

@@ -22,6 +22,8 @@ _LIKELY_DELIMITERS = {
     ",": ("commas", "','"),
 }
 """Delimiter -> how it is called, and how it is written on a command line."""
+_AT_END = "unexpected end of data"
+"""What the csv module says where the file ends within quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[R
             return
         except csv.Error as error:
             # A stray quote would swallow the lines behind it: only the first one is given up.
-            message = str(error) if lines.is_one_line else "a quote is opened and not closed"
+            is_open = not lines.is_one_line or str(error) == _AT_END
+            message = "a quote is opened and not closed" if is_open else str(error)
             raw = lines.take_first()
             reader = csv.reader(lines, strict=True, delimiter=delimiter)
             yield line, unreadable(raw, oversized=lines.oversized) or malformed(message), raw

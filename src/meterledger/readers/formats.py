@@ -122,7 +122,9 @@ def recognized(
     """
     if kind := _foreign(head):
         inside = f"{compression} with {kind} in it" if compression else kind
-        raise InputError(f"{name} looks like {inside}", hint=_HINT_CONVERT)
+        raise InputError(
+            f"{name} looks like {inside}", hint="unpack it first" if compression_of(head) else _HINT_CONVERT
+        )
     said = declared or format_by_name(name)[0]
     looks_like = _looks_like(head)
     if looks_like is InputFormat.PARQUET and compression:
@@ -205,6 +207,6 @@ def _is_cut(line: str) -> bool:
 def wrapped_list(name: str, key: str) -> InputError:
     """Return the error for one JSON object that holds the rows in a list."""
     return InputError(
-        f"{name} looks like a JSON object with a list under {shown(key)}; rows are read from the list itself",
+        f"{name} looks like one JSON object with a list under {shown(key)}; rows are read from a bare list",
         hint=f"take the list out: jq -c '.{key}[]' {name} > rows.jsonl",
     )

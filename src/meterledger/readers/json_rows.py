@@ -60,6 +60,7 @@ def values_reader(names: Sequence[str]) -> Callable[[str], Values | RowProblem]:
 def _thorough_values(
     raw: str, paths: Sequence[tuple[str, tuple[str, ...]]], shape: RowShape | None = None
 ) -> Values | RowProblem:
+    raw = raw.rstrip("\r\n")  # as it is kept
     try:
         if raw.count("{") + raw.count("[") > MAX_DEPTH:
             _refuse_deep(raw)

@@ -78,7 +78,7 @@ def _expand_folder(folder: str, expanded: ExpandedNames) -> None:
     if not found:
         raise InputError(
             f"{folder} is a folder without a file whose name tells its format",
-            hint="known are .csv .tsv .tab .jsonl .ndjson .json .parquet, and each with .gz .bz2 .xz or .zst",
+            hint="known are .csv .tsv .tab .jsonl .ndjson .json .parquet, and .gz .bz2 .xz .zst behind",
         )
     expanded.files += sorted(found)
     expanded.left_out += left_out

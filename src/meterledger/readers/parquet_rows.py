@@ -35,12 +35,9 @@ def parquet_rows(source: InputFile, wanted: Wanted) -> Iterator[RawRow]:
         file = parquet.ParquetFile(source.file)
         _check_columns(source.name, file.schema_arrow, wanted)
         values_of = values_reader(wanted.names)
-        for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
-            columns = [_values(column) for column in batch.columns]
-            for fields in zip(*columns, strict=True):
-                row += 1
-                raw = _line_of_json(dict(zip(batch.schema.names, fields, strict=True)))
-                yield row, unreadable(raw) or values_of(raw), raw
+        for raw in _lines_of_json(file):
+            row += 1
+            yield row, unreadable(raw) or values_of(raw), raw
     except (arrow.ArrowException, OSError) as error:
         complaint = shown(str(error).partition("\n")[0], 200)
         if row:
@@ -51,6 +48,15 @@ def parquet_rows(source: InputFile, wanted: Wanted) -> Iterator[RawRow]:
         raise InputError(
             f"{source.name} cannot be read as Parquet: {complaint}", hint="get the file again, whole"
         ) from error
+
+
+def _lines_of_json(file: Any) -> Iterator[str]:
+    """Write each row as a line of JSON; one row group after the other, so that damage costs its own only."""
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+            columns = [_values(column) for column in batch.columns]
+            for fields in zip(*columns, strict=True):
+                yield _line_of_json(dict(zip(batch.schema.names, fields, strict=True)))
 
 
 def _pyarrow(name: str) -> tuple[Any, Any]:
@@ -97,24 +103,26 @@ def _values(column: Any) -> Sequence[object]:
     if kinds.is_dictionary(kind):
         return _values(column.dictionary_decode())
     if kinds.is_struct(kind):
-        inner = [_values(field) for field in column.flatten()]
-        names = [kind.field(at).name for at in range(kind.num_fields)]
-        rows = zip(*inner, strict=True) if inner else [()] * len(column)
-        return [
-            dict(zip(names, row, strict=True)) if is_valid else None
-            for row, is_valid in zip(rows, column.is_valid().to_pylist(), strict=True)
-        ]
+        return _objects(column)
     if kinds.is_timestamp(kind):
         return [_instant(ticks, kind) for ticks in column.cast("int64").to_pylist()]
     if kinds.is_string(kind) or kinds.is_large_string(kind):
-        column = column.cast("large_binary")
-    if kinds.is_integer(kind) or kinds.is_boolean(kind) or kinds.is_null(kind):
-        values: list[object] = column.to_pylist()
-        return values
+        texts = column.cast("large_binary").to_pylist()
+        return [text if text is None else text.decode(errors="surrogateescape") for text in texts]
     try:
         return [_jsonable(value) for value in column.to_pylist()]
     except (ValueError, OverflowError):
         return [_jsonable_or_unreadable(value) for value in column]
+
+
+def _objects(column: Any) -> Sequence[object]:
+    inner = [_values(field) for field in column.flatten()]
+    names = [column.type.field(at).name for at in range(column.type.num_fields)]
+    rows = zip(*inner, strict=True) if inner else [()] * len(column)
+    return [
+        dict(zip(names, row, strict=True)) if is_valid else None
+        for row, is_valid in zip(rows, column.is_valid().to_pylist(), strict=True)
+    ]
 
 
 def _jsonable_or_unreadable(scalar: Any) -> object:
@@ -130,7 +138,8 @@ def _jsonable(value: object) -> object:
         case None | str() | bool() | int():
             found: object = value
         case bytes():
-            found = value.decode(errors="surrogateescape")
+            # Some writers mark no text as text.
+            found = value.decode() if _is_text(value) else {"bytes": value.hex()}
         case dict():
             found = {str(key): _jsonable(one) for key, one in value.items()}
         case list() | tuple():
@@ -142,6 +151,14 @@ def _jsonable(value: object) -> object:
         case _:
             found = repr(value) if isinstance(value, float) else str(value)
     return found
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _instant(ticks: int | None, kind: Any) -> str | None:

@@ -66,7 +66,10 @@ class Rows:
                 yield from array.rows()
                 content.raise_damage(source.name, array.line)
             case InputFormat.PARQUET:
-                yield from parquet_rows(source, self._wanted)
+                line = 0
+                for line, values, raw in parquet_rows(source, self._wanted):
+                    yield line, values, raw
+                content.raise_damage(source.name, line)
 
     def _content(self) -> Content:
         source = self._source
