@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from typing import Any
 
 from dateutil import tz
 
@@ -21,3 +22,7 @@ class Source:
     def zone(self) -> tzinfo | None:
         """The time zone of times without an offset, if the source names one."""
         return tz.gettz(self.time_zone) if self.time_zone else None
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return how its fields are read, as JSON shows it."""
+        return {"time_zone": self.time_zone, "key": list(self.key), "columns": dict(self.columns)}

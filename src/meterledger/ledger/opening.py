@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.imports import ImportStore
@@ -25,6 +26,7 @@ class Ledger:
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
+    closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
 
@@ -48,13 +50,15 @@ def ledger_over(database: Database, path: Path) -> Ledger:
     """Give each subject its store over one database."""
     lease = LeaseStore(database)
     rejects = RejectStore(database)
+    outbox = Outbox(database, lease)
     return Ledger(
         path=path,
         database=database,
         imports=ImportStore(database, rejects),
         rejects=rejects,
         lease=lease,
-        outbox=Outbox(database, lease),
+        outbox=outbox,
+        closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),
     )

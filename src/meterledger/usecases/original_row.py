@@ -1,0 +1,108 @@
+"""Original rows: the rows of a file as they stand, if the file is still there and still the same."""
+
+import csv
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from meterledger.errors import InputError
+from meterledger.ledger.database import Row
+from meterledger.readers import InputFormat, open_input
+from meterledger.readers.files import STDIN, InputFile
+from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines
+
+READ_AT_MOST_BYTES = 1024**3
+"""How much of files one command reads for this: a file has to be hashed before one of its rows is shown."""
+
+SHOWN_AT_MOST_CHARACTERS = 16 * 1024
+
+_LINED_FORMATS = ("csv", "jsonl", "json")
+"""The formats whose rows stand on lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginalRow:
+    """The row as it stands in its file, or a note on why it is not shown."""
+
+    text: str | None = None
+    note: str | None = None
+
+
+def original_rows(usage: Iterable[Row]) -> dict[int, OriginalRow]:
+    """Return the original row of each usage event, by its number; each file is read once."""
+    by_import: dict[int, list[Row]] = {}
+    for row in usage:
+        by_import.setdefault(row["import"], []).append(row)
+    found: dict[int, OriginalRow] = {}
+    left = READ_AT_MOST_BYTES
+    for rows in by_import.values():
+        size = rows[0]["size_bytes"]
+        texts = _rows_of_file(rows, left)
+        left -= size if isinstance(texts, dict) else 0
+        for row in rows:
+            found[row["id"]] = (
+                OriginalRow(note=texts) if isinstance(texts, str) else _cut(texts.get(row["line"]))
+            )
+    return found
+
+
+def _rows_of_file(rows: list[Row], left: int) -> dict[int, str] | str:
+    """Return line -> text of the rows of one file, or why there are none."""
+    row = rows[0]
+    path = row["path"] or row["file"]
+    if reason := _not_to_be_read(row, path, left):
+        return reason
+    try:
+        with open_input(path, InputFormat(row["input_format"])) as file:
+            if file.sha256 != row["sha256"]:
+                return f"{path} has changed since"
+            return dict(_rows_at(file, sorted({one["line"] for one in rows}), row["delimiter"] or ","))
+    except (InputError, OSError, csv.Error) as error:
+        return f"{path} cannot be read any more: {error}"
+
+
+def _not_to_be_read(row: Row, path: str, left: int) -> str:
+    """Say why a file is not even opened; empty if it is."""
+    if row["path"] is None and row["file"] == STDIN:
+        return "it came by standard input"
+    if row["input_format"] not in _LINED_FORMATS:
+        return f"a row of {row['input_format']} is no text"
+    try:
+        status = os.stat(path)  # noqa: PTH116 # pathlib raises for a name that is no path
+    except (OSError, ValueError):
+        return f"{path} is no longer there"
+    has_size = row["compression"] is not None or status.st_size == row["size_bytes"]
+    if not (stat.S_ISREG(status.st_mode) and has_size):
+        return f"{path} has changed since"
+    if status.st_size > left:
+        return f"{path} is not read: at most {READ_AT_MOST_BYTES // 1024**2} MiB of files are"
+    return ""
+
+
+def _rows_at(file: InputFile, wanted: list[int], delimiter: str) -> Iterator[tuple[int, str]]:
+    """Yield the rows that start on the wanted lines, which are in order."""
+    csv.field_size_limit(MAX_ROW_BYTES)
+    lines = PhysicalLines(file.file)
+    source = iter(lines)
+    for number in wanted:
+        for _ in islice(source, number - 1 - lines.taken):
+            lines.take()
+        if file.input_format == "csv":
+            # An accepted row starts here, so that what came before need not be parsed.
+            next(csv.reader(source, delimiter=delimiter, strict=True), None)
+        else:
+            next(source, None)
+        yield number, lines.take()
+
+
+def _cut(text: str | None) -> OriginalRow:
+    if not text:
+        return OriginalRow(note="its line is not in the file")
+    text = text.rstrip("\r\n")
+    if len(text) <= SHOWN_AT_MOST_CHARACTERS:
+        return OriginalRow(text=text)
+    return OriginalRow(
+        text=text[:SHOWN_AT_MOST_CHARACTERS], note=f"cut after {SHOWN_AT_MOST_CHARACTERS} characters"
+    )
