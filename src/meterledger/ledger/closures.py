@@ -44,10 +44,10 @@ class ClosureStore:
         rows = self._database.rows("import_usage_by_state", **{"import": number})
         return {row["state"]: row["count"] for row in rows}
 
-    def dissolvable(self, number: int) -> dict[int, list[int]]:
-        """Return meter event -> usage events of an import, where no attempt can have reached Stripe."""
+    def pending(self, number: int) -> dict[int, list[int]]:
+        """Return meter event -> usage events of an import that are sealed and that Stripe has not taken."""
         found: dict[int, list[int]] = {}
-        for row in self._database.rows("dissolvable_of_import", **{"import": number}):
+        for row in self._database.rows("pending_of_import", **{"import": number}):
             found.setdefault(row["id"], []).append(row["usage_event"])
         return found
 
@@ -56,20 +56,26 @@ class ClosureStore:
         return self._database.stream("sealed_of_import", **{"import": number})
 
     def void(self, number: int, note: str, token: int, now: Instant) -> Voided:
-        """Take an import back in one transaction, as far as nothing of it can have reached Stripe."""
+        """
+        Take an import back in one transaction, as far as Stripe certainly has not taken it.
+
+        That is more than a push dissolves: where a person said that Stripe has not got it, a push sends it
+        again as it is, but taking it back is no sending.
+        """
         whose = {"import": number}
         with self._database.transaction():
             self._lease.renew(token, now)
-            dissolvable = self.dissolvable(number)
-            for meter_event in dissolvable:
-                self._outbox.dissolve(meter_event, token, now)
+            pending = self.pending(number)
+            for meter_event in pending:
+                self._database.run("take_pending_back", meter_event=meter_event, now=now)
+                self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
             self._database.run("mark_import_voided", **whose, voided_at=now, note=note)
             return Voided(
                 unsealed=self._database.run("void_unsealed_of_import", **whose, note=note, closed_at=now),
                 already_billed=self._database.run(
                     "void_already_billed_of_import", **whose, note=note, closed_at=now
                 ),
-                dissolved=len(dissolvable),
+                dissolved=len(pending),
                 rejects=self._database.run("dismiss_rejects_of_import", **whose, note=note, closed_at=now),
             )
 

@@ -1,6 +1,6 @@
 """Known content: what the ledger says of a file before it is read, by its SHA-256."""
 
-from meterledger.domain.instant import to_text
+from meterledger.domain.instant import SECOND, to_text
 from meterledger.domain.usage import shown
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
@@ -35,4 +35,5 @@ def other_source_warning(ledger: Ledger, file: str, sha256: str, source: str) ->
 
 
 def _which(known: Row) -> str:
-    return f"import {known['id']} of {to_text(known['finished_at'])}"
+    finished = known["finished_at"]
+    return f"import {known['id']} of {to_text(finished - finished % SECOND)}"

@@ -43,7 +43,7 @@ class VoidReport:
     """Closed now; of them ``already_billed`` were closed as that before."""
     already_billed: int = 0
     dissolved: int = 0
-    """Meter events that never reached Stripe and are taken back."""
+    """Meter events that Stripe has not taken, and that are taken back."""
     voided_before: int = 0
     written_off: int = 0
     """Left as they are."""
@@ -61,7 +61,7 @@ def void_import(
     dry_run: bool = False,
 ) -> VoidReport:
     """
-    Take an import back in one transaction: what never reached Stripe is closed, and its keys are free.
+    Take an import back in one transaction: what Stripe has not got is closed, and its keys are free.
 
     Raises:
         UsageError: There is no such import.
@@ -101,12 +101,12 @@ def _begun(ledger: Ledger, number: int) -> VoidReport:
 def _foreseen(ledger: Ledger, report: VoidReport, now: Instant) -> VoidReport:
     """Say what taking it back would do."""
     states = ledger.closures.usage_by_state(report.id)
-    dissolvable = ledger.closures.dissolvable(report.id)
-    report.dissolved = len(dissolvable)
+    pending = ledger.closures.pending(report.id)
+    report.dissolved = len(pending)
     report.already_billed = states.get(Closed.ALREADY_BILLED, 0)
-    dissolved_usage = sum(map(len, dissolvable.values()))
+    dissolved_usage = sum(map(len, pending.values()))
     report.voided = states.get("unsealed", 0) + report.already_billed + dissolved_usage
-    stays = (row for row in ledger.closures.sealed(report.id) if row["id"] not in dissolvable)
+    stays = (row for row in ledger.closures.sealed(report.id) if row["id"] not in pending)
     report.corrections = list(_corrections(stays, now))
     return report
 

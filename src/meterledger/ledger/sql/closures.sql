@@ -9,17 +9,18 @@ WHERE u.import = :import
 GROUP BY COALESCE(x.state, m.state, 'unsealed')
 ORDER BY state;
 
--- name: dissolvable_of_import
--- Sealed usage of an import of which no attempt can have reached Stripe.
+-- name: pending_of_import
+-- Sealed usage of an import that Stripe certainly has not taken: no attempt, or somebody's word, says else.
 SELECT m.id, l.usage_event
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_events AS u ON u.id = l.usage_event
-WHERE m.state = 'pending' AND u.import = :import AND NOT EXISTS (
-    SELECT 1 FROM delivery_attempts AS a
-    WHERE a.meter_event = m.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
-)
+WHERE m.state = 'pending' AND u.import = :import
 ORDER BY m.id, l.usage_event;
+
+-- name: take_pending_back
+UPDATE meter_events SET state = 'canceled', state_at = :now, dissolved_at = :now
+WHERE id = :meter_event AND state = 'pending';
 
 -- name: sealed_of_import
 -- What of an import has been sent, or may have been, with what a correction at Stripe would need.
