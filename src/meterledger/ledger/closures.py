@@ -25,6 +25,8 @@ class Closed(StrEnum):
 class Voided:
     """What taking an import back did; counts of usage events, meter events and refused rows."""
 
+    before: dict[str, int]
+    """Usage events by state, as they were."""
     unsealed: int
     already_billed: int
     dissolved: int
@@ -63,21 +65,29 @@ class ClosureStore:
         again as it is, but taking it back is no sending.
         """
         whose = {"import": number}
+        closing = {**whose, "note": note, "closed_at": now}
         with self._database.transaction():
             self._lease.renew(token, now)
+            # What there is none of is not looked for: usage is found by its import by looking at all of it.
+            before = self.usage_by_state(number)
             pending = self.pending(number)
             for meter_event in pending:
                 self._database.run("take_pending_back", meter_event=meter_event, now=now)
                 self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
             self._database.run("mark_import_voided", **whose, voided_at=now, note=note)
-            return Voided(
-                unsealed=self._database.run("void_unsealed_of_import", **whose, note=note, closed_at=now),
-                already_billed=self._database.run(
-                    "void_already_billed_of_import", **whose, note=note, closed_at=now
-                ),
-                dissolved=len(pending),
-                rejects=self._database.run("dismiss_rejects_of_import", **whose, note=note, closed_at=now),
-            )
+            unsealed = already_billed = 0
+            if pending or "unsealed" in before:
+                unsealed = self._database.run("void_unsealed_of_import", **closing)
+            if Closed.ALREADY_BILLED in before:
+                already_billed = self._database.run("void_already_billed_of_import", **closing)
+            rejects = self._database.run("dismiss_rejects_of_import", **closing)
+        return Voided(
+            before=before,
+            unsealed=unsealed,
+            already_billed=already_billed,
+            dissolved=len(pending),
+            rejects=rejects,
+        )
 
     def write_off(
         self,

@@ -70,43 +70,47 @@ def void_import(
     refuse_clock_set_back(ledger, clock())
     if dry_run:
         with ledger.database.snapshot():
-            return _foreseen(ledger, _begun(ledger, number), clock())
+            return _foreseen(ledger, _import(ledger, number), clock())
     with lease_held(ledger, clock) as token, ledger.database.transaction():
-        report, now = _begun(ledger, number), clock()
+        row, now = _import(ledger, number), clock()
         done = ledger.closures.void(number, note, token, now)
+        report = _report(row, done.before)
         report.voided = done.unsealed + done.already_billed
         report.already_billed, report.dissolved = done.already_billed, done.dissolved
         report.rejects_dismissed = done.rejects
-        report.corrections = list(_corrections(ledger.closures.sealed(number), now))
+        if done.before.keys() & set(State):
+            report.corrections = list(_corrections(ledger.closures.sealed(number), now))
         return report
 
 
-def _begun(ledger: Ledger, number: int) -> VoidReport:
-    """Return a report on the import as it is before anything is done."""
+def _import(ledger: Ledger, number: int) -> Row:
     row = ledger.reports.import_by_number(number)
     if row is None:
         raise UsageError(
             f"there is no import {number}", hint="`meterledger imports list` shows their numbers"
         )
-    states = ledger.closures.usage_by_state(number)
+    return row
+
+
+def _report(row: Row, before: dict[str, int]) -> VoidReport:
     return VoidReport(
-        id=number,
+        id=row["id"],
         file=row["file"],
         source=row["source"],
-        voided_before=states.get(Closed.VOIDED, 0),
-        written_off=states.get(Closed.WRITTEN_OFF, 0),
+        voided_before=before.get(Closed.VOIDED, 0),
+        written_off=before.get(Closed.WRITTEN_OFF, 0),
     )
 
 
-def _foreseen(ledger: Ledger, report: VoidReport, now: Instant) -> VoidReport:
+def _foreseen(ledger: Ledger, row: Row, now: Instant) -> VoidReport:
     """Say what taking it back would do."""
-    states = ledger.closures.usage_by_state(report.id)
-    pending = ledger.closures.pending(report.id)
+    states = ledger.closures.usage_by_state(row["id"])
+    pending = ledger.closures.pending(row["id"])
+    report = _report(row, states)
     report.dissolved = len(pending)
     report.already_billed = states.get(Closed.ALREADY_BILLED, 0)
-    dissolved_usage = sum(map(len, pending.values()))
-    report.voided = states.get("unsealed", 0) + report.already_billed + dissolved_usage
-    stays = (row for row in ledger.closures.sealed(report.id) if row["id"] not in pending)
+    report.voided = states.get("unsealed", 0) + report.already_billed + sum(map(len, pending.values()))
+    stays = (sealed for sealed in ledger.closures.sealed(row["id"]) if sealed["id"] not in pending)
     report.corrections = list(_corrections(stays, now))
     return report
 

@@ -15,7 +15,8 @@ SELECT m.id, l.usage_event
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_events AS u ON u.id = l.usage_event
-WHERE m.state = 'pending' AND u.import = :import
+-- The first condition adds nothing but the index of what is unsettled.
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'pending' AND u.import = :import
 ORDER BY m.id, l.usage_event;
 
 -- name: take_pending_back
