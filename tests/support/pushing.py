@@ -116,12 +116,16 @@ class World:
                 return
             yield ledger_over(CrashingDatabase(ledger.database, points), self.path)
 
-    def import_rows(self, rows: Iterable[Row], points: CrashPoints | None = None) -> ImportReport:
+    def import_rows(
+        self, rows: Iterable[Row], points: CrashPoints | None = None, *, already_billed: bool = False
+    ) -> ImportReport:
         """Import rows as one file."""
         self._files += 1
         file = self.folder / f"usage-{self._files}.jsonl"
         file.write_text("".join(row.as_json() + "\n" for row in rows), encoding="utf-8")
-        options = ImportOptions(files=[str(file)], source=Source(name="default"))
+        options = ImportOptions(
+            files=[str(file)], source=Source(name="default"), already_billed=already_billed
+        )
         with self.ledger(points) as ledger:
             return import_usage(ledger, self.settings, options, clock=self.time.clock)
 

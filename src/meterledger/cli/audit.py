@@ -242,7 +242,8 @@ def _print_delays(result: "Audit", context: Context) -> None:
     if context.quiet:
         return
     for why, count in sorted(result.left_out.items()):
-        say(f"{counted(count, 'usage event')} left out of the delays ({why.replace('_', ' ')}).")
+        of_what = "audit" if why in ("voided", "written_off") else "delays"
+        say(f"{counted(count, 'usage event')} left out of the {of_what} ({why.replace('_', ' ')}).")
 
 
 def _print_what_if(result: "Audit") -> None:

@@ -16,7 +16,8 @@ def explain(
     ctx: typer.Context,
     what: Annotated[str, typer.Argument(help="A request_id, an identifier or a customer_id.")],
     limit: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Of a customer, show the latest N usage events.")
+        int,
+        typer.Option(min=1, max=10_000, metavar="N", help="Of a customer, show the latest N usage events."),
     ] = 20,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
 ) -> None:
@@ -110,8 +111,15 @@ def _usage_fields(usage: dict[str, Any]) -> dict[str, Any]:
         "recorded_at",
     )
     state = usage["state"] + (f" ({usage['blocked_reason']})" if usage["blocked_reason"] else "")
+    state += f" since {usage['closed_at']}" if usage["closed_at"] else ""
     origin = f"{usage['file']}:{usage['line']} (import {usage['import']}, sha256 {usage['sha256'][:12]}…)"
-    return {key: usage[key] for key in keys} | {"from": origin, "state": state}
+    return {key: usage[key] for key in keys} | {
+        "from": origin,
+        "original row": usage["original_row"],
+        "the row itself": usage["original_row_note"],
+        "state": state,
+        "note": usage["closed_note"],
+    }
 
 
 def _print_fields(title: str, fields: dict[str, Any]) -> None:

@@ -77,6 +77,12 @@ def import_(
     backfill: Annotated[
         bool, typer.Option("--backfill", help="A late bulk load: keep it out of the audit's delays.")
     ] = False,
+    already_billed: Annotated[
+        bool,
+        typer.Option(
+            "--already-billed", help="An older system told Stripe: count this usage, never send it."
+        ),
+    ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
 ) -> None:
     """Read usage files into the ledger; every row is accepted, a duplicate, a conflict or rejected."""
@@ -93,23 +99,33 @@ def import_(
         strict=strict,
         again=again,
         backfill=backfill,
+        already_billed=already_billed,
     )
     clock = context.clock()
     # Rows are many, and none of them is part of a cycle: looking for cycles costs a fifth of the time.
     gc.disable()
     with context.ledger() as ledger, progress_bar(wanted=not context.quiet) as bar:
-        report = import_usage(
-            ledger, context.settings, options, clock=clock, progress=_progress(bar) if bar else None
-        )
+        progress = _progress(bar, context)
+        report = import_usage(ledger, context.settings, options, clock=clock, progress=progress)
     _print(report, format_, context, dry_run=dry_run)
     raise typer.Exit(_exit_code(report))
 
 
-def _progress(bar: "Bar") -> "Progress":
+def _progress(bar: "Bar | None", context: Context) -> "Progress":
     from meterledger.usecases.import_usage import Progress
 
     started = time.monotonic()
     state: dict[str, Any] = {"task": None, "rows": 0}
+
+    def notice(message: str) -> None:
+        if not context.quiet:
+            say(message)
+
+    def warn(message: str) -> None:
+        say(f"Warning: {message}", style="yellow")
+
+    if bar is None:
+        return Progress(notice=notice, warn=warn)
 
     def begin(file: str, size: int) -> None:
         state["task"] = bar.add_task(file, total=size, rate="")
@@ -119,12 +135,12 @@ def _progress(bar: "Bar") -> "Progress":
         rate = state["rows"] / max(time.monotonic() - started, 0.001)
         bar.update(state["task"], completed=bytes_read, rate=f"{rate:,.0f} rows/s")
 
-    return Progress(begin=begin, advance=advance)
+    return Progress(begin=begin, advance=advance, notice=notice, warn=warn)
 
 
 def _exit_code(report: "ImportReport") -> int:
     if report.failed:
-        return ExitCode.INPUT
+        return max(error.exit_code for error in report.failed)
     return ExitCode.NEEDS_A_PERSON if report.has_refused else ExitCode.DONE
 
 
@@ -132,6 +148,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
     return {
         **{key: getattr(report.counts, key) for key in _COUNTS},
         "committed": report.committed,
+        "warnings": report.warnings,
         "rejected_by_reason": dict(sorted(report.reasons.items())),
         "rejections": [_refused(one) for one in report.rejections],
         "conflicting_rows": [_refused(one) for one in report.conflicts],

@@ -1,11 +1,23 @@
 """`meterledger imports`: the files that were read."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from meterledger.cli.context import context_of
+from meterledger.cli.imports_void import void
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from meterledger.usecases.show_import import ShownImport
+
+_COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
+_DETAILS = (
+    "file", "path", "size_bytes", "sha256", "input_format", "compression", "source", "mapping",
+    "config_digest", "program_version", "started_at", "finished_at", *_COUNTS, "incomplete_because",
+    "completed_by", "retry_of", "voided_at", "void_note",
+)  # fmt: skip
+"""What stands in a table, in this order; flags and what became of the usage come below."""
 
 imports = typer.Typer(help="Past imports.", no_args_is_help=True)
 
@@ -15,34 +27,39 @@ def _imports() -> None:
     """Past imports."""
 
 
+imports.command("void")(void)
+
+
 @imports.command("list")
 def list_(
     ctx: typer.Context,
+    *,
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Those of one source.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, max=2**31, metavar="N", help="The latest N.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
 ) -> None:
     """List every import with its counts; an incomplete one was cut off, and the same command completes it."""
+    from meterledger.ledger.reports import MOST_ROWS
+
     context = context_of(ctx)
     with context.ledger() as ledger:
-        found = [_shown(row) for row in ledger.reports.imports()]
+        found = [_listed(row) for row in ledger.reports.imports(source, limit or MOST_ROWS)]
     match format_:
         case Format.JSON:
             print_json("imports.list", {"imports": found})
         case Format.CSV:
             print_csv(list(found[0]) if found else ["id"], [list(one.values()) for one in found])
         case Format.TABLE if not found:
-            say("No imports yet.")
+            say("No imports yet." if source is None else f"No imports of the source {source}.")
         case Format.TABLE:
+            headings = ("rows", "accepted", "duplicates", "conflicts", "rejected")
             print_table(
                 [
                     ("id", "right"),
                     ("source", "left"),
                     ("file", "fold"),
                     ("started", "left"),
-                    ("rows", "right"),
-                    ("accepted", "right"),
-                    ("duplicates", "right"),
-                    ("conflicts", "right"),
-                    ("rejected", "right"),
+                    *((heading, "right") for heading in headings),
                     ("", "left"),
                 ],
                 [
@@ -51,8 +68,7 @@ def list_(
                         one["source"],
                         one["file"],
                         one["started_at"][:16].replace("T", " "),
-                        *(count_text(one[key]) for key in ("rows_read", "accepted", "duplicates")),
-                        *(count_text(one[key]) for key in ("conflicts", "rejected")),
+                        *(count_text(one[key]) for key in _COUNTS),
                         _remark(one),
                     ]
                     for one in found
@@ -60,8 +76,58 @@ def list_(
             )
 
 
-def _shown(row: Any) -> dict[str, Any]:
+@imports.command("show")
+def show(
+    ctx: typer.Context,
+    number: Annotated[int, typer.Argument(metavar="ID", min=1, max=2**62, help="The number of an import.")],
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
+) -> None:
+    """Show one import: its file, how it was read, and what became of its rows."""
+    from meterledger.usecases.show_import import show_import
+
+    context = context_of(ctx)
+    with context.ledger() as ledger:
+        found = show_import(ledger, number)
+    one = _shown(found)
+    match format_:
+        case Format.JSON:
+            print_json("imports.show", {"imports": [one]})
+        case Format.CSV:
+            states = [(f"usage_events.{state}", count) for state, count in found.usage_events.items()]
+            plain = [(key, value) for key, value in one.items() if not isinstance(value, dict)]
+            print_csv(("what", "value"), [*plain, *states])
+        case Format.TABLE:
+            _print_for_people(found, one)
+            if found.next_command and not context.quiet:
+                say(f"Next: {found.next_command}")
+
+
+def _print_for_people(found: "ShownImport", one: dict[str, Any]) -> None:
+    import json
+
+    facts = one | {
+        "mapping": json.dumps(found.mapping, ensure_ascii=False) if found.mapping else None,
+        "size_bytes": count_text(one["size_bytes"]),
+        **{key: count_text(one[key]) for key in _COUNTS},
+    }
+    rows = [[key.replace("_", " "), facts[key]] for key in _DETAILS if facts[key] is not None]
+    if remark := _remark(one):
+        rows.append(["remarks", remark])
+    print_table([("", "left"), ("", "fold")], rows, title=f"Import {one['id']}")
+    ended = [*found.usage_events.items(), ("open rejections", found.open_rejections)]
+    ended = [(what, count) for what, count in [*ended, ("open conflicts", found.open_conflicts)] if count]
+    if ended:
+        print_table(
+            [("what became of it", "left"), ("", "right")],
+            [[what.replace("_", " "), count_text(count)] for what, count in ended],
+        )
+
+
+def _listed(row: Any) -> dict[str, Any]:
     from meterledger.domain.instant import to_text
+
+    def text(key: str) -> str | None:
+        return None if row[key] is None else to_text(row[key])
 
     return {
         "id": row["id"],
@@ -72,23 +138,46 @@ def _shown(row: Any) -> dict[str, Any]:
         "input_format": row["input_format"],
         "program_version": row["program_version"],
         "backfill": bool(row["backfill"]),
-        "started_at": to_text(row["started_at"]),
-        "finished_at": to_text(row["finished_at"]) if row["finished_at"] is not None else None,
-        "complete": row["finished_at"] is not None,
+        "already_billed": bool(row["already_billed"]),
+        "started_at": text("started_at"),
+        "finished_at": text("finished_at"),
+        "complete": row["finished_at"] is not None and row["incomplete_because"] is None,
+        "incomplete_because": row["incomplete_because"],
         "completed_by": row["completed_by"],
-        "rows_read": row["rows_read"],
-        "accepted": row["accepted"],
-        "duplicates": row["duplicates"],
-        "conflicts": row["conflicts"],
-        "rejected": row["rejected"],
+        "voided_at": text("voided_at"),
+        **{key: row[key] for key in _COUNTS},
+    }
+
+
+def _shown(found: "ShownImport") -> dict[str, Any]:
+    row = found.row
+    return {
+        **_listed(row),
+        "path": row["path"],
+        "compression": row["compression"],
+        "mapping": found.mapping,
+        "config_digest": row["config_digest"],
+        "keeps_identifier": bool(row["keeps_identifier"]),
+        "retry_of": row["retry_of"],
+        "void_note": row["void_note"],
+        "usage_events": found.usage_events,
+        "open_rejections": found.open_rejections,
+        "open_conflicts": found.open_conflicts,
+        "next": found.next_command or None,
     }
 
 
 def _remark(one: dict[str, Any]) -> str:
     remarks = [] if one["complete"] else [_unfinished(one)]
-    return ", ".join(remarks + ["backfill"] * one["backfill"])
+    remarks += ["voided"] * (one["voided_at"] is not None)
+    remarks += [key.replace("_", " ") for key in ("backfill", "already_billed") if one[key]]
+    remarks += ["keeps identifiers"] * one.get("keeps_identifier", False)
+    return ", ".join(remarks)
 
 
 def _unfinished(one: dict[str, Any]) -> str:
-    later = one["completed_by"]
-    return f"cut off, completed by {later}" if later else "incomplete: import it again"
+    if one["completed_by"]:
+        return f"cut off, completed by {one['completed_by']}"
+    if one["incomplete_because"]:
+        return f"incomplete: {one['incomplete_because']}"
+    return "incomplete" if one["voided_at"] else "incomplete: import it again"

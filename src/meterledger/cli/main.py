@@ -29,6 +29,7 @@ from meterledger.cli.simulator import simulator
 from meterledger.cli.sources import sources
 from meterledger.cli.status import status
 from meterledger.cli.verify import verify
+from meterledger.cli.write_off import write_off
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, UsageError
 
 
@@ -97,6 +98,7 @@ app.command("push")(push)
 app.command("status")(status)
 app.command("audit")(audit)
 app.command("resolve")(resolve)
+app.command("write-off")(write_off)
 app.command("explain")(explain)
 app.command("verify")(verify)
 app.command("simulator")(simulator)

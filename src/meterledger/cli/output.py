@@ -4,9 +4,11 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -193,3 +195,21 @@ def quantity_text(text: str) -> str:
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
     whole, point, fraction = digits.partition(".")
     return f"{sign}{int(whole):,}{point}{fraction}"
+
+
+def required_note(note: str) -> str:
+    """Return the note of a person without the space around it; UsageError for an empty one."""
+    if not note.strip():
+        raise UsageError("--note is empty", hint="say why; it is kept in the ledger")
+    return note.strip()
+
+
+def confirmed(question: Callable[[], str]) -> bool:
+    """Ask on a terminal; where nobody can answer, the command itself is the answer."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return True
+    say(f"{question()} [y/N]")
+    if sys.stdin.readline().strip().lower() in ("y", "yes"):
+        return True
+    say("Nothing was changed.")
+    return False

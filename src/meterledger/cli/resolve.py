@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from meterledger.cli.context import context_of
-from meterledger.cli.output import Format, print_json, say
-from meterledger.errors import UsageError
+from meterledger.cli.output import Format, print_json, required_note, say
 
 
 class Settled(StrEnum):
@@ -30,14 +29,11 @@ def resolve(
 ) -> None:
     """Settle a meter event that is in doubt, by what you know of Stripe's totals."""
     context = context_of(ctx)
-    if not note.strip():
-        raise UsageError("--note is empty", hint="say how you know it")
+    said = required_note(note)
     clock = context.clock()
     sent = settled_as is Settled.SENT
     with context.ledger() as ledger, ledger.database.transaction():
-        states = {
-            one: ledger.outbox.resolve(one, sent=sent, note=note.strip(), now=clock()) for one in identifiers
-        }
+        states = {one: ledger.outbox.resolve(one, sent=sent, note=said, now=clock()) for one in identifiers}
     if format_ is Format.JSON:
         resolved = [{"identifier": one, "state": state.value} for one, state in states.items()]
         print_json("resolve", {**resolved[0], "resolved": resolved})

@@ -22,6 +22,12 @@ _MEANINGS = {
     "canceled": "taken back",
 }
 
+_CLOSED_MEANINGS = {
+    "already_billed": "told to Stripe by an older system; never sent",
+    "written_off": "blocked, and closed by a person; never sent",
+    "voided": "its import was taken back; never sent",
+}
+
 
 def status(
     ctx: typer.Context,
@@ -73,6 +79,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "unsealed": found.unsealed,
         "meter_events": found.meter_events,
         "blocked": [{"reason": reason.value, "count": count} for reason, count in found.blocked.items()],
+        "closed": found.closed,
         "oldest_pending_event_time": None if oldest is None else to_text(oldest),
         "open_rejections": found.open_rejections,
         "open_conflicts": found.open_conflicts,
@@ -86,6 +93,7 @@ def _counts(found: "Status") -> list[tuple[str, int]]:
         ("unsealed", found.unsealed),
         *((f"meter_events.{state}", count) for state, count in found.meter_events.items()),
         *((f"blocked.{reason.value}", count) for reason, count in found.blocked.items()),
+        *((f"closed.{state}", count) for state, count in found.closed.items()),
         ("open_rejections", found.open_rejections),
         ("open_conflicts", found.open_conflicts),
     ]
@@ -104,6 +112,11 @@ def _print_for_people(
             *(
                 [f"blocked: {reason.value}", count_text(count), reason.mend]
                 for reason, count in found.blocked.items()
+            ),
+            *(
+                [state.replace("_", " "), count_text(count), _CLOSED_MEANINGS[state]]
+                for state, count in found.closed.items()
+                if count
             ),
         ],
     )

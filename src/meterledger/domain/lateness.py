@@ -40,6 +40,8 @@ class Condition(StrEnum):
     HELD = "held"
     """Blocked or rejected: it will not go by itself."""
     WAITING = "waiting"
+    ALREADY_BILLED = "already_billed"
+    """An older system told Stripe of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,8 @@ def landing(
     condition: Condition, yardstick: Yardstick, accepted_from: int | None, accepted_by: int | None
 ) -> Landing:
     """Return where a usage event stands; acceptance is only known to lie between its two bounds."""
+    if condition is Condition.ALREADY_BILLED:
+        return Landing.LANDED
     safe_until = yardstick.deadline - yardstick.safety_margin
     if condition is Condition.ACCEPTED and accepted_from is not None and accepted_by is not None:
         if accepted_by <= safe_until:

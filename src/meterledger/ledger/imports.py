@@ -92,6 +92,14 @@ class ImportStore:
             "whole_import_of_content", sha256=sha256, source=source, config_digest=config_digest
         )
 
+    def under_other_source(self, sha256: str, source: str) -> Row | None:
+        """Return the latest import of the same content under another source, if there is one."""
+        return self._database.row("import_under_other_source", sha256=sha256, source=source)
+
+    def has_unsealed(self, source: str) -> bool:
+        """Tell whether any usage of a source waits to be sent."""
+        return self._database.row("source_has_unsealed", source=source) is not None
+
     def is_first_of(self, source: str) -> bool:
         """Tell whether nothing of a source has been imported whole yet."""
         return self._database.row("source_has_complete_import", source=source) is None

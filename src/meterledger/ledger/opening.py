@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
@@ -27,6 +28,7 @@ class Ledger:
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
+    closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
 
@@ -50,6 +52,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
     """Give each subject its store over one database."""
     lease = LeaseStore(database)
     rejects = RejectStore(database)
+    outbox = Outbox(database, lease)
     return Ledger(
         path=path,
         database=database,
@@ -57,7 +60,8 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         imports=ImportStore(database, rejects),
         rejects=rejects,
         lease=lease,
-        outbox=Outbox(database, lease),
+        outbox=outbox,
+        closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),
     )

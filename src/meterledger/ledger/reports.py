@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from meterledger.domain.instant import Instant
 from meterledger.ledger.database import Database, Row
 
+MOST_ROWS = 2**62
+"""As good as no limit."""
+
 
 class ReportStore:
     """Reads for lists and reports."""
@@ -12,9 +15,28 @@ class ReportStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def imports(self) -> list[Row]:
-        """Return every import, oldest first."""
-        return self._database.rows("list_imports")
+    def imports(self, source: str | None = None, limit: int = MOST_ROWS) -> list[Row]:
+        """Return the latest imports, of a source or of all, the oldest of them first."""
+        found = self._database.rows(
+            "list_imports",
+            source=source,
+            every_source=int(source is None),
+            **{"import": 0},
+            every_import=1,
+            limit=limit,
+        )
+        return found[::-1]
+
+    def import_by_number(self, number: int) -> Row | None:
+        """Return one import."""
+        return self._database.row(
+            "list_imports", source="", every_source=1, **{"import": number}, every_import=0, limit=1
+        )
+
+    def open_rejects_of(self, number: int) -> tuple[int, int]:
+        """Return how many rejections and conflicts that an import brought are open."""
+        row = self._database.row("open_rejects_of_import", **{"import": number})
+        return (row["rejections"], row["conflicts"]) if row else (0, 0)
 
     def rejects(self, *, with_closed: bool = False) -> list[Row]:
         """Return refused rows, oldest first."""

@@ -14,9 +14,14 @@ class RowBatch:
 
     rows: Sequence[RawRow]
 
+    @property
+    def lines(self) -> Sequence[int]:
+        """The lines on which rows start."""
+        return [line for line, _, _ in self.rows]
+
     def texts(self) -> tuple[Sequence[int], Sequence[str]]:
         """Return the lines on which rows start, and their texts."""
-        return [line for line, _, _ in self.rows], [raw for _, _, raw in self.rows]
+        return self.lines, [raw for _, _, raw in self.rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +33,20 @@ class ColumnBatch:
     columns: Sequence[Sequence[str] | None]
     count: int
 
+    @property
+    def lines(self) -> Sequence[int]:
+        """The lines on which rows start."""
+        return range(self.first_line, self.first_line + self.count)
+
     def texts(self) -> tuple[int, str]:
         """Return the first line, and the text of all lines."""
         return self.first_line, self.text
 
     def rows(self) -> Iterator[RawRow]:
         """Yield the rows one by one."""
-        lines = range(self.first_line, self.first_line + self.count)
         columns = [column or repeat(None, self.count) for column in self.columns]
         texts = (f"{text}\n" for text in self.text.split("\n"))
-        yield from zip(lines, zip(*columns, strict=True), texts, strict=False)
+        yield from zip(self.lines, zip(*columns, strict=True), texts, strict=False)
 
 
 Batch = RowBatch | ColumnBatch

@@ -31,6 +31,9 @@ TOO_OLD_WARNING = 32 * DAY
 
 UNKNOWN_WARNING = RESEND_HORIZON - 3 * HOUR
 
+_SETTLED = (Condition.ACCEPTED, Condition.ALREADY_BILLED)
+_OUT_OF_THE_AUDIT = ("voided", "written_off")
+"""Closed usage of which no invoice is made."""
 
 # Entry key and source: what waits is judged when the delays of all usage are known.
 _Group = tuple[BillingPeriod, str | None, str, str]
@@ -102,6 +105,9 @@ def _take(auditing: _Auditing, row: Row) -> None:
     event_name = row["event_name"] or _meter_name(auditing, row["feature"])
     if not _is_asked_for(options, row["customer_id"], event_name):
         return
+    if row["state"] in _OUT_OF_THE_AUDIT:
+        auditing.result.left_out[row["state"]] += 1
+        return
     condition = _condition(auditing, row)
     accepted_by = row["accepted_by"] if condition is Condition.ACCEPTED else None
     left_out = _left_out(row)
@@ -126,7 +132,7 @@ def _enter(
     period = calendar_month(row["event_time"])
     quantity = Quantity(row["quantity"], row["scale"])
     entry = _entry(auditing, period, event_name, row["customer_id"])
-    entry.unsettled = entry.unsettled or condition is not Condition.ACCEPTED
+    entry.unsettled = entry.unsettled or condition not in _SETTLED
     if condition is Condition.WAITING:
         group = (period, event_name, row["customer_id"], row["source"])
         auditing.waiting.setdefault(group, Amount()).add(1, quantity)
@@ -146,6 +152,8 @@ def _condition(auditing: _Auditing, row: Row) -> Condition:
     match row["state"]:
         case "accepted":
             return Condition.ACCEPTED
+        case "already_billed":
+            return Condition.ALREADY_BILLED
         case "sending" | "in_doubt":
             return Condition.UNKNOWN
         case "rejected":
@@ -167,7 +175,9 @@ def _condition(auditing: _Auditing, row: Row) -> Condition:
 
 
 def _left_out(row: Row) -> str:
-    """Name why a usage event says nothing about delays: a bulk load comes late by nature."""
+    """Name why a usage event says nothing about delays: nobody here sent it, or a bulk load comes late."""
+    if row["state"] == Condition.ALREADY_BILLED:
+        return "already_billed"
     if row["backfill"]:
         return "backfill"
     return "first_import" if row["first_of_source"] and row["received_at"] is None else ""
@@ -177,7 +187,7 @@ def _note_clocks(auditing: _Auditing, row: Row, condition: Condition) -> None:
     if row["event_time"] == calendar_month(row["event_time"]).start:
         auditing.on_boundary += 1
     age = auditing.now - row["event_time"]
-    if condition is not Condition.ACCEPTED and TOO_OLD_WARNING < age <= MAX_AGE:
+    if condition not in _SETTLED and TOO_OLD_WARNING < age <= MAX_AGE:
         auditing.nearing_too_old += 1
 
 

@@ -11,9 +11,12 @@ from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
 from meterledger.usecases.list_customers import list_customers
+from meterledger.usecases.original_row import OriginalRow, original_rows
 from meterledger.usecases.planning import Planner
 
 DEFAULT_LIMIT = 20
+MAX_LIMIT = 10_000
+"""Usage events that one explanation holds at most: they are gathered in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,13 @@ def explain(
     """Gather what is known; raises UsageError if nothing is."""
     store = ledger.explanations
     planner = Planner(ledger, settings, now)
-    usage_events, meter_events, attempts, resolutions = [], {}, [], []
+    usage_events, rows, meter_events, attempts, resolutions = [], [], {}, [], []
     with ledger.database.snapshot():
         for number in store.usage_events_of(what, limit):
             carriers = store.meter_events(number)
             live = next((row for row in carriers if row["unlinked_at"] is None), None)
-            usage_events.append(_usage_event(ledger, planner, store.usage_event(number), live))
+            rows.append(store.usage_event(number))
+            usage_events.append(_usage_event(ledger, planner, rows[-1], live))
             meter_events.update({row["id"]: row for row in carriers})
         for row in meter_events.values():
             attempts += [_attempt(row, attempt) for attempt in store.attempts(row["id"])]
@@ -52,6 +56,10 @@ def explain(
             f"nothing is known of {what}",
             hint="name a request_id, an identifier or a customer_id as it stands in the files",
         )
+    # Files are read when the ledger is not held any more.
+    originals = original_rows(rows)
+    for usage_event, row in zip(usage_events, rows, strict=True):
+        usage_event.update(_original(originals[row["id"]]))
     return Explanation(
         usage_events=usage_events,
         meter_events=[_meter_event(row) for row in meter_events.values()],
@@ -63,11 +71,8 @@ def explain(
 
 
 def _usage_event(ledger: Ledger, planner: Planner, row: Row, live: Row | None) -> dict[str, Any]:
-    state, reason = "sealed", None
-    if live is None:
-        usage = ledger.outbox.unsealed_event(row["id"])
-        reason = planner.standing_of(usage) if usage else None
-        state = "blocked" if reason else "unsealed"
+    closure = ledger.closures.closure_of(row["id"])
+    state, reason = _state_of(ledger, planner, row, live, closure)
     return {
         "source": row["source"],
         "request_id": row["request_id"],
@@ -84,9 +89,28 @@ def _usage_event(ledger: Ledger, planner: Planner, row: Row, live: Row | None) -
         "line": row["line"],
         "sha256": row["sha256"],
         "state": state,
-        "blocked_reason": reason.value if reason else None,
+        "blocked_reason": reason,
+        "closed_at": to_text(closure["closed_at"]) if closure else None,
+        "closed_note": closure["note"] or None if closure else None,
         "identifier": live["identifier"] if live else None,
     }
+
+
+def _state_of(
+    ledger: Ledger, planner: Planner, row: Row, live: Row | None, closure: Row | None
+) -> tuple[str, str | None]:
+    """Return the state of a usage event, and what blocks it or blocked it when it was written off."""
+    if closure:
+        return closure["state"], closure["blocked_reason"]
+    if live:
+        return "sealed", None
+    usage = ledger.outbox.unsealed_event(row["id"])
+    reason = planner.standing_of(usage) if usage else None
+    return ("blocked", reason.value) if reason else ("unsealed", None)
+
+
+def _original(found: OriginalRow) -> dict[str, Any]:
+    return {"original_row": found.text, "original_row_note": found.note}
 
 
 def _meter_event(row: Row) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Import: usage files into the ledger, every row accounted for."""
 
+import json
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +11,12 @@ from meterledger.config import Settings, Source
 from meterledger.domain.instant import Instant
 from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Conflict, Rejection
-from meterledger.errors import IncompleteInputError, InputError
+from meterledger.errors import IncompleteInputError, InputError, MeterledgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import InputFile, InputFormat, expand_names, open_input
+from meterledger.readers.files import STDIN
+from meterledger.usecases.known_content import other_source_warning, refuse_other_billing, skip_notice
 from meterledger.usecases.parsing import ParsedChunk
 from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
@@ -33,6 +37,8 @@ class ImportOptions:
     strict: bool = False
     again: bool = False
     backfill: bool = False
+    already_billed: bool = False
+    """An older system told Stripe of this usage: it counts, and is never sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +74,11 @@ class ImportReport:
     conflicts: list[Refused] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """How many rows were rejected for which reason, over all files that were read."""
-    failed: list[InputError] = field(default_factory=list)
-    """Files that could not be read at all."""
+    failed: list[MeterledgerError] = field(default_factory=list)
+    """Files that could not be read at all, or that were refused as a whole."""
     left_out: int = 0
     """How many files of folders were left out, because their names tell no format."""
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def has_refused(self) -> bool:
@@ -81,10 +88,12 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Called as a file is read: when it begins with its size, and as bytes and rows come in."""
+    """Called when a file begins, with its size, as bytes and rows come in, and with what is to be said."""
 
     begin: Callable[[str, int], None] = lambda _file, _size: None
     advance: Callable[[int, int], None] = lambda _bytes_read, _rows_read: None
+    notice: Callable[[str], None] = lambda _message: None
+    warn: Callable[[str], None] = lambda _message: None
 
 
 class _NothingImportedError(Exception):
@@ -166,30 +175,44 @@ def _import_files(importing: _Importing) -> None:
             with open_input(
                 name, options.input_format, delimiter=options.delimiter or options.source.delimiter
             ) as file:
-                _import_file(importing, file)
-        except InputError as error:
+                _import_file(importing, file, path_of(name))
+        except (InputError, UsageError) as error:
             importing.report.failed.append(error)
 
 
-def _import_file(importing: _Importing, file: InputFile) -> None:
+def path_of(name: str) -> str | None:
+    """Return where a file is, for good; None for standard input, and for a path that is no text."""
+    path = os.path.abspath(name)  # noqa: PTH100 # links stay as they are named: what they lead to may change
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return None
+    return None if name == STDIN else path
+
+
+def _import_file(importing: _Importing, file: InputFile, path: str | None) -> None:
     options, settings, report = importing.options, importing.settings, importing.report
     file_report = FileReport(file=file.name, sha256=file.sha256)
     digest = settings.import_digest(options.source)
     if not options.again and _skip(importing, file_report, digest):
         return
+    _refuse_or_warn_of_other_source(importing, file)
     chunks = chunks_of(file, importing.rules)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
     provenance = Provenance(
         source=options.source.name,
         file=file.name,
+        path=path,
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         input_format=file.input_format,
+        mapping=json.dumps(options.source.as_mapping(), ensure_ascii=False),
         config_digest=digest,
         program_version=__version__,
         backfill=options.backfill,
         keeps_identifier=options.source.keeps_identifier,
+        already_billed=options.already_billed,
         first_of_source=importing.is_first,
     )
     imports = importing.ledger.imports
@@ -212,14 +235,43 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
         raise
     imports.finish(target, importing.clock())
     file_report.complete = True
+    _warn_of_usage_to_be_sent(importing, file_report)
+
+
+def _refuse_or_warn_of_other_source(importing: _Importing, file: InputFile) -> None:
+    source = importing.options.source.name
+    warning = other_source_warning(importing.ledger, file.name, file.sha256, source)
+    if warning and importing.options.strict:
+        raise UsageError(warning, hint="--strict imports nothing then; without it this is a warning")
+    if warning:
+        _warn(importing, warning)
+
+
+def _warn_of_usage_to_be_sent(importing: _Importing, file_report: FileReport) -> None:
+    """Say that calling usage already billed does not change usage that the ledger has as other."""
+    duplicates = file_report.counts.duplicates
+    source = importing.options.source.name
+    if importing.options.already_billed and duplicates and importing.ledger.imports.has_unsealed(source):
+        _warn(
+            importing,
+            f"{file_report.file}: {duplicates} of its rows were in the ledger before and stay what they are; "
+            "what waits to be sent of them is still sent: see `meterledger preview`",
+        )
+
+
+def _warn(importing: _Importing, warning: str) -> None:
+    importing.report.warnings.append(warning)
+    importing.progress.warn(warning)
 
 
 def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
     """Skip a file imported whole before; its counts are those that reading it again would give."""
-    source = importing.options.source.name
-    known = importing.ledger.imports.whole_import_of(file_report.sha256, source, digest)
+    options = importing.options
+    known = importing.ledger.imports.whole_import_of(file_report.sha256, options.source.name, digest)
     if known is None:
         return False
+    refuse_other_billing(file_report.file, known, already_billed=options.already_billed)
+    importing.progress.notice(skip_notice(file_report.file, known))
     file_report.id, file_report.skipped, file_report.complete = known["id"], True, True
     file_report.counts = Counts(
         rows_read=known["rows_read"],

@@ -101,8 +101,7 @@ class _Checker:
         """Check the rows of a batch: together, or one by one where any of them is not plainly good."""
         rejected = len(self._rejections)
         if isinstance(batch, ColumnBatch) and self._mapping.is_plain:
-            lines = range(batch.first_line, batch.first_line + batch.count)
-            usage = self._columns.check(batch.columns, lines)
+            usage = self._columns.check(batch.columns, batch.lines)
             if usage is None:
                 usage = self._one_by_one(batch.rows())
         else:

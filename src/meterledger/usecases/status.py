@@ -22,6 +22,8 @@ class Status:
     blocked: dict[BlockReason, int]
     oldest_pending_event_time: Instant | None
     """Of usage and meter events that are still to be sent."""
+    closed: dict[str, int]
+    """Usage events that are never sent, by how they were closed."""
     open_rejections: int
     open_conflicts: int
     findings: list[Finding] = field(default_factory=list)
@@ -51,7 +53,7 @@ class Status:
             ),
             (
                 self.blocked,
-                "`meterledger preview` names the blocked usage; `meterledger explain` leads to its rows.",
+                "`meterledger preview` names blocked usage; mend it, or `meterledger write-off` closes it.",
             ),
             (True, "`meterledger audit` tells whether everything makes its invoice."),
         )
@@ -68,6 +70,7 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         standing = stand(planner)
         states = ledger.reports.meter_events_as_of(known_by)
         rejections, conflicts = ledger.reports.count_open_rejects(known_by)
+        closed = ledger.closures.counts(known_by)
         usage_events = ledger.reports.count_usage_events(known_by)
     counts = {row["state"]: row["count"] for row in states}
     waiting = [row["oldest_event_time"] for row in states if row["state"] in (State.PENDING, State.SENDING)]
@@ -79,6 +82,7 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         meter_events={state.value: counts.get(state.value, 0) for state in State},
         blocked=standing.blocked,
         oldest_pending_event_time=min(waiting, default=None),
+        closed=closed,
         open_rejections=rejections,
         open_conflicts=conflicts,
         findings=list(period_assumed(settings)) if usage_events else [],

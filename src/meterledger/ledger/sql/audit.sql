@@ -5,6 +5,8 @@ SELECT
     u.event_time, u.received_at, u.recorded_at, i.backfill, i.first_of_source,
     m.event_name, m.accepted_from, m.accepted_by,
     CASE
+        WHEN x.closed_at <= :as_of THEN x.state
+        WHEN x.already_billed_at <= :as_of THEN 'already_billed'
         WHEN m.id IS NULL THEN 'unsealed'
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'canceled') AND m.state_at <= :as_of)
             THEN 'accepted'
@@ -27,6 +29,7 @@ INNER JOIN imports AS i ON i.id = u.import
 LEFT JOIN meter_event_usage AS l ON l.usage_event = u.id AND l.linked_at <= :as_of
     AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
 LEFT JOIN meter_events AS m ON m.id = l.meter_event
+LEFT JOIN usage_closures AS x ON x.usage_event = u.id
 WHERE u.recorded_at <= :as_of
 ORDER BY u.id;
 

@@ -18,7 +18,8 @@ SELECT id FROM features WHERE name = :name;
 
 -- name: source_has_complete_import
 SELECT 1 FROM imports INNER JOIN sources ON sources.id = imports.source
-WHERE sources.name = :source AND imports.finished_at IS NOT NULL AND imports.accepted > 0
+WHERE sources.name = :source AND imports.finished_at IS NOT NULL AND imports.voided_at IS NULL
+    AND imports.accepted > 0
 LIMIT 1;
 
 -- name: begin_import
@@ -46,11 +47,16 @@ UPDATE imports SET finished_at = :finished_at WHERE id = :import AND finished_at
 
 -- name: whole_import_of_content
 -- The whole import of the same content under the same source and config, if all it refused is settled.
-SELECT i.id, i.file, i.sha256, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected
+SELECT i.id, i.file, i.sha256, i.finished_at, i.already_billed, i.rows_read, i.accepted, i.duplicates,
+    i.conflicts, i.rejected
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
     AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL
+    -- Its duplicates may be of an import that was taken back since: their keys are free again.
+    AND (i.duplicates = 0 OR NOT EXISTS (
+        SELECT 1 FROM imports AS v WHERE v.source = i.source AND v.voided_at >= i.started_at
+    ))
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
@@ -129,15 +135,41 @@ LEFT JOIN usage_closures AS x ON x.usage_event = u.id
 WHERE u.request_id = :request_id AND u.source = :source
 ORDER BY u.generation DESC LIMIT 1;
 
+-- name: import_under_other_source
+-- The same content under another source has other usage keys.
+SELECT i.id, s.name AS source
+FROM imports AS i
+INNER JOIN sources AS s ON s.id = i.source
+WHERE i.sha256 = :sha256 AND s.name <> :source AND i.accepted > 0 AND i.voided_at IS NULL
+ORDER BY i.id DESC LIMIT 1;
+
+-- name: source_has_unsealed
+SELECT 1 FROM unsealed AS q
+WHERE (SELECT u.source FROM usage_events AS u WHERE u.id = q.usage_event)
+    = (SELECT s.id FROM sources AS s WHERE s.name = :source)
+LIMIT 1;
+
 -- name: list_imports
+-- The latest first: of a source, one by its number, or all.
 SELECT
-    i.id, s.name AS source, i.file, i.sha256, i.size_bytes, i.input_format, i.program_version, i.backfill,
-    i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
+    i.id, s.name AS source, i.file, i.path, i.sha256, i.size_bytes, i.input_format, i.compression,
+    i.delimiter, i.header, i.mapping, i.config_digest, i.program_version, i.backfill, i.already_billed,
+    i.keeps_identifier, i.incomplete_because, i.retry_of, i.voided_at, i.void_note, i.started_at,
+    i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
     CASE WHEN i.finished_at IS NULL THEN (
         SELECT MIN(later.id) FROM imports AS later
         WHERE later.id > i.id AND later.sha256 = i.sha256 AND later.source = i.source
-            AND later.finished_at IS NOT NULL
+            AND later.finished_at IS NOT NULL AND later.voided_at IS NULL
     ) END AS completed_by
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
-ORDER BY i.id;
+WHERE (s.name = :source OR :every_source = 1) AND (i.id = :import OR :every_import = 1)
+ORDER BY i.id DESC
+LIMIT :limit;
+
+-- name: open_rejects_of_import
+SELECT
+    COUNT(*) FILTER (WHERE r.kind = 'rejection') AS rejections,
+    COUNT(*) FILTER (WHERE r.kind = 'conflict') AS conflicts
+FROM reject_sightings AS seen INNER JOIN rejects AS r ON r.id = seen.reject
+WHERE seen.import = :import AND r.closed_at IS NULL;

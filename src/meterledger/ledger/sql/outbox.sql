@@ -19,7 +19,10 @@ WHERE u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
     WHERE l.usage_event = u.id AND l.linked_at <= :as_of
         AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
-) AND NOT EXISTS (SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.closed_at <= :as_of)
+) AND NOT EXISTS (
+    SELECT 1 FROM usage_closures AS x
+    WHERE x.usage_event = u.id AND (x.closed_at <= :as_of OR x.already_billed_at <= :as_of)
+)
 ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_event

@@ -71,7 +71,8 @@ WHERE m.identifier = :what ORDER BY l.usage_event;
 -- name: explain_usage_event
 SELECT
     u.id, s.name AS source, u.request_id, c.customer_id, u.subscription_id, f.name AS feature, u.quantity,
-    u.scale, u.event_time, u.received_at, u.recorded_at, u.import, i.file, u.line, i.sha256, u.dimensions
+    u.scale, u.event_time, u.received_at, u.recorded_at, u.import, i.file, u.line, i.sha256, u.dimensions,
+    i.path, i.size_bytes, i.input_format, i.compression, i.delimiter
 FROM usage_events AS u
 INNER JOIN sources AS s ON s.id = u.source
 INNER JOIN customers AS c ON c.id = u.customer
