@@ -121,6 +121,18 @@ def test_try_ends_as_import_would_where_a_file_cannot_be_read(desk: Desk) -> Non
     assert desk.run("sources", "try", "wide.csv", "--preset", "cloud")[0] == 2
 
 
+def test_try_reads_with_the_delimiter_of_the_source_or_the_option(desk: Desk) -> None:
+    """A file that a source or an option says how to cut is cut so, as import does."""
+    (desk.folder / "semi.txt").write_text(WIDE.replace(",", ";"))
+    config = desk.folder / "meterledger.toml"
+
+    assert desk.run("sources", "try", "semi.txt", "--source", "wide")[0] == 3
+    arguments = ("sources", "try", "semi.txt", "--source", "wide")
+    assert len(desk.json(*arguments, "--delimiter", "semicolon")["rows"]) == 4
+    config.write_text(SOURCES.replace("[sources.wide]", '[sources.wide]\ndelimiter = ";"'))
+    assert len(desk.json(*arguments)["rows"]) == 4
+
+
 def test_try_of_a_file_without_rows_says_so(desk: Desk) -> None:
     """A header alone is no mistake, and no rows."""
     (desk.folder / "empty.csv").write_text(WIDE.splitlines()[0] + "\n")

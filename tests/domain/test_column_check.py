@@ -29,6 +29,7 @@ CATALOGUE = Catalogue(
 CHECKS: dict[str, dict[str, Any]] = {
     "plain": {},
     "zone": {"source": Source(name="tests", time_zone="Europe/Berlin")},
+    "identifiers": {"source": Source(name="tests", keeps_identifier=True)},
     "composed": {"source": Source(name="tests", key=("request_id", "feature", "subscription_id"))},
     "customers": {
         "customers": CustomerBook(
@@ -45,7 +46,7 @@ CHECKS: dict[str, dict[str, Any]] = {
 }
 
 request_ids = st.one_of(
-    st.sampled_from(["r1", " r2 ", "a:b", "a\\", "", LONG[:255], LONG]), st.text(max_size=3)
+    st.sampled_from(["r1", " r2 ", "a:b", "a\\", "", LONG[:100], LONG[:255], LONG]), st.text(max_size=3)
 )
 customers = st.sampled_from(["cus_1", "cus_2\t", "c", LONG])
 features = st.sampled_from(["api_calls", "egress_gb", "build", "support", " api_calls", "unknown", ""])
@@ -140,3 +141,11 @@ def test_an_absent_required_column_is_for_the_rows_to_say() -> None:
             assert (
                 check.check([None if n == at else column for n, column in enumerate(columns)], [2]) is None
             ), field
+
+
+def test_a_minute_is_only_a_minute_where_the_format_says_so() -> None:
+    """A pattern that looks like RFC 3339 and has seconds before minutes is read as the pattern says."""
+    swapped = Source(name="tests", time_format="%Y-%m-%dT%H:%S:%MZ", time_zone="UTC")
+    row = ["r1", "cus_1", None, "api_calls", "1", "2026-10-01T05:10:20Z", None, None, None]
+
+    assert by_columns(RowCheck(CATALOGUE, swapped), [row]) == one_by_one(RowCheck(CATALOGUE, swapped), [row])

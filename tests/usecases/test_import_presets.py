@@ -133,11 +133,12 @@ egress_gb = { divide_by = 1000000000 }
         "r2,cus_1,2026-10-31T12:00:00Z,,2",
         "r3,cus_1,2026-10-31T12:00:00Z,,",
         "r4,cus_1,2026-10-31T12:00:00Z,n/a,0",
+        "r5,cus_1,2026-10-31T12:00:00Z,x,y",
         header="request_id,customer_id,event_time,calls,bytes",
     )
     report = folder.run(file, source="wide")
 
-    assert counts(report) == (6, 3, 0, 0, 3)
+    assert counts(report) == (8, 3, 0, 0, 5)
     assert [(key, quantity) for _, key, _, quantity in folder.usage()] == [
         ("r1:api_calls", "5"),
         ("r1:egress_gb", "1.5"),
@@ -145,8 +146,10 @@ egress_gb = { divide_by = 1000000000 }
     ]
     assert [(one.line, one.reason) for one in report.rejections] == [
         (3, "too_precise"), (4, "missing_field"), (5, "invalid_quantity"),
+        (6, "invalid_quantity"), (6, "invalid_quantity"),
     ]  # fmt: skip
-    assert counts(folder.run(file, source="wide", again=True)) == (6, 0, 3, 0, 3)
+    assert len(folder.rejects()) == 5  # two of one line are two
+    assert counts(folder.run(file, source="wide", again=True)) == (8, 0, 3, 0, 5)
 
 
 def test_what_is_tried_is_what_is_imported(folder: Importing) -> None:
@@ -162,3 +165,13 @@ def test_what_is_tried_is_what_is_imported(folder: Importing) -> None:
         assert [(one.line, one.reason) for one in tried if one.reason] == [
             (line, reason) for line, reason, _, _ in folder.rejects()[-2:]
         ]
+
+
+def test_an_identifier_that_stripe_would_not_take_is_refused(folder: Importing) -> None:
+    """101 characters are too many for an identifier, whichever way the rows are checked."""
+    rows = b"".join(b"%s,1793347200,api_requests,cus_1,5\n" % (b"i" * length) for length in (100, 101))
+    header = b"identifier,timestamp,event_name,payload_stripe_customer_id,payload_value\n"
+    for content in (header + rows, header + rows.splitlines(keepends=True)[1]):
+        report = folder.run(folder.write_bytes("long.csv", content), source="stripe-bulk")
+        assert report.counts.rejected == 1
+    assert {reason for _, reason, _, _ in folder.rejects()} == {"field_too_long"}

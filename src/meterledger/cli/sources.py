@@ -87,16 +87,22 @@ def try_(
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="CHAR", help="What parts the fields: a character, or tab, semicolon, bar, …"),
+    ] = None,
     rows: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="How many rows to show.")] = 10,
     format_: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.TABLE,
 ) -> None:
     """Show the first rows of a file as import would take them. Nothing is written, no ledger is needed."""
-    from meterledger.readers import InputFormat, open_input
+    from meterledger.readers import InputFormat, delimiter_of, open_input
     from meterledger.usecases.try_source import try_source
 
     settings = context_of(ctx).settings
     chosen = settings.source_named(source, preset)
-    with open_input(file, InputFormat(input_format) if input_format else None) as opened:
+    parting = chosen.delimiter if delimiter is None else delimiter_of(delimiter)
+    declared = InputFormat(input_format) if input_format else None
+    with open_input(file, declared, delimiter=parting) as opened:
         tried = try_source(opened, chosen, settings.catalogue, rows)
     match format_:
         case Format.JSON:

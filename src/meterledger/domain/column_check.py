@@ -12,7 +12,7 @@ from itertools import repeat
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.instant import SECOND, Instant, TimeError
 from meterledger.domain.row_check import RowCheck
-from meterledger.domain.usage import MAX_FIELD_CHARS, MAX_REQUEST_ID_CHARS
+from meterledger.domain.usage import MAX_FIELD_CHARS
 from meterledger.domain.usage_columns import UsageColumns
 
 Column = Sequence[str | None] | None
@@ -52,7 +52,7 @@ class ColumnCheck:
             return None
 
     def _checked(self, columns: Sequence[Column], lines: Sequence[int]) -> UsageColumns:
-        request_ids = _required(columns[0], MAX_REQUEST_ID_CHARS)
+        request_ids = _required(columns[0], self._check.key_chars)
         customer_ids = _required(columns[1], MAX_FIELD_CHARS)
         subscription_ids = _optional(columns[2], MAX_FIELD_CHARS)
         features = _required(columns[3], MAX_FIELD_CHARS)
@@ -60,7 +60,7 @@ class ColumnCheck:
         if self._check.composes_key:
             parts = zip(request_ids, customer_ids, subscription_ids or repeat(None), features, strict=False)
             request_ids = list(map(self._check.composed, parts))
-            if max(map(len, request_ids)) > MAX_REQUEST_ID_CHARS:
+            if max(map(len, request_ids)) > self._check.key_chars:
                 raise _UnusualError
         units, scales = self._units(features, quantities)
         usage = UsageColumns(
@@ -122,6 +122,8 @@ class ColumnCheck:
             self._minutes.clear()
         minutes = self._minutes
         try:
+            if not self._check.has_rfc3339_minutes:
+                return list(map(self._check.instant_of, texts))
             # Rows of a file stand close together in time: a minute is read once.
             for minute in {text[:_MINUTE_CHARS] for text in texts} - minutes.keys():
                 minutes[minute] = self._check.instant_of(f"{minute}00Z")

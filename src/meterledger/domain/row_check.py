@@ -87,10 +87,13 @@ class RowCheck:
         self._plans = plans or {}
         self.instant_of = source.parse_time
         """Reads a time as the source writes it; raises TimeError."""
+        self.has_rfc3339_minutes = source.time_format in ("rfc3339", "iso8601")
+        """Whether times that begin as RFC 3339 does, up to the minute, lie in that minute."""
         self._names = source.dimension_names(catalogue)
         self.composes_key = source.usage_key != DEFAULT_KEY
         self._key_positions = tuple(_KEY_FIELDS.index(name) for name in source.usage_key)
         self.key_chars = MAX_IDENTIFIER_CHARS if source.keeps_identifier else MAX_REQUEST_ID_CHARS
+        """How long a request_id may be."""
         self._rules: dict[str, FeatureRule] = {}
 
     def check(self, line: int, values: Values, raw: str) -> UsageEvent | Rejection:

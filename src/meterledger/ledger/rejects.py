@@ -82,6 +82,7 @@ class RejectStore:
             kind=reject["kind"],
             reason=reject["reason"],
             line=reject["line"],
+            feature=reject["feature"],
             file=where.file,
             sha256=where.sha256,
         )

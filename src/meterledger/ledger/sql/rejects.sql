@@ -1,9 +1,10 @@
 -- name: same_reject
--- The same row of the same file, or of a copy of it, refused for the same reason before.
+-- The same row of the same file, or of a copy of it, refused for the same reason before. A wide row is refused for
+-- each feature by itself.
 SELECT r.id FROM rejects AS r
 INNER JOIN imports AS i ON i.id = r.import
 WHERE r.raw_digest = :raw_digest AND r.source = :source AND r.kind = :kind AND r.reason = :reason
-    AND r.line = :line AND (i.file = :file OR i.sha256 = :sha256)
+    AND r.line = :line AND COALESCE(r.feature, '') = COALESCE(:feature, '') AND (i.file = :file OR i.sha256 = :sha256)
 LIMIT 1;
 
 -- name: see_reject_again
