@@ -72,6 +72,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "input_format": row["input_format"],
         "program_version": row["program_version"],
         "backfill": bool(row["backfill"]),
+        "followed": bool(row["followed"]),
         "started_at": to_text(row["started_at"]),
         "finished_at": to_text(row["finished_at"]) if row["finished_at"] is not None else None,
         "complete": row["finished_at"] is not None,
@@ -85,7 +86,9 @@ def _shown(row: Any) -> dict[str, Any]:
 
 
 def _remark(one: dict[str, Any]) -> str:
-    remarks = [] if one["complete"] else [_unfinished(one)]
+    # A followed import that was cut off lacks nothing: the next one has gone on at its place.
+    remarks = [] if one["complete"] or one["followed"] else [_unfinished(one)]
+    remarks += ["followed"] * one["followed"]
     return ", ".join(remarks + ["backfill"] * one["backfill"])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from meterledger.ledger import sqlite
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
+from meterledger.ledger.followed import FollowedStore
 from meterledger.ledger.imports import ImportStore
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
@@ -22,6 +23,7 @@ class Ledger:
     path: Path
     database: Database
     imports: ImportStore
+    followed: FollowedStore
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
@@ -52,6 +54,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         path=path,
         database=database,
         imports=ImportStore(database, rejects),
+        followed=FollowedStore(database),
         rejects=rejects,
         lease=lease,
         outbox=Outbox(database, lease),

@@ -16,7 +16,7 @@ from meterledger.domain.usage import shown
 from meterledger.errors import InputError
 
 STDIN = "-"
-_HEAD_BYTES = 4096
+HEAD_BYTES = 4096
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -55,6 +55,8 @@ class InputFile:
     sha256: str
     size_bytes: int
     input_format: InputFormat
+    lines_before: int = 0
+    """Lines of the file that stand before the first one of ``file``, where that is only part of it."""
 
 
 @contextmanager
@@ -73,16 +75,16 @@ def open_input(name: str, declared: InputFormat | None = None) -> Iterator[Input
 
 
 def _identified(name: str, file: IO[bytes], declared: InputFormat | None) -> InputFile:
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     if not head:
         raise InputError(f"{name} is empty", hint="name a file that holds usage rows")
-    input_format = _recognized(name, head, declared)
+    input_format = recognized(name, head, declared)
     file.seek(0)
     digest = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type] # IO[bytes] lacks readinto
     size = file.tell()
     file.seek(0)
     return InputFile(
-        name=_printable(name), file=file, sha256=digest, size_bytes=size, input_format=input_format
+        name=printable(name), file=file, sha256=digest, size_bytes=size, input_format=input_format
     )
 
 
@@ -123,12 +125,13 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
             source.close()
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     r"""Return a file name as text: bytes that are no UTF-8 as ``\xff``."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def _recognized(name: str, head: bytes, declared: InputFormat | None) -> InputFormat:
+def recognized(name: str, head: bytes, declared: InputFormat | None) -> InputFormat:
+    """Tell the format of a file by the user's word, its name and its first bytes; raises InputError."""
     for magic, kind in _FOREIGN:
         if head.startswith(magic):
             raise InputError(

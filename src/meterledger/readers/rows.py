@@ -45,6 +45,7 @@ def read_rows(source: InputFile, wanted: Wanted) -> Iterator[RawRow]:
         InputError: The header of a CSV file lacks a required column, or names one twice.
     """
     lines = PhysicalLines(source.file)
+    lines.taken = source.lines_before
     with reading_errors(source.name):
         if source.input_format is InputFormat.CSV:
             yield from _csv_rows(source.name, lines, wanted)

@@ -183,7 +183,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
         written = imports.write_chunk(target, chunk.events, chunk.rejections, importing.clock())
         file_report.counts.add(written.counts)
         report.counts.add(written.counts)
-        _list_refused(report, file.name, chunk, written.conflicts)
+        list_refused(report, file.name, chunk, written.conflicts)
         importing.progress.advance(chunk.bytes_read, written.counts.rows_read)
         chunk = next(chunks, None)
     imports.finish(target, importing.clock())
@@ -208,7 +208,8 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
     return True
 
 
-def _list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
+def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
+    """Take the refused rows of a chunk into a report, as far as it has room."""
     report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
     room = REJECTIONS_REPORTED - len(report.rejections)
     report.rejections.extend(_refused(file, rejection) for rejection in chunk.rejections[:room])

@@ -18,7 +18,8 @@ SELECT id FROM features WHERE name = :name;
 
 -- name: source_has_complete_import
 SELECT 1 FROM imports INNER JOIN sources ON sources.id = imports.source
-WHERE sources.name = :source AND imports.finished_at IS NOT NULL AND imports.accepted > 0
+WHERE sources.name = :source AND (imports.finished_at IS NOT NULL OR imports.followed = 1)
+    AND imports.accepted > 0
 LIMIT 1;
 
 -- name: begin_import
@@ -50,7 +51,7 @@ SELECT i.id, i.file, i.sha256, i.rows_read, i.accepted, i.duplicates, i.conflict
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
-    AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL
+    AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL AND i.followed = 0
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
@@ -98,7 +99,7 @@ ORDER BY u.generation DESC LIMIT 1;
 -- name: list_imports
 SELECT
     i.id, s.name AS source, i.file, i.sha256, i.size_bytes, i.input_format, i.program_version, i.backfill,
-    i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
+    i.followed, i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
     CASE WHEN i.finished_at IS NULL THEN (
         SELECT MIN(later.id) FROM imports AS later
         WHERE later.id > i.id AND later.sha256 = i.sha256 AND later.source = i.source

@@ -1,0 +1,57 @@
+"""Rotation: where a file is now that was followed under a path, and what came instead."""
+
+import contextlib
+import os
+from pathlib import Path
+
+from meterledger.domain.place import Place
+from meterledger.errors import InputError
+from meterledger.readers.files import printable
+from meterledger.readers.growing_file import GrowingFile
+
+
+def rotated_name(path: str, place: Place) -> str | None:
+    """Return the name that a file has now which was taken under this path, beside it; None if it is gone."""
+    for folder in dict.fromkeys((Path(path).parent, Path(path).resolve().parent)):
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if str(entry.inode()) == place.inode and entry.is_file() and _is_file_of(entry.path, place):
+                return entry.path
+    return None
+
+
+def is_replaced(path: str, place: Place) -> bool:
+    """Tell whether another file stands under a path by now, with something in it."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 # the path may be no UTF-8 and is no more than a name
+    except OSError:
+        return False
+    return found.st_size > 0 and not place.is_in(str(found.st_dev), str(found.st_ino))
+
+
+def missed_names(path: str, since_ns: int, known: set[tuple[str, str]]) -> list[str]:
+    """Return what looks like rotated files beside a path that were written since then, unless known."""
+    name = Path(path).name
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in Path(path).parent.iterdir():
+            if not entry.name.startswith((f"{name}.", f"{name}-")) or not entry.is_file():
+                continue
+            status = entry.stat()
+            if status.st_mtime_ns >= since_ns and (str(status.st_dev), str(status.st_ino)) not in known:
+                found.append(printable(str(entry)))
+    return sorted(found)
+
+
+def _is_file_of(path: str, place: Place) -> bool:
+    try:
+        file = GrowingFile(path, path)
+    except InputError:
+        return False
+    try:
+        return file.resume(place)
+    finally:
+        file.close()
