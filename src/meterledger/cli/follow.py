@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from meterledger.cli.output import count_text, say
@@ -10,6 +11,8 @@ from meterledger.domain.instant import SECOND
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from meterledger.cli.context import Context
     from meterledger.ledger.imports import Counts
     from meterledger.usecases.follow import FollowOptions
@@ -26,10 +29,17 @@ class Stop:
         self.asked = False
         self._reading, self._writing = os.pipe()
 
-    def listen(self) -> None:
-        """Take the signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
+    @contextmanager
+    def listening(self) -> "Iterator[None]":
+        """Take the signals for the time of a run."""
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            os.close(self._reading)
+            os.close(self._writing)
 
     def wait(self, microseconds: int) -> bool:
         """Wait, at most until a signal comes, and tell whether one has come."""
@@ -52,8 +62,7 @@ def follow(context: "Context", options: "FollowOptions") -> "tuple[ImportReport,
     if options.poll_interval <= 0:
         raise UsageError("--poll-interval has to be longer than nothing", hint="write it like 1s or 500ms")
     stop = Stop()
-    stop.listen()
-    with context.ledger() as ledger:
+    with stop.listening(), context.ledger() as ledger:
         report = follow_usage(
             ledger,
             context.settings,

@@ -279,28 +279,32 @@ class GrowingStream(GrowingInput):
 
     def read(self, *, final: bool = False) -> InputFile | None:
         """Take the next complete rows that came."""
-        with reading_errors(self._given):
-            self._receive()
-        final = final or self.is_at_end
-        if not self._piece or not self._is_recognized(self._head, final=final):
-            return None
-        is_all = len(self._piece) < READ_BYTES
-        end = self._end_of_rows(self._piece)
-        if end == 0 and final and is_all and self._has_header(self._piece):
+        while True:
+            with reading_errors(self._given):
+                self._receive()
+            final = final or self.is_at_end
+            if not self._piece or not self._is_recognized(self._head, final=final):
+                return None
+            end = self._end_of_rows(self._piece)
+            if end or len(self._piece) < READ_BYTES:
+                break
+            self._skip_line()
+        if end == 0 and final and self._has_header(self._piece):
             end = len(self._piece)
-        if end == 0 and not is_all:
-            # A line longer than a row may be: its head is enough to refuse it.
-            self._digest.update(self._piece[self._digested :])
-            self._digested = MAX_ROW_BYTES + 1
-            self._skipped += len(self._piece) - self._digested
-            self._piece = self._piece[: self._digested]
-        content, self._piece = self._piece[:end], self._piece[end:]
-        if not content:
+        if end == 0:
             return None
+        content, self._piece = self._piece[:end], self._piece[end:]
         self._digest.update(content[self._digested :])
         self.bytes_taken += len(content) + self._skipped
         self._skipped = self._digested = 0
         return self._rows(content)
+
+    def _skip_line(self) -> None:
+        """Of a line that is longer than a row may be, keep the head: enough to refuse it."""
+        self._digest.update(self._piece[self._digested :])
+        self._digested = MAX_ROW_BYTES + 1
+        self._skipped += len(self._piece) - self._digested
+        self._piece = self._piece[: self._digested]
 
     def close(self) -> None:
         """Leave it open: it is not ours."""
@@ -313,6 +317,16 @@ class GrowingStream(GrowingInput):
             self.is_at_end = not block
             self._piece += block
             self._head = (self._head + block)[:HEAD_BYTES] if len(self._head) < HEAD_BYTES else self._head
+
+
+def file_at(name: str, path: str, declared: InputFormat | None = None) -> GrowingFile | None:
+    """Open the file at a path; None if there is none, InputError if it cannot be read."""
+    try:
+        return GrowingFile(name, path, declared)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
 
 
 def _plain(name: str, status: os.stat_result) -> os.stat_result:

@@ -5,21 +5,30 @@ import os
 from pathlib import Path
 
 from meterledger.domain.place import Place
-from meterledger.errors import InputError
-from meterledger.readers.files import printable
-from meterledger.readers.growing_file import GrowingFile
+from meterledger.readers.files import InputFormat, printable
+from meterledger.readers.growing_file import GrowingFile, file_at
 
 
-def rotated_name(path: str, place: Place) -> str | None:
-    """Return the name that a file has now which was taken under this path, beside it; None if it is gone."""
+def rotated_file(name: str, path: str, place: Place, declared: InputFormat | None) -> GrowingFile | None:
+    """
+    Open a file that was taken under a path, at its place, whatever its name beside that path is now.
+
+    Args:
+        name: The file as the user named it.
+        path: Where it was.
+        place: How far it was taken.
+        declared: The format that the user named.
+    """
     for folder in dict.fromkeys((Path(path).parent, Path(path).resolve().parent)):
-        try:
-            entries = list(os.scandir(folder))
-        except OSError:
-            continue
-        for entry in entries:
-            if str(entry.inode()) == place.inode and entry.is_file() and _is_file_of(entry.path, place):
-                return entry.path
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            for entry in entries:
+                if str(entry.inode()) != place.inode or not entry.is_file():
+                    continue
+                file = file_at(name, entry.path, declared)
+                if file is not None and file.resume(place):
+                    return file
+                if file is not None:
+                    file.close()
     return None
 
 
@@ -44,14 +53,3 @@ def missed_names(path: str, since_ns: int, known: set[tuple[str, str]]) -> list[
             if status.st_mtime_ns >= since_ns and (str(status.st_dev), str(status.st_ino)) not in known:
                 found.append(printable(str(entry)))
     return sorted(found)
-
-
-def _is_file_of(path: str, place: Place) -> bool:
-    try:
-        file = GrowingFile(path, path)
-    except InputError:
-        return False
-    try:
-        return file.resume(place)
-    finally:
-        file.close()

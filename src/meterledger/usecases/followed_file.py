@@ -1,6 +1,5 @@
 """One followed file through its rotations: which file is read under its name, and when the next one is."""
 
-import os
 from enum import Enum, auto
 from typing import Protocol
 
@@ -8,8 +7,8 @@ from meterledger.domain.place import Place
 from meterledger.errors import InputError
 from meterledger.readers import InputFormat
 from meterledger.readers.files import printable
-from meterledger.readers.growing_file import GrowingFile, GrowingStream
-from meterledger.readers.rotation import is_replaced, missed_names, rotated_name
+from meterledger.readers.growing_file import GrowingFile, GrowingStream, file_at
+from meterledger.readers.rotation import is_replaced, missed_names, rotated_file
 from meterledger.usecases.followed_import import FollowedImport, Following
 
 
@@ -153,38 +152,32 @@ class FollowedFile:
 
     def _begin(self) -> bool:
         """Open the file that is to be read first, if there is one: the remembered one, else the one there."""
-        there = GrowingFile(self._name, self._path, self._declared) if os.path.lexists(self._path) else None
+        there = file_at(self._name, self._path, self._declared)
         place = self._place()
         if place is None or (there is not None and there.resume(place)):
             return self._open(there)
-        if (rotated := rotated_name(self._path, place)) is not None:
-            old = GrowingFile(self._name, rotated, self._declared)
-            if old.resume(place):
-                if there is not None:
-                    there.close()
-                return self._open(old)
-            old.close()
+        if (old := rotated_file(self._name, self._path, place, self._declared)) is not None:
+            if there is not None:
+                there.close()
+            return self._open(old)
         if there is not None:
-            self._say_lost(there, place)
+            self._run.words.warn(
+                f"{self._shown} is not the file any more of which {place.bytes_taken} bytes were taken; "
+                "it is read from its start. If that one was rotated and compressed, import the rotated file "
+                "as a whole: what was taken is a duplicate then"
+            )
         return self._open(there)
 
     def _open(self, file: GrowingFile | None) -> bool:
         if file is not None:
             self._file, self._import = file, FollowedImport(self._run, file, self._key)
+            if not file.place.bytes_taken:
+                # From now on it is found again, even if it is rotated before its first row was taken.
+                self._import.keep(file.place)
         elif not self._is_waited_for:
             self._is_waited_for = True
             self._run.words.note(f"{self._shown} does not exist yet; waiting for it")
         return file is not None
-
-    def _say_lost(self, there: GrowingFile, place: Place) -> None:
-        if place.is_in(there.place.device, there.place.inode):
-            self._run.words.warn(f"{self._shown} was cut off or written anew; it is read from its start")
-        else:
-            self._run.words.warn(
-                f"the file that was followed as {self._shown} is no longer here: {place.bytes_taken} bytes "
-                "of it were taken. If it was rotated and compressed, import the rotated file as a whole: rows that "
-                "were taken are duplicates"
-            )
 
     def _take_rest(self) -> None:
         file, current = self._opened()
@@ -198,11 +191,9 @@ class FollowedFile:
         current.finish()
         since, old = file.modified_ns, (file.place.device, file.place.inode)
         self.close()
-        if not os.path.lexists(self._path):
+        if not self._open(file_at(self._name, self._path, self._declared)):
             return
-        self._open(GrowingFile(self._name, self._path, self._declared))
         there, _ = self._opened()
-        self._run.ledger.followed.keep(self._run.options.source.name, self._key, there.place, None, self._run.clock())
         if missed := missed_names(self._path, since, {old, (there.place.device, there.place.inode)}):
             self._run.words.warn(
                 f"{self._shown} was rotated more than once since it was read last; import these too: "

@@ -77,7 +77,7 @@ class FollowedImport:
                 )
                 counts.add(written.counts)
                 conflicts.append((chunk, written.conflicts))
-            self._keep(place)
+            self.keep(place)
         for chunk, found in conflicts:
             list_refused(run.report, self._file.name, chunk, found)
         self._report.counts.add(counts)
@@ -99,7 +99,8 @@ class FollowedImport:
             self._run.report.files.remove(self._report)
         self.finish()
 
-    def _keep(self, place: Place | None) -> None:
+    def keep(self, place: Place | None) -> None:
+        """Record what was taken, and the place behind it where there is one."""
         run, file, target = self._run, self._file, self._target
         if target is not None:
             run.ledger.followed.note_taken(target, file.sha256, file.bytes_taken)
