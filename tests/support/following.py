@@ -8,12 +8,13 @@ from meterledger.config import Source
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.readers import InputFormat
 from meterledger.usecases.follow import FollowOptions, follow_usage
+from meterledger.usecases.followed_file import QUIET_WAITS_IN_A_LINE
 from meterledger.usecases.followed_import import Words
 from meterledger.usecases.import_usage import ImportOptions, ImportReport
 from support.importing import HEADER, Importing
 
 Action = Callable[[], object]
-SETTLING_WAITS = 3
+SETTLING_WAITS = QUIET_WAITS_IN_A_LINE + 2
 """How often a follower waits until it has gone over to a new file, and to spare."""
 
 

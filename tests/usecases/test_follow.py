@@ -16,6 +16,7 @@ from meterledger.ledger.opening import ledger_over
 from meterledger.ledger.sqlite import open_existing
 from meterledger.readers import InputFormat
 from meterledger.usecases.follow_lock import only_follower
+from meterledger.usecases.followed_file import QUIET_WAITS_IN_A_LINE
 from support.crash_points import Crash, CrashingDatabase, CrashPoints
 from support.following import FollowingShop
 from support.importing import HEADER, counts, row
@@ -192,6 +193,22 @@ def test_a_rotated_file_goes_on_while_its_writer_does(shop: FollowingShop) -> No
     ])  # fmt: skip
 
     assert shop.ids() == ["r1", "r2", "r3", "n1"]
+
+
+def test_half_a_line_at_a_rotation_is_given_time(shop: FollowingShop) -> None:
+    """A row whose writer pauses in its middle while the file is rotated is not taken for a shorter one."""
+    whole = row("r1", "12")
+    cut = whole.index("12") + 1
+    shop.add("u.csv", f"{HEADER}\n{whole[:cut]}")
+    shop.follow("u.csv", script=[
+        partial(shop.rotate, "u.csv", "u.csv.1", f"{HEADER}\n{row('n1')}\n"),
+        lambda: None,
+        lambda: None,
+        partial(shop.add, "u.csv.1", whole[cut:] + "\n"),
+    ])  # fmt: skip
+
+    assert shop.ids() == ["r1", "n1"]
+    assert shop.usage()[1][3] == "12"
 
 
 def test_a_file_rotated_twice_while_nobody_looked_is_named(shop: FollowingShop) -> None:
@@ -400,8 +417,7 @@ def rotating_script(shop: FollowingShop) -> list[Callable[[], object]]:
         partial(shop.add_rows, "u.csv", row("r3"), row("bad", "n/a")),
         partial(shop.add, "u.csv", row("r4")),
         partial(shop.rotate, "u.csv", "u.csv.1", f"{HEADER}\n{row('r5')}\n"),
-        lambda: None,
-        lambda: None,
+        *[lambda: None] * QUIET_WAITS_IN_A_LINE,
         partial(shop.add_rows, "u.csv", row("r6")),
     ]
 

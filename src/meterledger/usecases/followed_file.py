@@ -11,6 +11,11 @@ from meterledger.readers.growing_file import GrowingFile, GrowingStream, file_at
 from meterledger.readers.rotation import is_replaced, missed_names, rotated_file
 from meterledger.usecases.followed_import import FollowedImport, Following
 
+QUIET_WAITS = 1
+"""For how many waits a file that was rotated away has to be quiet to be at its end."""
+QUIET_WAITS_IN_A_LINE = 5
+"""The same where its last line has no end yet: half a row may read like a whole one."""
+
 
 class Step(Enum):
     """What one look at an input has brought."""
@@ -108,7 +113,9 @@ class FollowedFile:
         # A writer goes on in the old file for a moment: it is at its end when it was quiet while we waited.
         if self._pending_since is None:
             self._pending_since = self._run.waits
-        if self._pending_since == self._run.waits:
+        if self._run.waits - self._pending_since < (
+            QUIET_WAITS_IN_A_LINE if file.left_bytes else QUIET_WAITS
+        ):
             return Step.PENDING
         self._pending_since = None
         self._go_over()
