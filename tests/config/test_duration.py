@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.config.duration import duration_text, parse_duration
-from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND
+from meterledger.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from support.properties import steady
 
 
@@ -19,12 +19,14 @@ from support.properties import steady
         ("3d", 3 * DAY),
         ("1h30m", HOUR + 30 * MINUTE),
         ("1d2h3m4s", DAY + 2 * HOUR + 3 * MINUTE + 4 * SECOND),
+        ("50ms", 50 * MILLISECOND),
+        ("1m500ms", MINUTE + 500 * MILLISECOND),
         ("0s", 0),
         (" 5m ", 5 * MINUTE),
     ],
 )
 def test_durations_are_read(text: str, expected: int) -> None:
-    """Days, hours, minutes and seconds add up, to microseconds."""
+    """Days, hours, minutes, seconds and milliseconds add up, to microseconds."""
     assert expected == parse_duration(text)
 
 

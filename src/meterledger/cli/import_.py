@@ -3,7 +3,7 @@
 import gc
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -20,12 +20,12 @@ from meterledger.cli.output import (
 )
 from meterledger.cli.progress import progress_bar
 from meterledger.domain.preset import Preset
-from meterledger.errors import ExitCode
+from meterledger.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from meterledger.usecases.import_usage import ImportReport, Progress, Refused
+    from meterledger.usecases.import_usage import ImportOptions, ImportReport, Progress, Refused
 
 _SHOWN = 10
 _COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
@@ -83,6 +83,18 @@ def import_(
             "--already-billed", help="An older system told Stripe: count this usage, never send it."
         ),
     ] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on as files grow, from where the last run ended.")
+    ] = False,
+    poll_interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --follow: how often to look for new lines.")
+    ] = "1s",
+    until_idle: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION", help="With --follow: end when nothing came for so long; 0s at once."
+        ),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
 ) -> None:
     """Read usage files into the ledger; every row is accepted, a duplicate, a conflict or rejected."""
@@ -101,6 +113,10 @@ def import_(
         backfill=backfill,
         already_billed=already_billed,
     )
+    if follow:
+        _follow(context, options, poll_interval, until_idle, format_)
+    if until_idle is not None:
+        raise UsageError("--until-idle goes with --follow", hint="add --follow, or leave it out")
     clock = context.clock()
     # Rows are many, and none of them is part of a cycle: looking for cycles costs a fifth of the time.
     gc.disable()
@@ -109,6 +125,30 @@ def import_(
         report = import_usage(ledger, context.settings, options, clock=clock, progress=progress)
     _print(report, format_, context, dry_run=dry_run)
     raise typer.Exit(_exit_code(report))
+
+
+def _follow(
+    context: Context, options: "ImportOptions", poll_interval: str, until_idle: str | None, format_: Format
+) -> NoReturn:
+    from meterledger.cli.follow import follow
+    from meterledger.usecases.follow import FollowOptions
+
+    if options.dry_run or options.strict or options.again:
+        raise UsageError(
+            "--follow keeps rows as they come: --dry-run, --strict and --again do not go with it",
+            hint="leave them out, or import the file as it is now, without --follow",
+        )
+    report, is_interrupted = follow(
+        context,
+        FollowOptions(
+            reading=options,
+            poll_interval=context.duration(poll_interval, "--poll-interval") or 0,
+            until_idle=context.duration(until_idle, "--until-idle"),
+        ),
+    )
+    context.interruption_reported = True
+    _print(report, format_, context, interruption=Interrupted() if is_interrupted else None)
+    raise typer.Exit(ExitCode.INTERRUPTED if is_interrupted else _exit_code(report))
 
 
 def _progress(bar: "Bar | None", context: Context) -> "Progress":
@@ -170,10 +210,18 @@ def _refused(one: "Refused") -> dict[str, Any]:
     return {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
 
 
-def _print(report: "ImportReport", format_: Format, context: Context, *, dry_run: bool) -> None:
+def _print(
+    report: "ImportReport",
+    format_: Format,
+    context: Context,
+    *,
+    dry_run: bool = False,
+    interruption: Interrupted | None = None,
+) -> None:
+    failures = [*([interruption] if interruption else []), *report.failed]
     match format_:
-        case Format.JSON if report.failed:
-            print_error_json(report.failed[0], _document(report))
+        case Format.JSON if failures:
+            print_error_json(failures[0], _document(report))
         case Format.JSON:
             print_json("import", _document(report))
         case Format.CSV:
@@ -182,7 +230,7 @@ def _print(report: "ImportReport", format_: Format, context: Context, *, dry_run
             print_csv((*columns, "committed"), [[*row, report.committed] for row in rows])
         case Format.TABLE:
             _print_for_people(report, context, dry_run=dry_run)
-    for failure in report.failed:
+    for failure in failures:
         say_error(failure)
 
 

@@ -138,6 +138,7 @@ def _listed(row: Any) -> dict[str, Any]:
         "input_format": row["input_format"],
         "program_version": row["program_version"],
         "backfill": bool(row["backfill"]),
+        "followed": bool(row["followed"]),
         "already_billed": bool(row["already_billed"]),
         "started_at": text("started_at"),
         "finished_at": text("finished_at"),
@@ -168,7 +169,9 @@ def _shown(found: "ShownImport") -> dict[str, Any]:
 
 
 def _remark(one: dict[str, Any]) -> str:
-    remarks = [] if one["complete"] else [_unfinished(one)]
+    # A followed import that was cut off lacks nothing: the next one has gone on at its place.
+    remarks = [] if one["complete"] or one["followed"] else [_unfinished(one)]
+    remarks += ["followed"] * one["followed"]
     remarks += ["voided"] * (one["voided_at"] is not None)
     remarks += [key.replace("_", " ") for key in ("backfill", "already_billed") if one[key]]
     remarks += ["keeps identifiers"] * one.get("keeps_identifier", False)

@@ -1,12 +1,12 @@
-"""Durations as people write them: ``90s``, ``15m``, ``1h``, ``3d``, ``1h30m``."""
+"""Durations as people write them: ``90s``, ``15m``, ``1h``, ``3d``, ``1h30m``, ``50ms``."""
 
 import re
 
-from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND
+from meterledger.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 
-_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND}
-_DURATION = re.compile(r"(?:\d{1,6}[dhms])+", re.ASCII)
-_PART = re.compile(r"(\d+)([dhms])", re.ASCII)
+_UNITS = {"d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": MILLISECOND}
+_DURATION = re.compile(r"(?:\d{1,6}(?:ms|[dhms]))+", re.ASCII)
+_PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 
 
 def parse_duration(text: str) -> int:

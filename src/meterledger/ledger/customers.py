@@ -73,6 +73,11 @@ class CustomerStore:
         first = next(entries, None)
         return None if first is None else CustomerBook(chain([first], entries))
 
+    def latest_file(self) -> int:
+        """Return the number of the customers file imported last; 0 if there is none."""
+        row = self._database.row("latest_customer_file")
+        return row["id"] if row else 0
+
     def record(self, file: CustomerFile, states: Sequence[NewState], now: Instant) -> None:
         """Record a customers file and the states that are new by it; a transaction is open."""
         row = self._database.row(

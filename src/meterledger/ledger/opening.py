@@ -10,6 +10,7 @@ from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
 from meterledger.ledger.explanations import ExplanationStore
+from meterledger.ledger.followed import FollowedStore
 from meterledger.ledger.imports import ImportStore
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
@@ -25,6 +26,7 @@ class Ledger:
     database: Database
     customers: CustomerStore
     imports: ImportStore
+    followed: FollowedStore
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
@@ -58,6 +60,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         database=database,
         customers=CustomerStore(database),
         imports=ImportStore(database, rejects),
+        followed=FollowedStore(database),
         rejects=rejects,
         lease=lease,
         outbox=outbox,

@@ -17,7 +17,7 @@ from meterledger.readers.content import Content
 from meterledger.readers.formats import InputFormat, check_compression, recognized
 
 STDIN = "-"
-_HEAD_BYTES = 4096
+HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,8 @@ class InputFile:
     """What stands between the fields of CSV and TSV."""
     modified_ns: int | None = None
     """When it was last changed before it was hashed, by its file system; None where nothing else can."""
+    lines_before: int = 0
+    """Lines of the file that stand before the first one of ``file``, where that is only part of it."""
 
 
 @contextmanager
@@ -57,7 +59,7 @@ def open_input(
 def _identified(
     name: str, file: IO[bytes], declared: InputFormat | None, delimiter: str | None, modified_ns: int | None
 ) -> InputFile:
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     if not head:
         raise InputError(f"{name} is empty", hint="name a file that holds usage rows")
     compression = check_compression(name, head, declared)
@@ -69,7 +71,7 @@ def _identified(
         head = _unpacked_head(name, file, compression, size)
     input_format = recognized(name, head, declared=declared, compression=compression)
     return InputFile(
-        name=_printable(name),
+        name=printable(name),
         file=file,
         sha256=digest,
         size_bytes=size,
@@ -82,7 +84,7 @@ def _identified(
 
 def _unpacked_head(name: str, file: IO[bytes], compression: Compression, size: int) -> bytes:
     content = Content(file, compression=compression, size_bytes=size)
-    head = content.read(_HEAD_BYTES)
+    head = content.read(HEAD_BYTES)
     file.seek(0)
     if not head and content.damage:
         raise InputError(f"{name} cannot be unpacked: {content.damage.message}", hint=content.damage.hint)
@@ -134,6 +136,6 @@ def _opened(name: str) -> Iterator[tuple[IO[bytes], int | None]]:
             source.close()
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
     r"""Return a file name as text: bytes that are no UTF-8 as ``\xff``."""
     return os.fsencode(name).decode(errors="backslashreplace")

@@ -32,7 +32,7 @@ def jsonl_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterato
         InputError: The first line is an object that holds the rows in a list.
     """
     values_of = values_reader(names)
-    is_first = True
+    is_first = not lines.taken
     for line, raw in lines.numbered():
         is_oversized = type(raw) is OversizedLine
         if raw.isspace() and not is_oversized:

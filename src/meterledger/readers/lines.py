@@ -29,11 +29,11 @@ class OversizedLine(str):
 class PhysicalLines:
     """Iterates over lines, and remembers those that were read since the last ``take``."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, lines_before: int = 0) -> None:
         self._source = self._decoded(content)
         self._again: deque[str] = deque()
         self._read: list[str] = []
-        self.taken = 0
+        self.taken = lines_before
         """Lines taken so far: the row that is read next starts on line ``taken + 1``."""
         self.oversized = False
         """Whether a line of what was taken last was too long."""
@@ -52,7 +52,7 @@ class PhysicalLines:
 
     def numbered(self) -> Iterator[tuple[int, str]]:
         """Iterate over lines that are a row each, with their numbers; nothing is to be taken then."""
-        for number, line in enumerate(self._source, 1):
+        for number, line in enumerate(self._source, self.taken + 1):
             self.taken = number
             yield number, line
 

@@ -58,7 +58,7 @@ class Rows:
                 yield from csv_rows(lines, header, source.delimiter)
                 content.raise_damage(source.name, lines.taken)
             case InputFormat.JSONL:
-                lines = PhysicalLines(content)
+                lines = PhysicalLines(content, source.lines_before)
                 yield from jsonl_rows(source.name, lines, self._wanted.names)
                 content.raise_damage(source.name, lines.taken)
             case InputFormat.JSON:
@@ -82,7 +82,7 @@ class Rows:
 
     def _begin(self, content: Content) -> tuple[PhysicalLines, Header]:
         """Read the header of CSV or TSV."""
-        lines = PhysicalLines(content)
+        lines = PhysicalLines(content, self._source.lines_before)
         try:
             header = read_header(self._source.name, lines, self._wanted, self._source.delimiter)
         except InputError:

@@ -137,12 +137,7 @@ def import_usage(
         clock=clock,
         progress=progress or Progress(),
         report=report,
-        rules=RowRules(
-            source=options.source,
-            catalogue=settings.catalogue,
-            customers=ledger.customers.book(),
-            plans=settings.plan_features,
-        ),
+        rules=rules_for(ledger, settings, options.source),
         is_first=ledger.imports.is_first_of(options.source.name),
     )
     if not (options.dry_run or options.strict):
@@ -158,6 +153,21 @@ def import_usage(
         for file in report.files:
             file.id = file.id if file.skipped else None
     return report
+
+
+def rules_for(ledger: Ledger, settings: Settings, source: Source) -> RowRules:
+    """Return what decides whether rows of a source are accepted, as config and ledger say now."""
+    return RowRules(
+        source=source,
+        catalogue=settings.catalogue,
+        customers=ledger.customers.book(),
+        plans=settings.plan_features,
+    )
+
+
+def mapping_text(source: Source) -> str:
+    """Return how the rows of a source are read, as an import keeps it."""
+    return json.dumps(source.as_mapping(), ensure_ascii=False)
 
 
 def _keep_nothing_if(condition: bool) -> None:  # noqa: FBT001 # one condition is all there is
@@ -207,7 +217,7 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         input_format=file.input_format,
-        mapping=json.dumps(options.source.as_mapping(), ensure_ascii=False),
+        mapping=mapping_text(options.source),
         config_digest=digest,
         program_version=__version__,
         backfill=options.backfill,
@@ -227,7 +237,7 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
             )
             file_report.counts.add(written.counts)
             report.counts.add(written.counts)
-            _list_refused(report, file.name, chunk, written.conflicts)
+            list_refused(report, file.name, chunk, written.conflicts)
             importing.progress.advance(chunk.bytes_read, written.counts.rows_read)
             chunk = next(chunks, None)
     except IncompleteInputError as error:
@@ -284,7 +294,8 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
     return True
 
 
-def _list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
+def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
+    """Take the refused rows of a chunk into a report, as far as it has room."""
     report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
     room = REJECTIONS_REPORTED - len(report.rejections)
     report.rejections.extend(_refused(file, rejection) for rejection in chunk.rejections[:room])

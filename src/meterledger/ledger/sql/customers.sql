@@ -35,3 +35,6 @@ WHERE f.recorded_at <= :as_of AND EXISTS (
         AND (t.customer_id = :customer OR t.stripe_customer_id = :customer)
 )
 ORDER BY s.id;
+
+-- name: latest_customer_file
+SELECT COALESCE(MAX(id), 0) AS id FROM customer_files;

@@ -18,7 +18,8 @@ SELECT id FROM features WHERE name = :name;
 
 -- name: source_has_complete_import
 SELECT 1 FROM imports INNER JOIN sources ON sources.id = imports.source
-WHERE sources.name = :source AND imports.finished_at IS NOT NULL AND imports.voided_at IS NULL
+WHERE sources.name = :source AND (imports.finished_at IS NOT NULL OR imports.followed = 1)
+    AND imports.voided_at IS NULL
     AND imports.accepted > 0
 LIMIT 1;
 
@@ -52,7 +53,7 @@ SELECT i.id, i.file, i.sha256, i.finished_at, i.already_billed, i.rows_read, i.a
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
-    AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL
+    AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL AND i.followed = 0
     -- Its duplicates may be of an import that was taken back since: their keys are free again.
     AND (i.duplicates = 0 OR NOT EXISTS (
         SELECT 1 FROM imports AS v WHERE v.source = i.source AND v.voided_at >= i.started_at
@@ -154,7 +155,7 @@ LIMIT 1;
 SELECT
     i.id, s.name AS source, i.file, i.path, i.sha256, i.size_bytes, i.input_format, i.compression,
     i.delimiter, i.header, i.mapping, i.config_digest, i.program_version, i.backfill, i.already_billed,
-    i.keeps_identifier, i.incomplete_because, i.retry_of, i.voided_at, i.void_note, i.started_at,
+    i.keeps_identifier, i.followed, i.incomplete_because, i.retry_of, i.voided_at, i.void_note, i.started_at,
     i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
     CASE WHEN i.finished_at IS NULL THEN (
         SELECT MIN(later.id) FROM imports AS later

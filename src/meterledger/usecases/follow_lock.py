@@ -1,0 +1,73 @@
+"""One follower for each file and ledger: a lock beside the ledger that ends with its process."""
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from meterledger.domain.usage import shown
+from meterledger.errors import LedgerError
+from meterledger.usecases.holder import this_process
+
+_HOLDER_BYTES = 1024
+
+
+@contextmanager
+def only_follower(ledger: Path, source: str, path: str) -> Iterator[None]:
+    """
+    Be the only one that follows a file into a ledger under a source.
+
+    The system gives the lock back when its process ends, however it ends. The file that carries it is
+    removed at an orderly end, and does no harm if it stays.
+
+    Raises:
+        LedgerError: Another process follows it; the message says which.
+    """
+    name = hashlib.sha256(f"{source}\0{path}".encode(errors="surrogateescape")).hexdigest()[:16]
+    lock = ledger.resolve().with_name(f"{ledger.name}-follow-{name}")
+    try:
+        descriptor = _locked(lock, path)
+    except OSError as error:
+        raise LedgerError(
+            f"{lock} cannot be written: {error.strerror}", hint="check the permissions of the ledger's folder"
+        ) from error
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(this_process()).encode(), 0)
+        yield
+    finally:
+        # Removed before it is given back: whoever waits for it sees that it is no longer the one.
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _locked(lock: Path, path: str) -> int:
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(lock, descriptor):
+                return descriptor
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, _HOLDER_BYTES, 0).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise LedgerError(
+                f"{shown(path, 200)} is followed into this ledger already, by {holder}",
+                hint="let it go on, or end it first",
+            ) from error
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_at(lock: Path, descriptor: int) -> bool:
+    """Tell whether a lock is the file that stands there, and not one that was removed."""
+    try:
+        found = lock.stat()
+    except FileNotFoundError:
+        return False
+    own = os.fstat(descriptor)
+    return (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino)
