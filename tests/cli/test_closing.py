@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +42,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     shop.capsys = capsys
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    for name in [name for name in os.environ if name.startswith(("METERLEDGER_", "STRIPE_"))]:
+    for name in [name for name in os.environ if name.startswith(("METERLEDGER_", "STRIPE_", "COLUMNS"))]:
         monkeypatch.delenv(name)
     shop.write("a.csv", row("r1"), row("r2", "2", customer_id="acme"))
     return shop
@@ -243,3 +245,30 @@ def test_a_simulator_hears_of_nothing_that_is_closed(shop: Shop, monkeypatch: py
     assert (code_after, sent["request_id"], sent["remedy"]) == (1, "r1", "cancel")
     assert sent["cancel_until"] == "2026-11-02T00:00:00Z"
     assert (voided["voided"], voided["written_off"]) == (0, 1)
+
+
+def test_resolving_what_was_taken_back_warns(shop: Shop) -> None:
+    """`not-sent` makes it pending again: that its import was voided is said before a push sends it."""
+    shop.command("import", "a.csv")
+    in_doubt(shop)
+    assert shop.command("imports", "void", "1", "--note", "wrong")[0] == 1
+    code, out, err = shop.command("resolve", "x", "--as", "not-sent", "--note", "seen")
+
+    assert (code, out) == (0, "x is pending now\n")
+    assert "imports void 1" in err
+    assert shop.command("imports", "void", "1", "--note", "wrong")[0] == 0
+    assert shop.query("SELECT state, COUNT(*) FROM usage_closures GROUP BY 1") == [("voided", 2)]
+
+
+def in_doubt(shop: Shop) -> None:
+    """Put the first usage event into a meter event in doubt, as a push does by and by."""
+    with closing(sqlite3.connect(shop.ledger_path, isolation_level=None)) as connection:
+        connection.execute(
+            "INSERT INTO meter_events (id, identifier, revision, event_name, stripe_customer_id, timestamp, "
+            "payload, quantity, scale, usage_events, event_time, sealed_at, state, state_at, "
+            "in_doubt_reason) VALUES (1, 'x', 0, 'api_requests', 'cus_1', 1, '{}', 1, 0, 1, 1, 1, "
+            "'in_doubt', 1, 'outcome_unknown')"
+        )
+        connection.execute(
+            "INSERT INTO meter_event_usage (meter_event, usage_event, linked_at) VALUES (1, 1, 1)"
+        )

@@ -60,8 +60,10 @@ def void(
 
 
 def _question(report: "VoidReport") -> str:
-    sent = f"; {count_text(len(report.corrections))} were sent and stay" if report.corrections else ""
-    return f"Take {count_text(report.voided)} usage events of {report.file} back for good{sent}?"
+    from meterledger.usecases.findings import counted
+
+    sent = f"; {count_text(len(report.corrections))} sent or maybe sent stay" if report.corrections else ""
+    return f"Take {counted(report.voided, 'usage event')} of {report.file} back for good{sent}?"
 
 
 def _correction(one: "SentUsage") -> dict[str, Any]:

@@ -34,11 +34,18 @@ def resolve(
     sent = settled_as is Settled.SENT
     with context.ledger() as ledger, ledger.database.transaction():
         states = {one: ledger.outbox.resolve(one, sent=sent, note=said, now=clock()) for one in identifiers}
+        voided = sorted({number for one in identifiers for number in ledger.closures.voided_imports_of(one)})
+    for number in voided if not sent else ():
+        say(
+            f"Warning: it is of import {number}, which was taken back: `meterledger imports void {number}` "
+            "again, before a push sends it.",
+            style="yellow",
+        )
     if format_ is Format.JSON:
         resolved = [{"identifier": one, "state": state.value} for one, state in states.items()]
         print_json("resolve", {**resolved[0], "resolved": resolved})
         return
     for one, state in states.items():
         typer.echo(f"{one} is {state.value} now")
-    if not context.quiet and not sent:
+    if not (context.quiet or sent or voided):
         say("Next: `meterledger push` sends it again, under the same identifier.")

@@ -103,8 +103,10 @@ def _reason(text: str | None) -> "BlockReason | None":
 
 
 def _question(report: "WriteOffReport") -> str:
+    from meterledger.usecases.findings import counted
+
     reasons = ", ".join(f"{reason} {count_text(count)}" for reason, count in report.by_reason.items())
-    return f"Close {count_text(report.written_off)} usage events for good ({reasons or 'none'})?"
+    return f"Close {counted(report.written_off, 'usage event')} for good ({reasons or 'none'})?"
 
 
 def _document(report: "WriteOffReport", options: "WriteOffOptions") -> dict[str, Any]:
@@ -130,6 +132,8 @@ def _document(report: "WriteOffReport", options: "WriteOffOptions") -> dict[str,
 
 
 def _print(report: "WriteOffReport", options: "WriteOffOptions", format_: Format, context: Context) -> None:
+    from meterledger.usecases.findings import counted
+
     document = _document(report, options)
     listed = document["usage_events"]
     columns = ("source", "request_id", "customer_id", "feature", "quantity", "event_time", "blocked_reason")
@@ -148,5 +152,5 @@ def _print(report: "WriteOffReport", options: "WriteOffOptions", format_: Format
         )
     if context.quiet:
         return
-    verb = "would be written off" if options.dry_run else "are written off"
-    say(f"{count_text(report.written_off)} usage events {verb}.")
+    said = "Would be written off" if options.dry_run else "Written off"
+    say(f"{said}: {counted(report.written_off, 'usage event')}.")

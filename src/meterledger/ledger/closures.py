@@ -53,6 +53,11 @@ class ClosureStore:
             found.setdefault(row["id"], []).append(row["usage_event"])
         return found
 
+    def voided_imports_of(self, identifier: str) -> list[int]:
+        """Return the imports that were taken back and whose usage a meter event still carries."""
+        rows = self._database.rows("voided_imports_of_identifier", identifier=identifier)
+        return [row["id"] for row in rows]
+
     def sealed(self, number: int) -> Iterator[Row]:
         """Yield the sealed usage of an import with its meter events."""
         return self._database.stream("sealed_of_import", **{"import": number})

@@ -34,6 +34,14 @@ INNER JOIN meter_events AS m ON m.id = l.meter_event
 WHERE u.import = :import
 ORDER BY u.id;
 
+-- name: voided_imports_of_identifier
+SELECT DISTINCT i.id FROM meter_events AS m
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+INNER JOIN usage_events AS u ON u.id = l.usage_event
+INNER JOIN imports AS i ON i.id = u.import
+WHERE m.identifier = :identifier AND i.voided_at IS NOT NULL
+ORDER BY i.id;
+
 -- name: mark_import_voided
 UPDATE imports SET voided_at = :voided_at, void_note = :note WHERE id = :import AND voided_at IS NULL;
 
