@@ -191,6 +191,7 @@ def test_text_that_only_begins_like_a_format_is_named(
         (b'{"request_id":"r1","events":[{"id":1}]}\n', False),
         (b'{"events":[{"id":1}],"request_id":"r1"}\n', False),
         (b'{"events":[1]}\n', False),
+        (b'{"events":[{"id":"\xff"}]}\n', True),
     ],
 )
 def test_a_list_in_an_object_on_one_line_is_told_from_a_row(content: bytes, *, is_refused: bool) -> None:

@@ -152,7 +152,7 @@ def _refuse_wrapped_list(file: str, raw: str, names: Sequence[str]) -> None:
         return
     try:
         keys = set(msgspec.json.decode(raw, type=Fields))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         keys = set(re.findall(r'"((?:[^"\\]|\\.)*+)"\s*:', wrapped[0]))
     if not keys & {root for name in names for root in (name, name.partition(".")[0])}:
         raise wrapped_list(file, wrapped[1])
