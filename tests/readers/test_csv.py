@@ -222,6 +222,41 @@ def test_the_hint_maps_the_closest_column(column: bytes, hint: str) -> None:
     assert hint in refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("delimiter", "given", "hint"),
+    [(";", ",", "--delimiter ';'"), ("\t", ",", "--delimiter tab"), ("|", ",", "'|'"), (",", ";", "','")],
+)
+def test_another_delimiter_is_told_and_not_guessed(delimiter: str, given: str, hint: str) -> None:
+    """A header that is one column and holds a likely delimiter names the option that reads it."""
+    content = (CSV_HEADER + GOOD).replace(b",", delimiter.encode())
+    with pytest.raises(InputError) as refused:
+        rows_of(content, delimiter=given)
+
+    assert hint in refused.value.hint
+    assert outline(rows_of(content, delimiter=delimiter)) == [(2, "r1")]
+
+
+@pytest.mark.parametrize("column", [b"Received At", b"RECEIVED_AT", b"received-at", b"receivedAt"])
+def test_an_optional_column_in_another_spelling_is_not_passed_over(column: bytes) -> None:
+    """A column that was probably meant is named, or its values would be missing without a word."""
+    with pytest.raises(InputError) as refused:
+        rows_of(CSV_HEADER[:-1] + b"," + column + b"\n" + GOOD[:-1] + b",0\n")
+
+    assert f"no column received_at, but '{column.decode()}'" in refused.value.message
+
+
+def test_a_column_in_another_spelling_may_be_another_field() -> None:
+    """A column that the config names is that one, however much it looks like another."""
+    content = b"ID,customer_id,feature,quantity,event_time\nr1,c,f,1,0\n"
+
+    assert outline(rows_of(content, columns={"request_id": "ID"}, dimensions=("id",))) == [(2, "r1")]
+
+
+def test_header_cells_may_be_empty() -> None:
+    """A column without a name is one that nobody reads."""
+    assert outline(rows_of(b"," + CSV_HEADER[:-1] + b",\n" + b"x," + GOOD[:-1] + b",y\n")) == [(2, "r1")]
+
+
 def test_a_column_that_nobody_reads_may_stand_twice() -> None:
     """Only columns that are read have to be there once."""
     assert outline(rows_of(CSV_HEADER[:-1] + b",x,x\n" + GOOD[:-1] + b",1,2\n")) == [(2, "r1")]

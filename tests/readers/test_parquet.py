@@ -129,7 +129,9 @@ def test_text_that_is_none_is_refused_with_its_row() -> None:
         (written(table())[:-9], "cannot be read as Parquet"),
         (b"PAR1PAR1", "cannot be read as Parquet"),
         (b"PAR1" + b"x" * 99, "cannot be read as Parquet"),
+        (written(table(other=["x"])).replace(b"other", b"\xffther"), "cannot be read as Parquet"),
     ],
+    ids=["missing", "spelling", "twice", "cut off", "empty", "no index", "no text"],
 )
 def test_a_file_that_cannot_do_is_refused(content: bytes, words: str) -> None:
     """A missing or repeated column, and a file that is damaged as a whole, are errors with their words."""

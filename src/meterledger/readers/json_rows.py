@@ -33,7 +33,8 @@ def jsonl_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterato
     """
     values_of = values_reader(names)
     is_first = not lines.taken
-    for line, raw in lines.numbered():
+    for line, raw in enumerate(lines.texts, lines.taken + 1):
+        lines.taken = line
         is_oversized = type(raw) is OversizedLine
         if raw.isspace() and not is_oversized:
             continue
@@ -53,8 +54,8 @@ def values_reader(names: Sequence[str]) -> Callable[[str], Values | RowProblem]:
     paths = [(name, tuple(name.split(".")) if "." in name else ()) for name in names]
     if any(path for _, path in paths):
         return lambda raw: _thorough_values(raw, paths)
-    shape = RowShape(names)
-    return lambda raw: shape.values(raw) or _thorough_values(raw, paths, shape)
+    shape = RowShape(names, lambda raw: _thorough_values(raw, paths, shape))
+    return shape.values
 
 
 def _thorough_values(
@@ -163,7 +164,7 @@ def _refuse_wrapped_list(file: str, raw: str, names: Sequence[str]) -> None:
         return
     try:
         keys = set(msgspec.json.decode(raw, type=Fields))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         keys = set(re.findall(r'"((?:[^"\\]|\\.)*+)"\s*:', wrapped[0]))
     if not keys & {root for name in names for root in (name, name.partition(".")[0])}:
         raise wrapped_list(file, wrapped[1])

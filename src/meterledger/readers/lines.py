@@ -30,7 +30,8 @@ class PhysicalLines:
     """Iterates over lines, and remembers those that were read since the last ``take``."""
 
     def __init__(self, content: Content, lines_before: int = 0) -> None:
-        self._source = self._decoded(content)
+        self.texts = self._decoded(content)
+        """The lines by themselves, for formats in which each is a row: then nothing is to be taken."""
         self._again: deque[str] = deque()
         self._read: list[str] = []
         self.taken = lines_before
@@ -42,19 +43,13 @@ class PhysicalLines:
 
     def __iter__(self) -> Iterator[str]:
         """Begin to read on; after the end of the file, again only if lines were given back."""
-        again, source, remember = self._again, self._source, self._read.append
+        again, source, remember = self._again, self.texts, self._read.append
         while True:
             line = again.popleft() if again else next(source, None)
             if line is None:
                 return
             remember(line)
             yield OVERSIZED_PLACEHOLDER if type(line) is OversizedLine else line
-
-    def numbered(self) -> Iterator[tuple[int, str]]:
-        """Iterate over lines that are a row each, with their numbers; nothing is to be taken then."""
-        for number, line in enumerate(self._source, self.taken + 1):
-            self.taken = number
-            yield number, line
 
     @property
     def is_one_line(self) -> bool:
@@ -80,7 +75,7 @@ class PhysicalLines:
     def take_block(self, at_most: int) -> Sequence[str]:
         """Take lines, so many at most, and return them; only between rows."""
         again = [self._again.popleft() for _ in range(min(at_most, len(self._again)))]
-        block = [*again, *islice(self._source, at_most - len(again))]
+        block = [*again, *islice(self.texts, at_most - len(again))]
         self.oversized = OversizedLine in map(type, block)
         self.taken += len(block)
         return block

@@ -38,7 +38,8 @@ def parquet_rows(source: InputFile, wanted: Wanted) -> Iterator[RawRow]:
         for raw in _lines_of_json(file):
             row += 1
             yield row, unreadable(raw) or values_of(raw), raw
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        # A damaged index may name columns that are no text, or sizes beyond any memory.
         complaint = shown(str(error).partition("\n")[0], 200)
         if row:
             raise IncompleteInputError(

@@ -7,13 +7,14 @@ import msgspec
 from msgspec.structs import astuple
 
 from meterledger.domain.row_check import Values
+from meterledger.readers.raw_rows import RowProblem
 
 Fields = dict[str, msgspec.Raw]
 """The keys of an object, and their values as they were written."""
 
 _MAX_MISSES = 1_000
 """Objects that did not look like the one before them; after so many it is no longer expected."""
-_MAX_PLAIN_BITS = 64
+_MAX_PLAIN = 10**18
 """Larger integers are left to the thorough way, which keeps them as text of any length."""
 
 
@@ -25,7 +26,8 @@ class RowShape:
     keys, so that no key can stand twice. What is not, is left to the thorough way.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], otherwise: Callable[[str], Values | RowProblem]) -> None:
+        self._otherwise = otherwise
         self._names = tuple(names)
         self._misses = 0 if len(set(names)) == len(names) else _MAX_MISSES
         self._commas = -1
@@ -33,17 +35,27 @@ class RowShape:
         self._numbers: tuple[int, ...] = ()
         self._has_others = False
 
-    def values(self, raw: str) -> Values | None:
-        """Return the wanted fields of an object; None if it is not of this shape."""
+    def values(self, raw: str) -> Values | RowProblem:
+        """Return the wanted fields of an object; if it is not of this shape, by the thorough way."""
         if "\\" in raw or "[" in raw or raw.rfind("{") > 0 or raw.count(",") != self._commas:
-            return None
+            return self._otherwise(raw)
         try:
             values = astuple(self._decode(raw))
         except (msgspec.DecodeError, TypeError):
-            return None
+            return self._otherwise(raw)
         if self._has_others:
             values = values[: len(self._names)]
-        return _with_text_for_numbers(values, self._numbers) if self._numbers else values
+        texts = None
+        for position in self._numbers:
+            value = values[position]
+            if value.__class__ is str or value is None:
+                continue
+            # Zero may have been written as -0, and what is no integer is no text.
+            if value.__class__ is not int or not value or not -_MAX_PLAIN < value < _MAX_PLAIN:
+                return self._otherwise(raw)
+            texts = texts or [*values]
+            texts[position] = str(value)
+        return tuple(texts) if texts else values
 
     def learn(self, found: Fields) -> None:
         """Take the shape of an object that was read in the thorough way."""
@@ -75,15 +87,3 @@ class RowShape:
 
 def _nothing(_raw: str) -> None:
     """Decode nothing, before a shape is known; `astuple` takes no None."""
-
-
-def _with_text_for_numbers(values: Sequence[Any], positions: Sequence[int]) -> Values | None:
-    """Write integers as text again; but zero may have been written as -0, and the rest is no text."""
-    texts = list(values)
-    for position in positions:
-        value = texts[position]
-        if value.__class__ is int and value and value.bit_length() < _MAX_PLAIN_BITS:
-            texts[position] = str(value)
-        elif value.__class__ is not str and value is not None:
-            return None
-    return tuple(texts)
