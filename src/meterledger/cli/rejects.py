@@ -27,7 +27,7 @@ def list_(
     """List refused rows with file, line and reason; the open ones. JSON has their text."""
     context = context_of(ctx)
     with context.ledger() as ledger:
-        found = [_shown(row) for row in ledger.reports.rejects(with_closed=with_closed)]
+        found = [_shown(row) for row in ledger.rejects.matching(RejectFilter(with_closed=with_closed))]
     match format_:
         case Format.JSON:
             print_json("rejects.list", {"rejects": found})

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from operator import itemgetter
 
+from meterledger.domain.exported_row import RowForm
 from meterledger.domain.instant import Instant, to_text
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.domain.usage import Conflict, Difference, EventFields, Rejection, UsageEvent, kept_raw
@@ -39,6 +40,8 @@ class Provenance:
     first_of_source: bool = False
     retry_of: int | None = None
     """The import whose refused rows are read again."""
+    exported: RowForm | None = None
+    """How its rows name the refused rows they are to mend, if it is an export of them."""
 
 
 @dataclass(slots=True)
@@ -153,8 +156,11 @@ class ImportStore:
                 source=target.source,
                 file=target.provenance.file,
                 sha256=target.provenance.sha256,
+                exported=target.provenance.exported,
             )
             self._rejects.add(where, rejections, conflicts, now)
+            if where.exported:
+                self._rejects.close_named(where, events, rejections, conflicts, now)
             counts = Counts(
                 rows_read=len(events) + len(rejections),
                 accepted=accepted,

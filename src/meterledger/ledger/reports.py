@@ -16,10 +16,6 @@ class ReportStore:
         """Return every import, oldest first."""
         return self._database.rows("list_imports")
 
-    def rejects(self, *, with_closed: bool = False) -> list[Row]:
-        """Return refused rows, oldest first."""
-        return self._database.rows("list_rejects", with_closed=int(with_closed))
-
     def usage_with_delivery(self, as_of: Instant) -> Iterator[Row]:
         """Yield every usage event with what was known of its delivery at an instant."""
         return self._database.stream("usage_with_delivery", as_of=as_of)

@@ -6,18 +6,21 @@ from dataclasses import dataclass, field
 
 from meterledger import __version__
 from meterledger.config import Settings, Source
+from meterledger.domain.exported_row import RowForm, is_json_export
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import Conflict, Rejection
 from meterledger.errors import InputError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
-from meterledger.readers import InputFile, InputFormat, open_input
+from meterledger.readers import InputFile, InputFormat, first_record, open_input
 from meterledger.usecases.parsing import ParsedChunk
 from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
 
 REJECTIONS_REPORTED = 100
 """Refused rows that a report lists; all are in the ledger."""
+
+CSV_DELIMITER = ","
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +163,7 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
     digest = settings.import_digest(options.source)
     if not options.again and _skip(importing, file_report, digest):
         return
+    header, exported = _form(file)
     chunks = chunks_of(file, options.source, settings.catalogue)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
@@ -169,6 +173,9 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
         sha256=file.sha256,
         size_bytes=file.size_bytes,
         input_format=file.input_format,
+        delimiter=CSV_DELIMITER if header else None,
+        header=header,
+        exported=exported,
         config_digest=digest,
         program_version=__version__,
         backfill=options.backfill,
@@ -188,6 +195,16 @@ def _import_file(importing: _Importing, file: InputFile) -> None:
         chunk = next(chunks, None)
     imports.finish(target, importing.clock())
     file_report.complete = True
+
+
+def _form(file: InputFile) -> tuple[str | None, RowForm | None]:
+    """Return the header of a CSV file, and how rows name refused rows if the file is an export of them."""
+    first = first_record(file) or ""
+    if file.input_format is InputFormat.CSV:
+        form = RowForm(delimiter=CSV_DELIMITER)
+        own = form.own_header(first)
+        return (own, form) if own is not None else (first, None)
+    return None, RowForm(delimiter=None) if is_json_export(first) else None
 
 
 def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:

@@ -98,11 +98,11 @@ ORDER BY u.generation DESC LIMIT 1;
 -- name: list_imports
 SELECT
     i.id, s.name AS source, i.file, i.sha256, i.size_bytes, i.input_format, i.program_version, i.backfill,
-    i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected,
+    i.started_at, i.finished_at, i.rows_read, i.accepted, i.duplicates, i.conflicts, i.rejected, i.retry_of,
     CASE WHEN i.finished_at IS NULL THEN (
         SELECT MIN(later.id) FROM imports AS later
         WHERE later.id > i.id AND later.sha256 = i.sha256 AND later.source = i.source
-            AND later.finished_at IS NOT NULL
+            AND later.finished_at IS NOT NULL AND later.retry_of IS NULL
     ) END AS completed_by
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
