@@ -72,6 +72,7 @@ def _shown(row: Any) -> dict[str, Any]:
         "input_format": row["input_format"],
         "program_version": row["program_version"],
         "backfill": bool(row["backfill"]),
+        "retry_of": row["retry_of"],
         "started_at": to_text(row["started_at"]),
         "finished_at": to_text(row["finished_at"]) if row["finished_at"] is not None else None,
         "complete": row["finished_at"] is not None,
@@ -86,6 +87,8 @@ def _shown(row: Any) -> dict[str, Any]:
 
 def _remark(one: dict[str, Any]) -> str:
     remarks = [] if one["complete"] else [_unfinished(one)]
+    if one["retry_of"]:
+        remarks.append(f"refused rows of {one['retry_of']} again")
     return ", ".join(remarks + ["backfill"] * one["backfill"])
 
 

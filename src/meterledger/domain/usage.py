@@ -142,8 +142,8 @@ def is_cut(kept: str) -> bool:
 
 
 def original_bytes(kept: str, reason: str) -> bytes:
-    r"""Return a kept row as it stood in its file, with the bytes that were no UTF-8 and are kept as ``\xff``."""
-    encoded = kept.encode(errors="surrogatepass")
+    r"""Return a kept row as it stood in its file, bytes kept as ``\xff`` included."""
+    encoded = kept.encode()
     if reason != Reason.NOT_UTF8:
         return encoded
     return _SHOWN_BYTE.sub(lambda match: bytes([int(match[1], 16)]), encoded)

@@ -1,7 +1,6 @@
 """The first record of a file as it stands there: the header of a CSV file, the first row of another."""
 
 import csv
-from collections.abc import Iterator
 
 from meterledger.readers.files import InputFile, InputFormat, reading_errors
 from meterledger.readers.lines import PhysicalLines
@@ -22,10 +21,8 @@ def first_record(source: InputFile) -> str | None:
 
 def _first(source: InputFile) -> str:
     lines = PhysicalLines(source.file)
-    records: Iterator[object] = iter(lines)
-    if source.input_format is InputFormat.CSV:
-        records = csv.reader(lines, strict=True)
-    for _ in records:
+    is_csv = source.input_format is InputFormat.CSV
+    for _ in csv.reader(lines, strict=True) if is_csv else lines:
         if (text := lines.take()).strip():
             return text
     return ""
