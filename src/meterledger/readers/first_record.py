@@ -3,20 +3,23 @@
 import csv
 
 from meterledger.readers.files import InputFile, InputFormat, reading_errors
-from meterledger.readers.lines import PhysicalLines
+from meterledger.readers.lines import PhysicalLines, foreign_bytes_shown
 
 
 def first_record(source: InputFile) -> str | None:
-    """Return the text of the first record that is not blank, and go back to the start; None if unreadable."""
+    r"""
+    Return the text of the first record that is not blank, and go back to the start of the file.
+
+    Bytes that are no UTF-8 stand as ``\xff``; None if it is no CSV. An empty text if there is none.
+    """
     with reading_errors(source.name):
         try:
             text = _first(source)
-            text.encode()
-        except (csv.Error, UnicodeEncodeError):
+        except csv.Error:
             return None
         finally:
             source.file.seek(0)
-    return text.rstrip("\r\n")
+    return foreign_bytes_shown(text.rstrip("\r\n"))
 
 
 def _first(source: InputFile) -> str:
