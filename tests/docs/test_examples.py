@@ -35,7 +35,9 @@ def _run(block: Block, terminal: Terminal, address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [ROOT / "README.md", DOCS / "getting-started.md"], ids=lambda page: page.name
+    "page",
+    [ROOT / "README.md", DOCS / "getting-started.md", DOCS / "mending.md"],
+    ids=lambda page: page.name,
 )
 def test_every_command_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     """A reader who types what the page says, in its order, sees what it says."""

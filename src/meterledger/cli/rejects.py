@@ -73,7 +73,7 @@ def list_(
 def _print_for_people(found: list[dict[str, Any]], count: int, context: Context) -> None:
     if not found:
         if not context.quiet:
-            say("No refused row is open, of those asked for.")
+            say("No refused rows are open.")
         return
     print_table(
         [
