@@ -1,14 +1,15 @@
 """Refused rows in the ledger: each once, by its place and feature, closed for good."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meterledger.domain.usage import Reason, Rejection
+from meterledger.domain.exported_row import REASON_COLUMNS, RowForm
+from meterledger.domain.usage import Reason, Rejection, UsageEvent
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.ledger.imports import Provenance
 from meterledger.ledger.rejects import RejectFilter
@@ -28,19 +29,22 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
         yield ledger
 
 
-def refuse(ledger: Ledger, *rejections: Rejection) -> list[tuple[int, str | None, str, int]]:
-    """Import one file that holds nothing but refused rows; return id, feature, reason, sightings of all."""
+def refuse(
+    ledger: Ledger, *rejections: Rejection, events: Sequence[UsageEvent] = (), exported: RowForm | None = None
+) -> list[tuple[int, str | None, str, int]]:
+    """Import one file of these rows; return id, feature, reason and sightings of all that is open."""
     provenance = Provenance(
         source="default",
-        file="a.csv",
-        sha256="0" * 64,
+        file="e.csv" if exported else "a.csv",
+        sha256="0" * 64 if exported is None else "1" * 64,
         size_bytes=1,
         input_format="csv",
         config_digest="x",
         program_version="1",
+        exported=exported,
     )
     target = ledger.imports.begin(provenance, START)
-    ledger.imports.write_chunk(target, [], rejections, START)
+    ledger.imports.write_chunk(target, events, rejections, START)
     return [
         (found["id"], found["feature"], found["reason"], found["times_seen"])
         for found in ledger.rejects.matching(RejectFilter())
@@ -62,6 +66,33 @@ def test_a_wide_row_that_could_not_be_read_is_one_row_until_it_can(ledger: Ledge
     again = refuse(ledger, STORAGE, CALLS)
 
     assert again == [(1, "storage", "invalid_quantity", 2), (2, "calls", "invalid_quantity", 1)]
+
+
+CSV = RowForm(delimiter=",")
+EXPORTED = CSV.row(
+    dict(zip(REASON_COLUMNS, (1, "invalid_quantity", "bad", "a.csv", 2), strict=True)), "r1,x,y"
+)
+USAGE = UsageEvent("r1", "cus_1", None, "storage", 1, 0, START, None, 2, None, EXPORTED)
+
+
+def test_a_wide_row_of_an_export_is_each_of_its_features(ledger: Ledger) -> None:
+    """One row of the file that names one of them brings both, however often it comes."""
+    refuse(ledger, STORAGE, CALLS)
+    again = [replace(one, raw=EXPORTED) for one in (CALLS, STORAGE)]
+    refuse(ledger, *again, exported=CSV)
+    found = refuse(ledger, *again, exported=CSV)
+
+    assert found == [(1, "storage", "invalid_quantity", 3), (2, "calls", "invalid_quantity", 3)]
+
+
+def test_a_wide_row_of_an_export_closes_when_all_of_it_is_good(ledger: Ledger) -> None:
+    """While one feature is refused nothing is closed by the row's name; when none is, all are."""
+    refuse(ledger, STORAGE, CALLS)
+    half = refuse(ledger, replace(CALLS, raw=EXPORTED), events=[USAGE], exported=CSV)
+    whole = refuse(ledger, events=[USAGE, USAGE._replace(request_id="r2", feature="calls")], exported=CSV)
+
+    assert [number for number, *_ in half] == [1, 2]
+    assert whole == []
 
 
 def test_a_row_that_was_accepted_and_is_refused_for_something_new_is_open_again(ledger: Ledger) -> None:

@@ -1,11 +1,15 @@
 """Retry: after a change of the config, what was refused is read again from the ledger alone."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from meterledger.domain.usage import Reason, Rejection, UsageEvent
 from meterledger.errors import UsageError
 from meterledger.usecases import parsing
+from meterledger.usecases.reading_again import ReadAgain
+from meterledger.usecases.retry_rejects import part_of
 from support.importing import CONFIG, counts, row
 from support.mending import BUILDS, Mending, mending
 
@@ -138,7 +142,6 @@ def test_an_unknown_number_is_refused(ledger: Mending) -> None:
 
 def test_bytes_that_are_no_utf8_are_refused_again(ledger: Mending) -> None:
     r"""What is kept as ``\xff`` is never taken for text."""
-    ledger.run(ledger.write_bytes("a.csv", f"{row('r0')}\n".join(["", ""]).encode()), dry_run=True)
     content = b"request_id,customer_id,feature,quantity,event_time\nr1,cus_\xe91,api_calls,1,1793448000\n"
     ledger.run(ledger.write_bytes("b.csv", content))
     report = ledger.retry()
@@ -188,3 +191,29 @@ def test_the_file_of_a_retried_import_counts_as_imported_whole(ledger: Mending) 
 
     assert report.files[0].skipped
     assert counts(report) == (2, 0, 2, 0, 0)
+
+
+STORED = UsageEvent("r1:storage", "cus_1", None, "storage", 1, 0, 1, None, 2, None, "raw")
+CALLED = STORED._replace(request_id="r1:calls", feature="calls")
+REFUSED = Rejection(line=2, reason=Reason.INVALID_QUANTITY, message="bad", raw="raw", feature="calls")
+
+
+@pytest.mark.parametrize(
+    ("feature", "read", "expected"),
+    [
+        ("storage", ReadAgain([STORED, CALLED]), ReadAgain([STORED])),
+        ("calls", ReadAgain([STORED], [REFUSED]), ReadAgain([], [REFUSED])),
+        ("storage", ReadAgain([STORED], [REFUSED]), ReadAgain([STORED])),
+        ("gone", ReadAgain([STORED, CALLED]), None),
+        ("gone", ReadAgain([STORED]), None),
+        ("gone", ReadAgain([], [REFUSED]), ReadAgain([], [REFUSED])),
+        (None, ReadAgain([STORED, CALLED]), ReadAgain([STORED, CALLED])),
+    ],
+)
+def test_of_a_wide_row_only_what_was_refused_is_taken(
+    feature: str | None, read: ReadAgain, expected: ReadAgain | None
+) -> None:
+    """Its other features were accepted, refused or dismissed for themselves, and are no answer for this one."""
+    row: Any = {"request_id": None, "feature": feature}
+
+    assert part_of(row, read) == expected

@@ -77,10 +77,11 @@ class RejectStore:
             row = where.exported.split(event.raw) if where.exported else None
             if row is None or event.line in still_refused or not (named := self._named(where, row)):
                 continue
-            stored = self.stored_usage(event.request_id, where.source)
-            self._database.run(
-                "close_mended", mends=named["mends"], closed_at=now, accepted_as=_required(stored)["id"]
-            )
+            stored = _required(self.stored_usage(event.request_id, where.source))
+            closed = {"closed_at": now, "accepted_as": stored["id"]}
+            self._database.run("close_mended", mends=named["mends"], **closed)
+            place = {name: named[name] for name in ("raw_digest", "line", "import")}
+            self._database.run("close_rest_of_row", **place, **closed)
 
     def close_read_again(self, reject: int, import_id: int, accepted_as: int, now: Instant) -> bool:
         """Close a refused row that was read again and taken; tells whether it was not refused again."""
@@ -181,7 +182,10 @@ class RejectStore:
         }
         same = None
         if exported:
-            same = self._database.row("same_reject_of_export", named=named["id"] if named else 0, **facts)
+            named_id = named["id"] if named else 0
+            same = self._database.row(
+                "same_reject_of_export", named=named_id, feature=reject["feature"], **facts
+            )
         if same is None:
             place = {"file": where.file, "sha256": where.sha256}
             same = self._database.row("same_reject", **facts, **place, **reject)

@@ -56,10 +56,15 @@ def export_rejects(ledger: Ledger, selection: Selection, write: Callable[[bytes]
             report.input_format = InputFormat.CSV
             write(group.form.header(group.header).encode() + b"\n")
         report.source = group.source
+        last = None
         for row in selected(ledger, selection):
             if is_cut(row["raw"]):
                 report.cut.append(row["id"])
                 continue
+            place = (row["import"], row["line"], row["raw"])
+            if place == last:
+                continue  # another feature of the same wide row
+            last = place
             write(_line(row, group.form))
             report.rows += 1
             report.not_utf8 += row["reason"] == Reason.NOT_UTF8

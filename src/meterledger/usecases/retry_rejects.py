@@ -1,6 +1,6 @@
 """Retry: refused rows are read again by today's config and customers, and the good ones are taken."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -124,18 +124,17 @@ def _retry(retrying: _Retrying, piece: list[int]) -> None:
     found = ((number, ledger.rejects.find(number)) for number in piece)
     # What another command has closed since it was selected is not read again.
     rows = {number: row for number, row in found if row is not None and row["closed_at"] is None}
-    read = read_each(rows, retrying.settings, retrying.unread)
+    read = _parts(rows, retrying)
     rows = {number: row for number, row in rows.items() if number in read}
     if not rows:
         return
     row = next(iter(rows.values()))
     target = ledger.imports.begin(provenance_of(row, retrying.settings), clock())
-    lines = list({id(one): one for one in read.values()}.values())
-    events = [event for one in lines for event in one.events]
-    rejections = [rejection for one in lines for rejection in one.rejections]
+    events = [event for part in read.values() for event in part.events]
+    rejections = [rejection for part in read.values() for rejection in part.rejections]
     written = ledger.imports.write_chunk(target, events, rejections, clock())
-    for number, one in rows.items():
-        if _close(retrying, target, one, read[number]):
+    for number in rows:
+        if _close(retrying, target, number, read[number]):
             report.closed += 1
         else:
             _list_refused(report, ledger.rejects.find(number))
@@ -152,27 +151,53 @@ def _retry(retrying: _Retrying, piece: list[int]) -> None:
     )
 
 
-def _close(retrying: _Retrying, target: OpenImport, row: Row, read: ReadAgain) -> bool:
-    """Close a refused row if what it was refused for is usage now; tells whether it is."""
-    rejects = retrying.ledger.rejects
-    event = usage_of(row, read)
-    if event is None:
-        return False
-    stored = rejects.stored_usage(event.request_id, target.source)
-    return stored is not None and rejects.close_read_again(
-        row["id"], target.id, stored["id"], retrying.clock()
-    )
+def _parts(rows: Mapping[int, Row], retrying: _Retrying) -> dict[int, ReadAgain]:
+    """Read refused rows again, and return of each what it was refused for."""
+    parts = {}
+    for number, read in read_each(rows, retrying.settings, retrying.unread).items():
+        part = part_of(rows[number], read)
+        if part is None:
+            retrying.unread.add(
+                number, "by today's config its row holds no usage of its request_id or feature"
+            )
+        else:
+            parts[number] = part
+    return parts
+
+
+def part_of(row: Row, read: ReadAgain) -> ReadAgain | None:
+    """
+    Return what a refused row is of a row that was read again; None if it is nothing of it.
+
+    A wide row gives several usage events. Another one of them is no answer: what was refused would be
+    lost, and what a person has dismissed would be billed.
+    """
+    if row["feature"] is None:
+        return read
+    if event := usage_of(row, read):
+        return ReadAgain(events=[event])
+    same = [one for one in read.rejections if one.feature in (None, row["feature"])]
+    if not same and not read.events:
+        same = read.rejections
+    return ReadAgain(rejections=same[:1]) if same else None
 
 
 def usage_of(row: Row, read: ReadAgain) -> UsageEvent | None:
     """Return the usage event of a refused row: that of its usage key, else of its feature."""
     for name in ("request_id", "feature"):
-        # A wide row gives several, and another one of them is no answer: its usage would be lost.
         same = [event for event in read.events if getattr(event, name) == row[name]]
         if len(same) == 1:
             return same[0]
-    nothing_was_read = row["request_id"] is None or row["feature"] is None
-    return read.events[0] if nothing_was_read and read.events and not read.rejections else None
+    return None
+
+
+def _close(retrying: _Retrying, target: OpenImport, number: int, part: ReadAgain) -> bool:
+    """Close a refused row if what it was refused for is usage now; tells whether it is."""
+    if not part.events:
+        return False
+    rejects = retrying.ledger.rejects
+    stored = rejects.stored_usage(part.events[0].request_id, target.source)
+    return stored is not None and rejects.close_read_again(number, target.id, stored["id"], retrying.clock())
 
 
 def _list_refused(report: RetryReport, row: Row | None) -> None:

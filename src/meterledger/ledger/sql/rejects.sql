@@ -15,18 +15,20 @@ ORDER BY (CASE WHEN r.closed_at IS NULL THEN 0 ELSE 1 END), (CASE WHEN r.reason 
 LIMIT 1;
 
 -- name: same_reject_of_export
--- The refused row that came back unchanged in an exported file: the one it names, else one of the same text.
+-- The refused row that came back unchanged in an exported file: of its feature, the one it names, else one
+-- of the same text. A wide row brings each of its features with each of its rows.
 SELECT r.id FROM rejects AS r
 WHERE r.raw_digest = :raw_digest AND r.source = :source AND (r.closed_at IS NULL OR r.id = :named)
-    AND NOT EXISTS (SELECT 1 FROM reject_sightings AS s WHERE s.reject = r.id AND s.import = :import)
-ORDER BY (CASE WHEN r.id = :named THEN 0 ELSE 1 END), r.id
+ORDER BY (CASE WHEN COALESCE(r.feature, '') = COALESCE(:feature, '') THEN 0 ELSE 1 END),
+    (CASE WHEN r.id = :named THEN 0 ELSE 1 END), r.id
 LIMIT 1;
 
 -- name: named_reject
--- The refused row that a row of an exported file names, and the one which that was meant to mend: by its
+-- The refused row that a row of an exported file names, with the one which that was meant to mend: by its
 -- number, and by where it stands, since the file may come from another ledger.
-SELECT r.id, COALESCE(r.mends, r.id) AS mends FROM rejects AS r
+SELECT r.id, first.id AS mends, first.import, first.line, first.raw_digest FROM rejects AS r
 INNER JOIN imports AS i ON i.id = r.import
+INNER JOIN rejects AS first ON first.id = COALESCE(r.mends, r.id)
 WHERE r.id = :id AND r.source = :source AND r.line = :line AND i.file = :file;
 
 -- name: see_reject_again
@@ -76,6 +78,11 @@ WHERE id = :id AND closed_at IS NULL;
 -- A refused row and every attempt to mend it, once one was accepted.
 UPDATE rejects SET closed_at = :closed_at, closed_as = 'accepted', accepted_as = :accepted_as
 WHERE (id = :mends OR mends = :mends) AND closed_at IS NULL;
+
+-- name: close_rest_of_row
+-- The other features of a wide row that was accepted as a whole.
+UPDATE rejects SET closed_at = :closed_at, closed_as = 'accepted', accepted_as = :accepted_as
+WHERE raw_digest = :raw_digest AND line = :line AND import = :import AND closed_at IS NULL;
 
 -- name: refused_row
 SELECT * FROM refused_rows WHERE id = :id;
