@@ -61,6 +61,17 @@ def test_what_is_wrong_changes_nothing(ledger: Mending, reject: int, request_id:
     assert before == ledger.dump()
 
 
+def test_a_request_id_that_is_an_identifier_has_to_fit_stripe(ledger: Mending) -> None:
+    """Where identifiers are kept verbatim, the new one has at most 100 characters."""
+    with ledger._connected() as connection:
+        connection.execute("UPDATE imports SET keeps_identifier = 1")
+        connection.commit()
+    with pytest.raises(UsageError, match="which takes 100"):
+        ledger.accept(2, "x" * 101)
+
+    assert ledger.accept(2, "x" * 100).event.units == 2
+
+
 def test_a_conflict_is_settled_once(ledger: Mending) -> None:
     """The same row is not billed a second time under a third key."""
     ledger.accept(2, "r1-b")

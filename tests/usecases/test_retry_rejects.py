@@ -213,7 +213,7 @@ REFUSED = Rejection(line=2, reason=Reason.INVALID_QUANTITY, message="bad", raw="
 def test_of_a_wide_row_only_what_was_refused_is_taken(
     feature: str | None, read: ReadAgain, expected: ReadAgain | None
 ) -> None:
-    """Its other features were accepted, refused or dismissed for themselves, and are no answer for this one."""
+    """Its other features were accepted, refused or dismissed for themselves, and are no answer here."""
     row: Any = {"request_id": None, "feature": feature}
 
     assert part_of(row, read) == expected

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterledger.config import Settings
 from meterledger.domain.instant import Instant
+from meterledger.domain.meter_event import MAX_IDENTIFIER_CHARS
 from meterledger.domain.usage import MAX_REQUEST_ID_CHARS, UsageEvent, shown
 from meterledger.errors import InputError, UsageError
 from meterledger.ledger import Ledger
@@ -95,6 +96,11 @@ def _accept(
     event: UsageEvent,
     clock: Callable[[], Instant],
 ) -> AcceptedAsNew:
+    if row["keeps_identifier"] and len(event.request_id) > MAX_IDENTIFIER_CHARS:
+        raise UsageError(
+            f"--request-id has {len(event.request_id)} characters; source {row['source']} sends it to Stripe as "
+            f"the identifier, which takes {MAX_IDENTIFIER_CHARS}"
+        )
     if ledger.rejects.stored_usage(event.request_id, ledger.rejects.source_number(row["source"])):
         raise UsageError(
             f"source {row['source']} has a usage event {shown(event.request_id)} already",
