@@ -98,8 +98,8 @@ def _accept(
 ) -> AcceptedAsNew:
     if row["keeps_identifier"] and len(event.request_id) > MAX_IDENTIFIER_CHARS:
         raise UsageError(
-            f"--request-id has {len(event.request_id)} characters; source {row['source']} sends it to Stripe as "
-            f"the identifier, which takes {MAX_IDENTIFIER_CHARS}"
+            f"--request-id has {len(event.request_id)} characters; source {row['source']} sends it to Stripe "
+            f"as the identifier, which takes {MAX_IDENTIFIER_CHARS}"
         )
     if ledger.rejects.stored_usage(event.request_id, ledger.rejects.source_number(row["source"])):
         raise UsageError(
