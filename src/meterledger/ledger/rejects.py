@@ -77,13 +77,14 @@ class RejectStore:
             row = where.exported.split(event.raw) if where.exported else None
             if row is None or event.line in still_refused or not (named := self._named(where, row)):
                 continue
-            stored = _required(self.stored_usage(event.request_id, where.source))
-            closed = {"closed_at": now, "accepted_as": stored["id"]}
+            # None where its usage is there under its identifier and another usage key.
+            stored = self.stored_usage(event.request_id, where.source)
+            closed = {"closed_at": now, "accepted_as": stored["id"] if stored else None}
             self._database.run("close_mended", mends=named["mends"], **closed)
             place = {name: named[name] for name in ("raw_digest", "line", "import")}
             self._database.run("close_rest_of_row", **place, **closed)
 
-    def close_read_again(self, reject: int, import_id: int, accepted_as: int, now: Instant) -> bool:
+    def close_read_again(self, reject: int, import_id: int, accepted_as: int | None, now: Instant) -> bool:
         """Close a refused row that was read again and taken; tells whether it was not refused again."""
         if self._database.row("reject_is_sighted", reject=reject, **{"import": import_id}):
             return False

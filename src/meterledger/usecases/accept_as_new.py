@@ -110,7 +110,10 @@ def _accept(
     ledger.imports.write_chunk(target, [event], [], clock())
     stored = ledger.rejects.stored_usage(event.request_id, target.source)
     if stored is None:
-        raise AssertionError("unreachable: it was written in this transaction")
+        raise UsageError(
+            f"the ledger has usage with the identifier {shown(event.request_id)} already",
+            hint="name a request_id that is new",
+        )
     ledger.rejects.close(row["id"], "accepted", clock(), note=wanted.note, accepted_as=stored["id"])
     ledger.imports.finish(target, clock())
     return AcceptedAsNew(

@@ -9,6 +9,7 @@ from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
 from meterledger.readers import InputFormat
+from meterledger.usecases.reading_again import WITH_HEADER
 from meterledger.usecases.select_rejects import Selection, selected
 
 _DEFAULT_DELIMITER = ","
@@ -93,7 +94,7 @@ def _one_group(ledger: Ledger, selection: Selection) -> _Group:
 
 
 def _group_of(row: Row) -> _Group:
-    if row["input_format"] != InputFormat.CSV:
+    if row["input_format"] not in WITH_HEADER:
         return _Group(row["source"], None, None)
     if row["header"] is None:
         raise UsageError(

@@ -14,6 +14,9 @@ from meterledger.ledger.imports import Provenance
 from meterledger.readers import InputFile, InputFormat
 from meterledger.usecases.parsing import parsed_chunks
 
+WITH_HEADER = ("csv", "tsv")
+"""The formats whose rows need the header of their file; a row of any other is kept as a JSON object."""
+
 
 @dataclass(slots=True)
 class ReadAgain:
@@ -27,7 +30,7 @@ def why_not(row: Row) -> str | None:
     """Tell why the kept text of a refused row cannot be read again; None if it can."""
     if is_cut(row["raw"]):
         return "only the first 64 KiB of the row are kept: mend it in its file, and import that"
-    if row["header"] is None and row["input_format"] == InputFormat.CSV:
+    if row["header"] is None and row["input_format"] in WITH_HEADER:
         return "the header of its file is not on record: import the file again with --again"
     if row["voided_at"] is not None:
         return "its import was taken back: import the file again"

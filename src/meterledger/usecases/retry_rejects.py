@@ -196,8 +196,10 @@ def _close(retrying: _Retrying, target: OpenImport, number: int, part: ReadAgain
     if not part.events:
         return False
     rejects = retrying.ledger.rejects
+    # None where its usage is there under its identifier and another usage key.
     stored = rejects.stored_usage(part.events[0].request_id, target.source)
-    return stored is not None and rejects.close_read_again(number, target.id, stored["id"], retrying.clock())
+    accepted_as = stored["id"] if stored else None
+    return rejects.close_read_again(number, target.id, accepted_as, retrying.clock())
 
 
 def _list_refused(report: RetryReport, row: Row | None) -> None:
