@@ -36,7 +36,7 @@ def _run(block: Block, terminal: Terminal, address: str) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "README.md", DOCS / "getting-started.md", DOCS / "customers.md"],
+    [ROOT / "README.md", DOCS / "getting-started.md", DOCS / "customers.md", DOCS / "mending.md"],
     ids=lambda page: page.name,
 )
 def test_every_command_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ from meterledger.domain.usage import (
     Conflict,
     Difference,
     Reason,
+    is_cut,
     kept_raw,
+    original_bytes,
     shown,
 )
 
@@ -87,3 +89,21 @@ def test_a_conflict_says_what_differs() -> None:
     assert conflict.message == (
         "usage key 'req_1' exists with other content: quantity 1 is now 2, customer_id cus_1 is now cus_2"
     )
+
+
+@pytest.mark.parametrize("size", [MAX_RAW_BYTES - 5, MAX_RAW_BYTES, MAX_RAW_BYTES + 1])
+@pytest.mark.parametrize("character", ["a", "é", "€"])
+def test_a_row_that_was_cut_is_known(size: int, character: str) -> None:
+    """Whatever is kept of a longer row counts as cut, wherever the limit fell; a shorter one does not."""
+    raw = (character * size).encode()[:size].decode(errors="ignore")
+
+    assert is_cut(kept_raw(raw)) == (len(raw.encode()) > MAX_RAW_BYTES - 4)
+
+
+def test_foreign_bytes_come_out_as_they_went_in() -> None:
+    """What is kept of a row that is no UTF-8 leads back to its bytes."""
+    content = b"r1,caf\xe9,\xff\x80,ok \xc3\xa9"
+    kept = kept_raw(content.decode(errors="surrogateescape"))
+
+    assert original_bytes(kept, Reason.NOT_UTF8) == content
+    assert original_bytes(r"a\xe9", Reason.MALFORMED_ROW) == rb"a\xe9"

@@ -140,6 +140,7 @@ def _listed(row: Any) -> dict[str, Any]:
         "backfill": bool(row["backfill"]),
         "followed": bool(row["followed"]),
         "already_billed": bool(row["already_billed"]),
+        "retry_of": row["retry_of"],
         "started_at": text("started_at"),
         "finished_at": text("finished_at"),
         "complete": row["finished_at"] is not None and row["incomplete_because"] is None,
@@ -159,7 +160,6 @@ def _shown(found: "ShownImport") -> dict[str, Any]:
         "mapping": found.mapping,
         "config_digest": row["config_digest"],
         "keeps_identifier": bool(row["keeps_identifier"]),
-        "retry_of": row["retry_of"],
         "void_note": row["void_note"],
         "usage_events": found.usage_events,
         "open_rejections": found.open_rejections,
@@ -171,6 +171,8 @@ def _shown(found: "ShownImport") -> dict[str, Any]:
 def _remark(one: dict[str, Any]) -> str:
     # A followed import that was cut off lacks nothing: the next one has gone on at its place.
     remarks = [] if one["complete"] or one["followed"] else [_unfinished(one)]
+    if one["retry_of"]:
+        remarks.append(f"refused rows of {one['retry_of']} again")
     remarks += ["followed"] * one["followed"]
     remarks += ["voided"] * (one["voided_at"] is not None)
     remarks += [key.replace("_", " ") for key in ("backfill", "already_billed") if one[key]]

@@ -1,5 +1,6 @@
 """Usage: what a row of a file becomes, accepted or refused."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,6 +12,8 @@ MAX_REQUEST_ID_CHARS = 255
 MAX_FIELD_CHARS = 255
 MAX_RAW_BYTES = 64 * 1024
 """How much of a refused row is kept."""
+
+_SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
 
 REQUIRED_FIELDS = ("request_id", "customer_id", "feature", "quantity", "event_time")
 OPTIONAL_FIELDS = ("subscription_id", "received_at")
@@ -135,3 +138,16 @@ def kept_raw(raw: str) -> str:
     kept = text.encode(errors="surrogateescape")[:MAX_RAW_BYTES]
     shown_bytes = kept.decode(errors="backslashreplace")
     return shown_bytes.encode()[:MAX_RAW_BYTES].decode(errors="ignore")
+
+
+def is_cut(kept: str) -> bool:
+    """Tell whether what is kept of a refused row may be less than the row."""
+    return len(kept) * 4 > MAX_RAW_BYTES and len(kept.encode()) > MAX_RAW_BYTES - 4
+
+
+def original_bytes(kept: str, reason: str) -> bytes:
+    r"""Return a kept row as it stood in its file, bytes kept as ``\xff`` included."""
+    encoded = kept.encode()
+    if reason != Reason.NOT_UTF8:
+        return encoded
+    return _SHOWN_BYTE.sub(lambda match: bytes([int(match[1], 16)]), encoded)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from meterledger.domain.exported_row import RowForm
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import Conflict, Rejection
 from meterledger.domain.usage_columns import UsageColumns
@@ -36,6 +37,8 @@ class Provenance:
     first_of_source: bool = False
     retry_of: int | None = None
     """The import whose refused rows are read again."""
+    exported: RowForm | None = None
+    """How its rows name the refused rows they are to mend, if it is an export of them."""
 
 
 @dataclass(slots=True)
@@ -162,8 +165,11 @@ class ImportStore:
                 source=target.source,
                 file=target.provenance.file,
                 sha256=target.provenance.sha256,
+                exported=target.provenance.exported,
             )
             self._rejects.add(where, rejections, conflicts, now)
+            if where.exported:
+                self._rejects.close_named(where, usage, rejections, conflicts, raw_of, now)
             counts = Counts(
                 rows_read=len(usage) + len(rejections),
                 accepted=accepted,

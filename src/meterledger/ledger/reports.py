@@ -38,10 +38,6 @@ class ReportStore:
         row = self._database.row("open_rejects_of_import", **{"import": number})
         return (row["rejections"], row["conflicts"]) if row else (0, 0)
 
-    def rejects(self, *, with_closed: bool = False) -> list[Row]:
-        """Return refused rows, oldest first."""
-        return self._database.rows("list_rejects", with_closed=int(with_closed))
-
     def usage_with_delivery(self, as_of: Instant) -> Iterator[Row]:
         """Yield every usage event with what was known of its delivery at an instant."""
         return self._database.stream("usage_with_delivery", as_of=as_of)

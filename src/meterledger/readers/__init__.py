@@ -1,12 +1,14 @@
 """Files to rows with line numbers: knows formats, not meanings."""
 
 from meterledger.readers.files import InputFile, open_input
+from meterledger.readers.first_record import first_record
 from meterledger.readers.formats import InputFormat, delimiter_of
 from meterledger.readers.names import ExpandedNames, expand_names
 from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted
-from meterledger.readers.rows import Rows, read_rows, reread
+from meterledger.readers.rows import DELIMITED, Rows, read_rows, reread
 
 __all__ = [
+    "DELIMITED",
     "ExpandedNames",
     "InputFile",
     "InputFormat",
@@ -16,6 +18,7 @@ __all__ = [
     "Wanted",
     "delimiter_of",
     "expand_names",
+    "first_record",
     "open_input",
     "read_rows",
     "reread",

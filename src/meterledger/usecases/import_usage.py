@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 
 from meterledger import __version__
 from meterledger.config import Settings, Source
+from meterledger.domain.exported_row import RowForm, is_json_export
 from meterledger.domain.instant import Instant
 from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Conflict, Rejection
 from meterledger.errors import IncompleteInputError, InputError, MeterledgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.imports import Counts, Provenance
-from meterledger.readers import InputFile, InputFormat, expand_names, open_input
+from meterledger.readers import DELIMITED, InputFile, InputFormat, expand_names, first_record, open_input
 from meterledger.readers.files import STDIN
 from meterledger.usecases.known_content import other_source_warning, refuse_other_billing, skip_notice
 from meterledger.usecases.parsing import ParsedChunk
@@ -207,6 +208,7 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
     if not options.again and _skip(importing, file_report, digest):
         return
     _refuse_or_warn_of_other_source(importing, file)
+    header, exported = _form(file)
     chunks = chunks_of(file, importing.rules)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
@@ -218,6 +220,10 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         size_bytes=file.size_bytes,
         input_format=file.input_format,
         mapping=mapping_text(options.source),
+        compression=file.compression,
+        delimiter=file.delimiter if header else None,
+        header=header,
+        exported=exported,
         config_digest=digest,
         program_version=__version__,
         backfill=options.backfill,
@@ -272,6 +278,16 @@ def _warn_of_usage_to_be_sent(importing: _Importing, file_report: FileReport) ->
 def _warn(importing: _Importing, warning: str) -> None:
     importing.report.warnings.append(warning)
     importing.progress.warn(warning)
+
+
+def _form(file: InputFile) -> tuple[str | None, RowForm | None]:
+    """Return the header of a file that has one, and its form if it is an export of refused rows."""
+    first = first_record(file) or ""
+    if file.input_format in DELIMITED:
+        form = RowForm(delimiter=file.delimiter)
+        own = form.own_header(first)
+        return (own, form) if own is not None else (first, None)
+    return None, RowForm(delimiter=None) if is_json_export(first) else None
 
 
 def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:

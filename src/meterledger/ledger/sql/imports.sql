@@ -160,7 +160,7 @@ SELECT
     CASE WHEN i.finished_at IS NULL THEN (
         SELECT MIN(later.id) FROM imports AS later
         WHERE later.id > i.id AND later.sha256 = i.sha256 AND later.source = i.source
-            AND later.finished_at IS NOT NULL AND later.voided_at IS NULL
+            AND later.finished_at IS NOT NULL AND later.voided_at IS NULL AND later.retry_of IS NULL
     ) END AS completed_by
 FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source

@@ -1,0 +1,94 @@
+"""`meterledger rejects export`: refused rows as a file to mend and import."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from meterledger.cli.context import Context, context_of
+from meterledger.cli.output import count_text, say
+from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
+from meterledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from meterledger.usecases.export_rejects import ExportReport
+    from meterledger.usecases.select_rejects import Selection
+
+
+@with_filters
+def export(
+    ctx: typer.Context,
+    ids: Ids = None,
+    *,
+    selection: "Selection",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    with_closed: Annotated[
+        bool, typer.Option("--all", help="Also those that are closed: accepted since, or dismissed.")
+    ] = False,
+) -> None:
+    """
+    Write open rejections as a file in their source's own format, to mend and import again.
+
+    The reason columns in front are ignored by an import, and the text behind them is untouched:
+    look at the file before you open it in a spreadsheet. Conflicts only with --kind conflict.
+    """
+    from meterledger.usecases.export_rejects import export_rejects
+
+    context = context_of(ctx)
+    selection = of_kind(chosen(ids, selection), KindOption.REJECTION)
+    selection = replace(selection, matching=replace(selection.matching, with_closed=with_closed))
+    with context.ledger() as ledger, _written(output, force=force) as file:
+        report = export_rejects(ledger, selection, file.write)
+    _say(report, output, context)
+
+
+@contextmanager
+def _written(path: Path | None, *, force: bool) -> Iterator[IO[bytes]]:
+    """Yield a file that appears whole or not at all, readable by its owner alone; or standard output."""
+    if path is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if path.exists() and not force:
+        raise UsageError(f"{path} exists", hint="name another file, or overwrite it with --force")
+    unfinished: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(prefix=".rejects-", dir=path.parent)
+        unfinished = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        if force:
+            unfinished.replace(path)
+        else:
+            os.link(unfinished, path)
+    except FileExistsError as error:
+        raise UsageError(f"{path} exists", hint="name another file, or overwrite it with --force") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
+    finally:
+        if unfinished is not None:
+            unfinished.unlink(missing_ok=True)
+
+
+def _say(report: "ExportReport", output: Path | None, context: Context) -> None:
+    if report.cut:
+        say(
+            f"{count_text(len(report.cut))} rows are left out, of which only the first 64 KiB are kept: "
+            f"{', '.join(map(str, report.cut[:10]))}. Mend them in their files."
+        )
+    if report.not_utf8:
+        say(f"{count_text(report.not_utf8)} rows hold bytes that are no UTF-8, written as they were.")
+    if context.quiet:
+        return
+    where = f" to {output}" if output else ""
+    say(f"{count_text(report.rows)} refused rows written{where}.")
+    say(f"Next: mend them, then `meterledger import --source {report.source} {output or 'FILE'}`.")
