@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.domain.column_check import ColumnCheck
+from meterledger.domain.column_check import ColumnCheck, Shape
 from meterledger.domain.customers import SINCE_EVER, BookEntry, CustomerBook, CustomerStatus, Standing
 from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.row_check import RowCheck
@@ -94,7 +94,7 @@ def one_by_one(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[ob
 
 def by_columns(check: RowCheck, rows: Sequence[Sequence[str | None]]) -> list[object] | None:
     """Return what all rows become together; None if the columns do not say."""
-    found = ColumnCheck(check).check(list(zip(*rows, strict=True)), range(2, 2 + len(rows)))
+    found = ColumnCheck(check).check(list(zip(*rows, strict=True)), range(2, 2 + len(rows)), Shape())
     return None if found is None else list(found)
 
 
@@ -133,13 +133,14 @@ def test_an_absent_required_column_is_for_the_rows_to_say() -> None:
     columns += [None, None]
     check = ColumnCheck(row_check("plain"))
 
-    found = check.check(columns, [2])
+    found = check.check(columns, [2], Shape())
     assert found is not None
     assert next(iter(found)).subscription_id is None
     for at, field in enumerate(CANONICAL_FIELDS):
         if columns[at] is not None:
             assert (
-                check.check([None if n == at else column for n, column in enumerate(columns)], [2]) is None
+                check.check([None if n == at else column for n, column in enumerate(columns)], [2], Shape())
+                is None
             ), field
 
 

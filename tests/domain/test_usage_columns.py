@@ -2,11 +2,13 @@
 
 import marshal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterledger.domain import usage_columns
 from meterledger.domain.usage import UsageEvent
-from meterledger.domain.usage_columns import UsageColumns
+from meterledger.domain.usage_columns import Packer, Unpacker, UsageColumns
 from support.properties import steady
 
 INSTANTS = st.integers(-(2**62), 2**62)
@@ -35,10 +37,14 @@ def test_parts_are_joined_in_the_order_of_request_id(parts: list[list[UsageEvent
     assert len(joined) == sum(map(len, parts))
 
 
-@given(st.lists(EVENTS, max_size=4))
+@given(st.lists(st.lists(EVENTS, max_size=4), max_size=4), st.integers(0, 3))
 @steady
-def test_columns_travel(events: list[UsageEvent]) -> None:
-    """What was packed, sent as bytes and unpacked again is the same usage."""
-    packed = marshal.dumps(UsageColumns.of(events).packed())  # type: ignore[arg-type] # text, numbers and bytes
+def test_columns_travel(chunks: list[list[UsageEvent]], remembered: int) -> None:
+    """Chunks that are packed, sent as bytes and unpacked one after the other are the same usage."""
+    packer, unpacker = Packer(), Unpacker()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(usage_columns, "_NAMES_REMEMBERED", remembered)
+        for events in chunks:
+            packed = marshal.dumps(packer.pack(UsageColumns.of(events)))  # type: ignore[arg-type] # text, numbers and bytes
 
-    assert list(UsageColumns.unpacked(marshal.loads(packed))) == events  # noqa: S302 # our own bytes
+            assert list(unpacker.unpack(marshal.loads(packed))) == events  # noqa: S302 # our own bytes

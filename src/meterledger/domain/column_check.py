@@ -6,7 +6,9 @@ at a time. Where any row breaks a rule, or only looks unusual, this gives up, an
 row: so there is one place that says what is wrong with a row.
 """
 
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import repeat
 
 from meterledger.domain.customers import CustomerBook
@@ -24,6 +26,16 @@ _MINUTES_CACHED = 50_000
 _CACHED = 200_000
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a reader knows of all the fields of many rows, so that it need not be looked at again."""
+
+    has_blanks: bool = True
+    """Whether any may have white space at its ends."""
+    longest: int = sys.maxsize
+    """No field has more characters."""
+
+
 class _UnusualError(Exception):
     """A row may break a rule: whoever checks row by row will see."""
 
@@ -38,31 +50,36 @@ class ColumnCheck:
         """Customer, subscription and feature of usage that is taken whenever it took place."""
         self._dimensions: dict[tuple[str | None, ...], str | None] = {}
 
-    def check(self, columns: Sequence[Column], lines: Sequence[int]) -> UsageColumns | None:
+    def check(self, columns: Sequence[Column], lines: Sequence[int], shape: Shape) -> UsageColumns | None:
         """
         Return the usage events of rows that are all good; None if any row may not be.
 
         Args:
             columns: The fields in canonical order, the catalogue's dimensions behind them.
             lines: The line of each row.
+            shape: What is known of the fields.
         """
         try:
-            return self._checked(columns, lines)
+            return self._checked(columns, lines, shape)
         except _UnusualError:
             return None
 
-    def _checked(self, columns: Sequence[Column], lines: Sequence[int]) -> UsageColumns:
-        request_ids = _required(columns[0], self._check.key_chars)
-        customer_ids = _required(columns[1], MAX_FIELD_CHARS)
+    def _checked(self, columns: Sequence[Column], lines: Sequence[int], shape: Shape) -> UsageColumns:
+        request_ids = _required(columns[0], self._check.key_chars, shape)
+        customer_ids = _required(columns[1], MAX_FIELD_CHARS, shape)
         subscription_ids = _optional(columns[2], MAX_FIELD_CHARS)
-        features = _required(columns[3], MAX_FIELD_CHARS)
-        quantities = _required(columns[4], None)
+        features = _required(columns[3], MAX_FIELD_CHARS, shape)
+        quantities = _required(columns[4], None, shape)
         if self._check.composes_key:
             parts = zip(request_ids, customer_ids, subscription_ids or repeat(None), features, strict=False)
             request_ids = list(map(self._check.composed, parts))
             if max(map(len, request_ids)) > self._check.key_chars:
                 raise _UnusualError
-        units, scales = self._units(features, quantities)
+        names = set(features)
+        if len(names) == 1:
+            # One text for all of them: it is compared and counted quicker than many equal ones.
+            features = [features[0]] * len(features)
+        units, scales = self._units(names, features, quantities)
         usage = UsageColumns(
             request_ids=request_ids,
             customer_ids=customer_ids,
@@ -70,7 +87,7 @@ class ColumnCheck:
             features=features,
             units=units,
             scales=scales,
-            event_times=self._instants(_required(columns[5], None)),
+            event_times=self._instants(_required(columns[5], None, shape)),
             received_ats=self._optional_instants(_optional(columns[6], None)),
             lines=lines,
             dimensions=self._dimension_texts(features, columns),
@@ -95,9 +112,11 @@ class ColumnCheck:
                 if customers.is_steady(key[0]):
                     self._customers.add(key)
 
-    def _units(self, features: Sequence[str], quantities: Sequence[str]) -> tuple[list[int], list[int]]:
+    def _units(
+        self, names: set[str], features: Sequence[str], quantities: Sequence[str]
+    ) -> tuple[list[int], list[int]]:
         known = {}
-        for feature in set(features):
+        for feature in names:
             rule = self._check.rule_of(feature)
             if rule is None:
                 raise _UnusualError
@@ -161,11 +180,13 @@ class ColumnCheck:
         return [known[row] for row in rows]
 
 
-def _required(column: Column, limit: int | None) -> list[str]:
+def _required(column: Column, limit: int | None, shape: Shape) -> Sequence[str]:
     if column is None or None in column:
         raise _UnusualError
-    texts = list(map(str.strip, column))  # type: ignore[arg-type] # None is not among them
-    if "" in texts or (limit is not None and max(map(len, texts), default=0) > limit):
+    texts: Sequence[str] = column if not shape.has_blanks else list(map(str.strip, column))  # type: ignore[arg-type,assignment] # None is not among them
+    if "" in texts:
+        raise _UnusualError
+    if limit is not None and shape.longest > limit and max(map(len, texts), default=0) > limit:
         raise _UnusualError
     return texts
 

@@ -10,6 +10,8 @@ from typing import Any, Self
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import UsageEvent
 
+_NAMES_REMEMBERED = 200_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageColumns:
@@ -100,31 +102,46 @@ class UsageColumns:
             dimensions=optional("dimensions"),
         )
 
-    def packed(self) -> tuple[object, ...]:
-        """Return it as plain tuples and bytes: small, and quick to write and to read again."""
+
+class Packer:
+    """Turns columns into plain values and bytes: small, and quick to write and to read again."""
+
+    def __init__(self) -> None:
+        self._customers = _Names()
+        self._features = _Names()
+
+    def pack(self, usage: UsageColumns) -> tuple[object, ...]:
+        """Return columns packed; names that were packed before are not sent again."""
         return (
-            self.request_ids,
-            *_encoded(self.customer_ids),
-            self.subscription_ids,
-            *_encoded(self.features),
-            *(_integers(column) for column in (self.units, self.scales, self.event_times)),
-            self.received_ats,
-            _integers(self.lines),
-            self.dimensions,
+            usage.request_ids,
+            self._customers.pack(usage.customer_ids),
+            usage.subscription_ids,
+            self._features.pack(usage.features),
+            *(_integers(column) for column in (usage.units, usage.scales, usage.event_times)),
+            usage.received_ats,
+            _integers(usage.lines),
+            usage.dimensions,
         )
 
-    @classmethod
-    def unpacked(cls, packed: tuple[Any, ...]) -> Self:
-        """Undo ``packed``."""
+
+class Unpacker:
+    """Undoes what one Packer does, chunk after chunk."""
+
+    def __init__(self) -> None:
+        self._customers: list[str] = []
+        self._features: list[str] = []
+
+    def unpack(self, packed: tuple[Any, ...]) -> UsageColumns:
+        """Return the columns that were packed."""
         (
-            request_ids, customers, customer_codes, subscription_ids, features, feature_codes,
-            units, scales, event_times, received_ats, lines, dimensions,
+            request_ids, customers, subscription_ids, features, units, scales, event_times, received_ats,
+            lines, dimensions,
         ) = packed  # fmt: skip
-        return cls(
+        return UsageColumns(
             request_ids=request_ids,
-            customer_ids=_decoded(customers, customer_codes),
+            customer_ids=_unpacked(self._customers, customers),
             subscription_ids=subscription_ids,
-            features=_decoded(features, feature_codes),
+            features=_unpacked(self._features, features),
             units=array("q", units),
             scales=array("q", scales),
             event_times=array("q", event_times),
@@ -132,6 +149,36 @@ class UsageColumns:
             lines=array("q", lines),
             dimensions=dimensions,
         )
+
+
+class _Names:
+    """Numbers names as they come: most of them come again."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def pack(self, column: Sequence[str]) -> tuple[bool, list[str], bytes]:
+        """Return whether the names known so far are forgotten, the new ones, and the column as numbers."""
+        numbers = self._numbers
+        is_new = len(numbers) > _NAMES_REMEMBERED
+        if is_new:
+            numbers.clear()
+        new: list[str] = []
+        try:
+            codes = array("I", map(numbers.__getitem__, column))
+        except KeyError:
+            new = [name for name in dict.fromkeys(column) if name not in numbers]
+            numbers.update(zip(new, range(len(numbers), len(numbers) + len(new)), strict=True))
+            codes = array("I", map(numbers.__getitem__, column))
+        return is_new, new, codes.tobytes()
+
+
+def _unpacked(names: list[str], packed: tuple[bool, list[str], bytes]) -> Sequence[str]:
+    is_new, new, codes = packed
+    if is_new:
+        names.clear()
+    names += new
+    return list(map(names.__getitem__, array("I", codes)))
 
 
 def _chained(parts: Iterable[Sequence[Any]]) -> list[Any]:
@@ -144,14 +191,3 @@ def _or_none(column: Sequence[Any]) -> Sequence[Any] | None:
 
 def _integers(column: Sequence[int]) -> bytes:
     return array("q", column).tobytes()
-
-
-def _encoded(column: Sequence[str]) -> tuple[list[str], bytes]:
-    """Return each different value once, and the column as numbers of values: most repeat."""
-    values = list(dict.fromkeys(column))
-    number = {value: at for at, value in enumerate(values)}
-    return values, array("I", map(number.__getitem__, column)).tobytes()
-
-
-def _decoded(values: Sequence[str], codes: bytes) -> list[str]:
-    return list(map(values.__getitem__, array("I", codes)))

@@ -32,6 +32,10 @@ class ColumnBatch:
     text: str
     columns: Sequence[Sequence[str] | None]
     count: int
+    longest: int
+    """Characters of the longest row."""
+    has_blanks: bool
+    """Whether any field may have white space at its ends."""
 
     @property
     def lines(self) -> Sequence[int]:

@@ -8,7 +8,7 @@ are not UTF-8 come through as lone surrogates: the row they stand in is refused,
 import io
 from collections import deque
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain
 
 from meterledger.readers.content import Content
 
@@ -30,8 +30,9 @@ class PhysicalLines:
     """Iterates over lines, and remembers those that were read since the last ``take``."""
 
     def __init__(self, content: Content, lines_before: int = 0) -> None:
-        self.texts = self._decoded(content)
-        """The lines by themselves, for formats in which each is a row: then nothing is to be taken."""
+        self._blocks = self._decoded(content)
+        self._block: Sequence[str] = ()
+        self._at = 0
         self._again: deque[str] = deque()
         self._read: list[str] = []
         self.taken = lines_before
@@ -43,13 +44,22 @@ class PhysicalLines:
 
     def __iter__(self) -> Iterator[str]:
         """Begin to read on; after the end of the file, again only if lines were given back."""
-        again, source, remember = self._again, self.texts, self._read.append
+        again, remember = self._again, self._read.append
         while True:
-            line = again.popleft() if again else next(source, None)
-            if line is None:
+            if again:
+                line = again.popleft()
+            elif self._has_block():
+                line = self._block[self._at]
+                self._at += 1
+            else:
                 return
             remember(line)
             yield OVERSIZED_PLACEHOLDER if type(line) is OversizedLine else line
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """The lines by themselves, for formats in which each is a row: then nothing is to be taken."""
+        return chain.from_iterable(self._blocks)
 
     @property
     def is_one_line(self) -> bool:
@@ -73,9 +83,14 @@ class PhysicalLines:
         return self.take()
 
     def take_block(self, at_most: int) -> Sequence[str]:
-        """Take lines, so many at most, and return them; only between rows."""
-        again = [self._again.popleft() for _ in range(min(at_most, len(self._again)))]
-        block = [*again, *islice(self.texts, at_most - len(again))]
+        """Take lines that were read at once, so many at most, and return them; only between rows."""
+        if self._again:
+            block: Sequence[str] = [self._again.popleft() for _ in range(min(at_most, len(self._again)))]
+        elif self._has_block():
+            block = self._block[self._at : self._at + at_most]
+            self._at += len(block)
+        else:
+            block = ()
         self.oversized = OversizedLine in map(type, block)
         self.taken += len(block)
         return block
@@ -85,7 +100,16 @@ class PhysicalLines:
         self._again.extendleft(reversed(block))
         self.taken -= len(block)
 
-    def _decoded(self, content: Content) -> Iterator[str]:
+    def _has_block(self) -> bool:
+        """Tell whether there is another line, and have it at hand."""
+        while self._at == len(self._block):
+            block = next(self._blocks, None)
+            if block is None:
+                return False
+            self._block, self._at = block, 0
+        return True
+
+    def _decoded(self, content: Content) -> Iterator[Sequence[str]]:
         rest = b""
         first = True
         while block := content.read(BLOCK_BYTES):
@@ -93,21 +117,21 @@ class PhysicalLines:
             end = data.rfind(b"\n") + 1
             rest = data[end:]
             if end:
-                yield from self._lines(data[:end], first=first)
+                yield self._lines(data[:end], first=first)
                 first = False
             if len(rest) > MAX_ROW_BYTES:
-                yield OversizedLine(rest[:KEPT_OF_OVERSIZED_BYTES].decode(errors="ignore") + "\n")
+                yield [OversizedLine(rest[:KEPT_OF_OVERSIZED_BYTES].decode(errors="ignore") + "\n")]
                 rest = _skip_line(content)
                 first = False
         # The last line of content that breaks off may lack its end: who knows whether 1 was to be 10?
         if rest and not content.damage:
-            yield from self._lines(rest, first=first)
+            yield self._lines(rest, first=first)
 
-    def _lines(self, data: bytes, *, first: bool) -> Iterator[str]:
+    def _lines(self, data: bytes, *, first: bool) -> Sequence[str]:
         text = self._text(data)
         if first:
             text = text.removeprefix(_BOM)
-        yield from io.StringIO(text, newline="\n")
+        return list(io.StringIO(text, newline="\n"))
 
     def _text(self, data: bytes) -> str:
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from meterledger.domain.column_check import Column, ColumnCheck
+from meterledger.domain.column_check import Column, ColumnCheck, Shape
 from meterledger.domain.row_check import RowCheck, Unmapped, Values
 from meterledger.domain.row_mapping import RowMapping
 from meterledger.domain.row_rules import RowRules
@@ -15,7 +15,7 @@ from meterledger.readers.batches import Batch, ColumnBatch
 
 CHUNK_ROWS = 40_000
 """Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
-BATCH_ROWS = 8_000
+BATCH_ROWS = 16_000
 """Rows that are checked together: where one of them is not plainly good, all are checked one by one."""
 
 MappedRow = tuple[int, Values | RowProblem | Unmapped, str]
@@ -101,7 +101,7 @@ class _Checker:
         """Check the rows of a batch: together, or one by one where any of them is not plainly good."""
         rejected = len(self._rejections)
         if isinstance(batch, ColumnBatch) and self._mapping.is_plain:
-            usage = self._columns.check(batch.columns, batch.lines)
+            usage = self._columns.check(batch.columns, batch.lines, Shape(batch.has_blanks, batch.longest))
             if usage is None:
                 usage = self._one_by_one(batch.rows())
         else:
@@ -133,7 +133,7 @@ class _Checker:
         if any(type(values) in _NO_ROWS for _, values, _ in rows):
             return None
         columns: list[Column] = list(zip(*(values for _, values, _ in rows), strict=True))
-        return self._columns.check(columns, [line for line, _, _ in rows])
+        return self._columns.check(columns, [line for line, _, _ in rows], Shape())
 
     def _one_by_one(self, rows: Iterable[MappedRow]) -> UsageColumns:
         events: list[UsageEvent] = []

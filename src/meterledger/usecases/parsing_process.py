@@ -1,7 +1,7 @@
 """
 Parsing in a process beside this one, so that reading and writing overlap on two cores.
 
-The child runs the same `parsed_chunks`; chunks come back over a pipe, one ahead of what is written.
+The child runs the same `parsed_chunks`; chunks come back over a pipe, two ahead of what is written.
 """
 
 import contextlib
@@ -9,17 +9,19 @@ import gc
 import marshal
 import os
 import pickle
+import queue
 import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import IO, Any
 
 from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Reason, Rejection
-from meterledger.domain.usage_columns import UsageColumns
+from meterledger.domain.usage_columns import Packer, Unpacker
 from meterledger.errors import IncompleteInputError, InputError
 from meterledger.readers import InputFile
 from meterledger.usecases.parsing import ParsedChunk, RawTexts, parsed_chunks
@@ -27,13 +29,17 @@ from meterledger.usecases.parsing import ParsedChunk, RawTexts, parsed_chunks
 WORTHWHILE_BYTES = 16 * 1024 * 1024
 """A smaller file is read before a second process has started."""
 
+_PACKED_BYTES_COUNT = 8
+"""A byte of a packed file counts as so many: text becomes about so much smaller."""
+_WAIT_SECONDS = 0.05
 _LENGTH = struct.Struct("<Q")
 _CHUNK, _ERROR, _END = range(3)
 
 
 def chunks_of(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
     """Read, check and cut a file into chunks, beside this process where that pays."""
-    if file.size_bytes < WORTHWHILE_BYTES or (os.cpu_count() or 1) < 2:  # noqa: PLR2004 # two processes
+    size = file.size_bytes * (_PACKED_BYTES_COUNT if file.compression else 1)
+    if size < WORTHWHILE_BYTES or (os.cpu_count() or 1) < 2:  # noqa: PLR2004 # two processes
         return parsed_chunks(file, rules)
     return chunks_from_process(file, rules)
 
@@ -52,35 +58,62 @@ def chunks_from_process(file: InputFile, rules: RowRules) -> Iterator[ParsedChun
     )
     if process.stdin is None or process.stdout is None:
         raise AssertionError("unreachable: both are pipes")
+    ahead = _Ahead(process.stdout)
     try:
         with process.stdin as orders:
             pickle.dump(job, orders)
-        while (answer := _received(process.stdout))[0] == _CHUNK:
-            yield _parsed_chunk(answer)
+        unpacker = Unpacker()
+        while (answer := ahead.next())[0] == _CHUNK:
+            yield _parsed_chunk(answer, unpacker)
             del answer  # or it would stay while the next one is read
         if answer[0] == _ERROR:
             _, is_incomplete, message, hint = answer
             raise (IncompleteInputError if is_incomplete else InputError)(message, hint=hint)
     finally:
         process.kill()
+        ahead.end()
         process.stdout.close()
         process.wait()
 
 
-def _parsed_chunk(answer: tuple[Any, ...]) -> ParsedChunk:
+def _parsed_chunk(answer: tuple[Any, ...], unpacker: Unpacker) -> ParsedChunk:
     _, usage, rejections, texts, bytes_read = answer
-    return ParsedChunk(
-        UsageColumns.unpacked(usage), list(map(_rejection, rejections)), RawTexts(texts), bytes_read
-    )
+    return ParsedChunk(unpacker.unpack(usage), list(map(_rejection, rejections)), RawTexts(texts), bytes_read)
 
 
-def _received(pipe: IO[bytes]) -> tuple[Any, ...]:
-    header = pipe.read(_LENGTH.size)
-    body = pipe.read(_LENGTH.unpack(header)[0]) if len(header) == _LENGTH.size else b""
-    if not body:
-        raise InputError("the process that read the file has ended early", hint="run the same command again")
-    answer: tuple[Any, ...] = marshal.loads(body)  # noqa: S302 # our own child wrote it
-    return answer
+class _Ahead:
+    """What the child sends, taken from the pipe by a thread: so it need not wait while a chunk is written."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._received: queue.Queue[bytes] = queue.Queue(maxsize=1)
+        self._thread = threading.Thread(target=self._receive, daemon=True)
+        self._thread.start()
+
+    def next(self) -> tuple[Any, ...]:
+        """Return the next answer of the child."""
+        body = self._received.get()
+        if not body:
+            raise InputError(
+                "the process that read the file has ended early", hint="run the same command again"
+            )
+        answer: tuple[Any, ...] = marshal.loads(body)  # noqa: S302 # our own child wrote it
+        return answer
+
+    def end(self) -> None:
+        """Wait for the thread, which ends once the child has; what is left of it is of no use any more."""
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Empty):
+                self._received.get(timeout=_WAIT_SECONDS)
+
+    def _receive(self) -> None:
+        while len(header := self._pipe.read(_LENGTH.size)) == _LENGTH.size:
+            (size,) = _LENGTH.unpack(header)
+            if len(body := self._pipe.read(size)) < size:
+                break
+            self._received.put(body)
+            del body  # or it would stay while the next one is read
+        self._received.put(b"")
 
 
 def _send(pipe: IO[bytes], *answer: Any) -> None:
@@ -90,9 +123,9 @@ def _send(pipe: IO[bytes], *answer: Any) -> None:
     pipe.flush()
 
 
-def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk) -> None:
+def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk, packer: Packer) -> None:
     rejections = list(map(_fields, chunk.rejections))
-    _send(pipe, _CHUNK, chunk.usage.packed(), rejections, chunk.raws.parts, chunk.bytes_read)
+    _send(pipe, _CHUNK, packer.pack(chunk.usage), rejections, chunk.raws.parts, chunk.bytes_read)
 
 
 def _fields(rejection: Rejection) -> tuple[object, ...]:
@@ -132,8 +165,9 @@ def _work() -> None:
     with os.fdopen(descriptor, "rb") as content:
         file = InputFile(file=content, **about)
         try:
+            packer = Packer()
             for chunk in parsed_chunks(file, rules):
-                _send_chunk(pipe, chunk)
+                _send_chunk(pipe, chunk, packer)
                 del chunk  # or it would stay while the next one is made
         except InputError as error:
             _send(pipe, _ERROR, isinstance(error, IncompleteInputError), error.message, error.hint)
