@@ -1,7 +1,8 @@
-"""Import of a CSV file: rows per second against the sqlite3 shell, and peak memory."""
+"""Import of a CSV file: rows per second against the sqlite3 shell and sqlite-utils, on the same file."""
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,50 +11,51 @@ from benchmarks.processes import PROGRAM, BrokenBenchmarkError, Finished, run
 from benchmarks.scale import Scale
 from benchmarks.table import Line
 
-_MEGABYTE = 1_000_000
-_MOST_MEGABYTES = 200
-_LEAST_RATIO = 0.45
+KINDS = ("random", "time-ordered")
+_LEAST_OF_SHELL = {"random": 0.75, "time-ordered": 0.5}
+_LEAST_OF_SQLITE_UTILS = 12
+_SQLITE_UTILS = Path(sys.executable).with_name("sqlite-utils")
 
 
 def bench_import(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Compare ``meterledger import`` with the shell's ``.import``, for random and for time-ordered ids."""
+    """Compare ``meterledger import`` with its peers, for random and for time-ordered ids."""
     shell = shutil.which("sqlite3")
-    for kind in ("random", "time-ordered"):
-        file = folder / f"{kind}.csv"
-        write_usage(
-            file, scale.rows, customers=scale.customers, seed=1, time_ordered_ids=kind == "time-ordered"
-        )
+    for kind in KINDS:
+        file = write_kind(folder / f"{kind}.csv", kind, scale.rows, scale)
         ours: list[float] = []
         peer: list[float] = []
         for _ in scale.limited_rounds():
             ours.append(import_with_meterledger(folder, file, scale.rows).seconds)
             if shell:
                 peer.append(_import_with_shell(shell, folder, file, scale.rows).seconds)
+        # One round is enough for a peer that is an order of magnitude away.
+        other = _import_with_sqlite_utils(folder, file, scale.rows).seconds
         file.unlink()
         yield Line(
             what=f"import, {scale.rows:,} rows, {kind} ids, vs sqlite3 .import",
-            ours=f"{scale.rows / min(ours):,.0f} rows/s",
-            peer=f"{scale.rows / min(peer):,.0f} rows/s" if peer else "no sqlite3 shell here",
+            ours=rate(scale.rows, min(ours)),
+            peer=rate(scale.rows, min(peer)) if peer else "no sqlite3 shell here",
             value=min(peer) / min(ours) if peer else None,
-            at_least=_LEAST_RATIO if kind == "random" else None,
+            at_least=_LEAST_OF_SHELL[kind],
         )
-
-
-def bench_memory(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Measure the memory of two imports; the peer is the smaller file, for its memory must not grow."""
-    peaks: list[int] = []
-    for rows in (scale.rows, scale.many_rows):
-        file = folder / f"memory-{rows}.csv"
-        write_usage(file, rows, customers=scale.customers, seed=2)
-        peaks.append(import_with_meterledger(folder, file, rows).peak_bytes)
-        file.unlink()
         yield Line(
-            what=f"peak memory of an import of {rows:,} rows",
-            ours=f"{peaks[-1] / _MEGABYTE:.0f} MB",
-            value=peaks[-1] / _MEGABYTE,
-            unit=" MB",
-            at_most=_MOST_MEGABYTES,
+            what=f"import, {scale.rows:,} rows, {kind} ids, vs sqlite-utils insert",
+            ours=rate(scale.rows, min(ours)),
+            peer=rate(scale.rows, other),
+            value=other / min(ours),
+            at_least=_LEAST_OF_SQLITE_UTILS,
         )
+
+
+def rate(rows: int, seconds: float) -> str:
+    """Write how many rows a second that is."""
+    return f"{rows / seconds:,.0f} rows/s"
+
+
+def write_kind(path: Path, kind: str, rows: int, scale: Scale, *, seed: int = 1) -> Path:
+    """Write a file of usage with ids of a kind."""
+    write_usage(path, rows, customers=scale.customers, seed=seed, time_ordered_ids=kind == "time-ordered")
+    return path
 
 
 def import_with_meterledger(
@@ -69,15 +71,36 @@ def import_with_meterledger(
         ledger_name: The ledger's file name.
         keep: Whether the ledger is still needed.
     """
-    program = (PROGRAM, "--config", write_config(folder), "--ledger", folder / ledger_name)
-    run([*program, "init"])
-    finished = run([*program, "import", file, "--format", "json"])
-    accepted = json.loads(finished.stdout)["accepted"]
-    if accepted != rows:
-        raise BrokenBenchmarkError(f"{accepted} rows of {rows} were accepted")
+    run([*program_on(folder, ledger_name), "init"])
+    finished = import_more(folder, file, ledger_name=ledger_name, accepted=rows)
     if not keep:
-        _remove_database(folder / ledger_name)
+        remove_database(folder / ledger_name)
     return finished
+
+
+def import_more(
+    folder: Path, file: Path, *options: str, ledger_name: str, accepted: int, duplicates: int = 0
+) -> Finished:
+    """Import a file into a ledger that is there, and check what became of its rows."""
+    finished = run([*program_on(folder, ledger_name), "import", file, "--format", "json", *options])
+    answer = json.loads(finished.stdout)
+    if (answer["accepted"], answer["duplicates"]) != (accepted, duplicates):
+        raise BrokenBenchmarkError(
+            f"{answer['accepted']} rows were accepted and {answer['duplicates']} are duplicates, "
+            f"not {accepted} and {duplicates}"
+        )
+    return finished
+
+
+def program_on(folder: Path, ledger_name: str) -> list[str | Path]:
+    """Return the program with its config and a ledger."""
+    return [PROGRAM, "--config", write_config(folder), "--ledger", folder / ledger_name]
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database with all that stands beside it."""
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _import_with_shell(shell: str, folder: Path, file: Path, rows: int) -> Finished:
@@ -97,10 +120,18 @@ COMMIT;
     counted = run([shell, database, "SELECT COUNT(*) FROM usage_events"]).stdout.strip()
     if counted != str(rows):
         raise BrokenBenchmarkError(f"the sqlite3 shell imported {counted} rows of {rows}")
-    _remove_database(database)
+    remove_database(database)
     return finished
 
 
-def _remove_database(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+def _import_with_sqlite_utils(folder: Path, file: Path, rows: int) -> Finished:
+    """Insert a file into a table whose primary key is the request_id."""
+    database = folder / "sqlite-utils.db"
+    finished = run(
+        [_SQLITE_UTILS, "insert", database, "usage_events", file, "--csv", "--pk", "request_id", "--silent"]
+    )
+    (counted,) = json.loads(run([_SQLITE_UTILS, database, "SELECT COUNT(*) AS n FROM usage_events"]).stdout)
+    if counted["n"] != rows:
+        raise BrokenBenchmarkError(f"sqlite-utils inserted {counted['n']} rows of {rows}")
+    remove_database(database)
+    return finished

@@ -13,6 +13,8 @@ class Scale:
     """Rows of the files whose import is timed."""
     many_rows: int
     """Rows of the file that shows that memory does not grow with the file."""
+    parts_held: int
+    """How many times ``rows`` a large ledger holds."""
     events: int
     """Meter events of one push."""
     customers: int = 1_000
@@ -32,5 +34,5 @@ class Scale:
             yield number
 
 
-FULL = Scale(rows=1_000_000, many_rows=3_000_000, events=6_000, starts=15, rounds=5)
-QUICK = Scale(rows=100_000, many_rows=300_000, events=2_000, starts=5, rounds=1)
+FULL = Scale(rows=1_000_000, many_rows=4_000_000, parts_held=10, events=6_000, starts=15, rounds=5)
+QUICK = Scale(rows=100_000, many_rows=300_000, parts_held=2, events=2_000, starts=5, rounds=1)

@@ -11,7 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.importing import bench_import, bench_memory
+from benchmarks.import_forms import bench_forms, bench_large, bench_memory
+from benchmarks.importing import bench_import
 from benchmarks.processes import BrokenBenchmarkError
 from benchmarks.pushing import bench_push
 from benchmarks.scale import FULL, QUICK, Scale
@@ -21,6 +22,8 @@ from benchmarks.table import Line, print_table
 BENCHMARKS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "startup": bench_startup,
     "import": bench_import,
+    "forms": bench_forms,
+    "large": bench_large,
     "memory": bench_memory,
     "push": bench_push,
 }
