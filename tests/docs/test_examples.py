@@ -1,6 +1,7 @@
 """The examples of the pages for users run as they stand."""
 
 import shlex
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -36,12 +37,19 @@ def _run(block: Block, terminal: Terminal, address: str) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [ROOT / "README.md", DOCS / "getting-started.md", DOCS / "customers.md", DOCS / "mending.md"],
+    [
+        ROOT / "README.md",
+        DOCS / "getting-started.md",
+        DOCS / "getting-your-files-in.md",
+        DOCS / "customers.md",
+        DOCS / "mending.md",
+    ],
     ids=lambda page: page.name,
 )
 def test_every_command_of_a_page_runs_and_prints_what_the_page_shows(page: Path, tmp_path: Path) -> None:
     """A reader who types what the page says, in its order, sees what it says."""
     address = _SHOWN_ADDRESS
+    shutil.copytree(ROOT / "sample_data", tmp_path / "sample_data")
     with ExitStack() as stack:
         terminal = stack.enter_context(Terminal(tmp_path))
         for block in marked_blocks(page):
