@@ -192,7 +192,7 @@ def _required(column: Column, limit: int | None, shape: Shape) -> Sequence[str]:
 
 
 def _optional(column: Column, limit: int | None) -> list[str | None] | None:
-    if column is None:
+    if column is None or not any(column):
         return None
     texts = [text.strip() or None if text else None for text in column]
     if limit is not None and any(text and len(text) > limit for text in texts):

@@ -30,7 +30,7 @@ class ColumnBatch:
 
     first_line: int
     text: str
-    columns: Sequence[Sequence[str] | None]
+    columns: Sequence[Sequence[str | None] | None]
     count: int
     longest: int
     """Characters of the longest row."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -24,38 +24,52 @@ class _FieldError(ValueError):
     """A JSON row, or a field of it, holds what it cannot hold."""
 
 
-def jsonl_rows(file: str, lines: PhysicalLines, names: Sequence[str]) -> Iterator[RawRow]:
-    """
-    Read an object from each line that is not blank.
+class JsonLines:
+    """Reads an object from each line that is not blank."""
 
-    Raises:
-        InputError: The first line is an object that holds the rows in a list.
-    """
-    values_of = values_reader(names)
-    is_first = not lines.taken
-    for line, raw in enumerate(lines.texts, lines.taken + 1):
-        lines.taken = line
-        is_oversized = type(raw) is OversizedLine
-        if raw.isspace() and not is_oversized:
-            continue
-        if is_first:
-            _refuse_wrapped_list(file, raw, names)
-            is_first = False
-        if lines.has_foreign_bytes or is_oversized or len(raw) * 4 > MAX_ROW_BYTES:
-            problem = unreadable(raw, oversized=is_oversized)
-            if problem:
-                yield line, problem, raw
+    def __init__(self, file: str, lines: PhysicalLines, names: Sequence[str]) -> None:
+        self._file = file
+        self._lines = lines
+        self._names = names
+        self._is_first = not lines.taken
+        self.shape, self._values_of = _shape_and_reader(names)
+        """What objects are expected to look like; None where fields stand inside others."""
+
+    def rows(self, texts: Iterable[str], first_line: int) -> Iterator[RawRow]:
+        """
+        Read lines that stand one below the other.
+
+        Raises:
+            InputError: The first line of the file is an object that holds the rows in a list.
+        """
+        lines, values_of = self._lines, self._values_of
+        for line, raw in enumerate(texts, first_line):
+            is_oversized = type(raw) is OversizedLine
+            if raw.isspace() and not is_oversized:
                 continue
-        yield line, values_of(raw), raw
+            if self._is_first:
+                _refuse_wrapped_list(self._file, raw, self._names)
+                self._is_first = False
+            if lines.has_foreign_bytes or is_oversized or len(raw) * 4 > MAX_ROW_BYTES:
+                problem = unreadable(raw, oversized=is_oversized)
+                if problem:
+                    yield line, problem, raw
+                    continue
+            yield line, values_of(raw), raw
 
 
 def values_reader(names: Sequence[str]) -> Callable[[str], Values | RowProblem]:
     """Return what brings the wanted fields of an object, or says why it cannot."""
+    _, values_of = _shape_and_reader(names)
+    return values_of
+
+
+def _shape_and_reader(names: Sequence[str]) -> tuple[RowShape | None, Callable[[str], Values | RowProblem]]:
     paths = [(name, tuple(name.split(".")) if "." in name else ()) for name in names]
     if any(path for _, path in paths):
-        return lambda raw: _thorough_values(raw, paths)
+        return None, lambda raw: _thorough_values(raw, paths)
     shape = RowShape(names, lambda raw: _thorough_values(raw, paths, shape))
-    return shape.values
+    return shape, shape.values
 
 
 def _thorough_values(

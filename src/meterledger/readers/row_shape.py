@@ -1,6 +1,7 @@
 """Simple JSON objects that look like the one before: read in one step, without a look at each field."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -32,6 +33,8 @@ class RowShape:
         self._misses = 0 if len(set(names)) == len(names) else _MAX_MISSES
         self._commas = -1
         self._decode: Callable[[str], Any] = _nothing
+        self._decode_many: Callable[[str], Any] = _nothing
+        self._present: tuple[int, ...] = ()
         self._numbers: tuple[int, ...] = ()
         self._has_others = False
 
@@ -57,6 +60,34 @@ class RowShape:
             texts[position] = str(value)
         return tuple(texts) if texts else values
 
+    def columns(self, text: str, count: int) -> Sequence[Sequence[str | None] | None] | None:
+        """
+        Return the wanted fields of many objects by columns, None for a field that none of them has.
+
+        None in place of all of them if any object is not of this shape.
+
+        Args:
+            text: The objects, each on a line of its own.
+            count: How many lines those are.
+        """
+        if self._commas < 0 or not _are_plain_objects(text, count):
+            return None
+        # Every object has all keys of the shape: none has one twice if there are no more commas than that.
+        if text.count(",") != count * self._commas:
+            return None
+        in_a_list = text.replace("}\n{", "},{")
+        try:
+            rows = self._decode_many(f"[{in_a_list}]")
+        except msgspec.DecodeError:
+            return None
+        columns: list[Sequence[Any] | None] = [None] * len(self._names)
+        for position in self._present:
+            column: Sequence[Any] | None = list(map(attrgetter(f"field{position}"), rows))
+            if position in self._numbers and (column := _texts_of_numbers(column or (), text)) is None:
+                return None
+            columns[position] = column
+        return columns
+
     def learn(self, found: Fields) -> None:
         """Take the shape of an object that was read in the thorough way."""
         if self._misses >= _MAX_MISSES:
@@ -80,10 +111,38 @@ class RowShape:
         except ValueError:  # a key that no field can have
             return
         self._decode = msgspec.json.Decoder(shape, float_hook=str).decode
+        self._decode_many = msgspec.json.Decoder(list[shape], float_hook=str).decode  # type: ignore[valid-type] # made above
         self._commas = len(found) - 1
+        self._present = tuple(position for position, name in enumerate(self._names) if name in found)
         self._numbers = tuple(position for position, field in enumerate(fields) if field[1] is Any)
         self._has_others = bool(others)
 
 
 def _nothing(_raw: str) -> None:
     """Decode nothing, before a shape is known; `astuple` takes no None."""
+
+
+def _are_plain_objects(text: str, count: int) -> bool:
+    """Tell whether each line is one object, with nothing nested in it and no escape."""
+    return (
+        text.startswith("{")
+        and text.rstrip("\n").endswith("}")
+        and text.count("{") == text.count("}") == count == text.count("}\n{") + 1
+        and "\\" not in text
+        and "[" not in text
+    )
+
+
+def _texts_of_numbers(column: Sequence[Any], text: str) -> Sequence[str | None] | None:
+    """Write integers as text again; None where that may not be the text that was read."""
+    kinds = set(map(type, column))
+    if not kinds <= {int, str, type(None)}:
+        return None
+    if int in kinds:
+        numbers = [value for value in column if value.__class__ is int]
+        if not -_MAX_PLAIN < min(numbers) <= max(numbers) < _MAX_PLAIN:
+            return None
+        # Zero may have been written as -0.
+        if 0 in numbers and (":-0" in text or ": -0" in text):
+            return None
+    return [str(value) if value.__class__ is int else value for value in column]

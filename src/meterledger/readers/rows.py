@@ -13,7 +13,8 @@ from meterledger.readers.csv_rows import Header, csv_rows, read_header
 from meterledger.readers.files import InputFile
 from meterledger.readers.formats import InputFormat
 from meterledger.readers.json_array import JsonArray, element_reader
-from meterledger.readers.json_rows import jsonl_rows, values_reader
+from meterledger.readers.json_batches import jsonl_batches
+from meterledger.readers.json_rows import JsonLines, values_reader
 from meterledger.readers.lines import PhysicalLines
 from meterledger.readers.parquet_rows import parquet_rows
 from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted, malformed, unreadable
@@ -42,13 +43,20 @@ class Rows:
     def batches(self, at_most: int) -> Iterator[Batch]:
         """Read them so many at a time, by columns where that is quicker; raises what reading them raises."""
         source = self._source
-        if source.input_format not in DELIMITED:
-            yield from row_batches(self._rows, at_most)
-            return
-        content = self._content()
-        lines, header = self._begin(content)
-        yield from csv_batches(lines, header, source.delimiter, at_most)
-        content.raise_damage(source.name, lines.taken)
+        match source.input_format:
+            case InputFormat.CSV | InputFormat.TSV:
+                content = self._content()
+                lines, header = self._begin(content)
+                yield from csv_batches(lines, header, source.delimiter, at_most)
+                content.raise_damage(source.name, lines.taken)
+            case InputFormat.JSONL:
+                content = self._content()
+                lines = PhysicalLines(content, source.lines_before)
+                reader = JsonLines(source.name, lines, self._wanted.names)
+                yield from jsonl_batches(lines, reader, at_most)
+                content.raise_damage(source.name, lines.taken)
+            case InputFormat.JSON | InputFormat.PARQUET:
+                yield from row_batches(self._rows, at_most)
 
     def _read(self) -> Iterator[RawRow]:
         source, content = self._source, self._content()
@@ -59,7 +67,9 @@ class Rows:
                 content.raise_damage(source.name, lines.taken)
             case InputFormat.JSONL:
                 lines = PhysicalLines(content, source.lines_before)
-                yield from jsonl_rows(source.name, lines, self._wanted.names)
+                reader = JsonLines(source.name, lines, self._wanted.names)
+                while texts := lines.take_block(1):
+                    yield from reader.rows(texts, lines.taken)
                 content.raise_damage(source.name, lines.taken)
             case InputFormat.JSON:
                 array = JsonArray(content, self._wanted.names)
