@@ -1,5 +1,6 @@
 """What is printed: data on stdout, people's words and progress on stderr, hostile text made harmless."""
 
+import codecs
 import csv
 import json
 import os
@@ -75,7 +76,11 @@ def harmless(text: str) -> str:
 def print_json(schema: str, document: dict[str, Any]) -> None:
     """Print one JSON document on stdout."""
     whole = {"schema": f"meterledger.{schema}/1", **document}
-    sys.stdout.write(json.dumps(whole, ensure_ascii=False, indent=2) + "\n")
+    sys.stdout.write(json.dumps(whole, ensure_ascii=not _takes_any_character(), indent=2) + "\n")
+
+
+def _takes_any_character() -> bool:
+    return codecs.lookup(sys.stdout.encoding).name == "utf-8"
 
 
 def print_error_json(error: "MeterledgerError", document: dict[str, Any] | None = None) -> None:

@@ -76,7 +76,8 @@ def _print(
     match format_:
         case PreviewFormat.JSONL:
             for event in events:
-                sys.stdout.write(body_text(event) + "\n")
+                # The very bytes that are sent, whatever the locale.
+                sys.stdout.buffer.write(body_text(event).encode() + b"\n")
         case PreviewFormat.JSON:
             bodies = [event.body() for event in events]
             print_json("preview", {"meter_events": bodies, **_summary(result)})
