@@ -35,7 +35,7 @@ _BLOCKED_SHOWN = 10
 def preview(
     ctx: typer.Context,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many meter events.")
+        int | None, typer.Option(min=1, max=2**31, metavar="N", help="At most so many meter events.")
     ] = None,
     include_closed: Annotated[
         bool, typer.Option("--include-closed", help="With usage of periods whose invoice is final.")

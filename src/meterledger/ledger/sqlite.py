@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 import sqlite_utils
 from sqlite_utils import Migrations
 
-from meterledger.errors import LedgerError
+from meterledger.domain.usage import shown
+from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.statements import Statement, all_statements
 
 if TYPE_CHECKING:
@@ -275,6 +276,12 @@ def _errors_translated(path: Path | None = None) -> Iterator[None]:
     """Say in a user's words what SQLite says in its own."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{shown(error.object)} is no UTF-8", hint="write it as the reports show it"
+        ) from error
+    except OverflowError as error:
+        raise UsageError("a number is larger than a ledger holds", hint="a number has 64 bits") from error
     except sqlite3.DatabaseError as error:
         name = f"the ledger {path}" if path else "the ledger"
         text = str(error)
