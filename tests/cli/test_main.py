@@ -138,3 +138,24 @@ def test_an_audit_at_the_ends_of_the_calendar(
     shop = Importing(tmp_path)
     shop.run(shop.write("usage.csv", row("r1")))
     assert run(["audit", *arguments]) in (ExitCode.DONE, ExitCode.NEEDS_A_PERSON)
+
+
+_INTERRUPTED_AT_START = """
+import runpy, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("meterledger", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["meterledger.cli.main", "typer", "meterledger.errors"])
+def test_an_interrupt_at_start_up_is_one_line(module: str) -> None:
+    """Ctrl-C while the program is still being loaded is code 130 and a line, not a traceback."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT_START, module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == ExitCode.INTERRUPTED
+    assert done.stderr == "Error: interrupted; progress is kept\n"
