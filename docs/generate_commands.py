@@ -31,9 +31,13 @@ _HEAD = """\
 _BEHAVIOUR = """\
 ## What all commands share
 
-* Data goes to stdout, words for people and progress to stderr.
+* Data goes to stdout, words for people and progress to stderr. A stdout that is closed or full is an error
+  (exit code 2; what was committed is kept), a reader that leaves early, like `head`, is none. What the
+  encoding of stdout lacks is escaped, and so are control and format characters in tables, JSON and CSV.
 * `--format json` prints one document that names its schema, such as `"schema": "meterledger.push/1"`. With an
   exit code of 2 or above that is `meterledger.error/1`, with `code`, `message` and `hint`.
+* A ledger whose file or folder cannot be written is only read: reports work, what writes ends with exit
+  code 4.
 * Quantities are decimal strings, counts are integers, times are RFC 3339.
 * Tables have no colour in a pipe; `NO_COLOR` and `FORCE_COLOR` hold.
 * An INSTANT is RFC 3339 with an offset, or epoch seconds or milliseconds. A DURATION is written like `90s`,

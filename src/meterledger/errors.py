@@ -5,6 +5,7 @@ Errors of data are values (see ``domain.usage.Rejection``); these exceptions end
 
     MeterledgerError
     ├── UsageError           2   wrong option, config, key, mode or account
+    │   └── OutputError             standard output cannot be written
     ├── InputError           3   an input file is missing, unreadable, empty or of another format
     │   └── IncompleteInputError    it could only be read up to some line
     ├── LedgerError          4   the ledger is missing, unusable or in use
@@ -60,6 +61,10 @@ class UsageError(MeterledgerError):
     """The command, the config or the key is not right; nothing was done."""
 
     exit_code = ExitCode.USAGE
+
+
+class OutputError(UsageError):
+    """Standard output is closed, full or failing; what was committed before is kept."""
 
 
 class InputError(MeterledgerError):

@@ -103,6 +103,8 @@ class Shell:
             "STRIPE_API_BASE": self.url,
             "METERLEDGER_CLOCK": "server",
             "PYTHONWARNINGS": "error",
+            # The sources under test, wherever they are.
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         }
         done = subprocess.run(
             [sys.executable, "-m", "meterledger", *arguments],

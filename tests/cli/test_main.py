@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from meterledger import __version__
 from meterledger.cli.main import run
 from meterledger.errors import ExitCode, InputError, LedgerError, StripeError, UsageError
+from support.importing import Importing, ledger_file, row
 
 _STARTED = """
 import sys
@@ -56,7 +58,16 @@ def test_version_starts_without_what_it_does_not_need() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["push", "--limit", "0"], ["resolve"], ["import"], ["audit", "--as-of", "soon"]],
+    [
+        ["nonsense"],
+        ["push", "--limit", "0"],
+        ["push", "--limit", str(2**64)],
+        ["preview", "--limit", str(2**64)],
+        ["rejects", "list", "--limit", str(2**64)],
+        ["resolve"],
+        ["import"],
+        ["audit", "--as-of", "soon"],
+    ],
 )
 def test_wrong_usage_is_code_2_with_one_json_document(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
@@ -81,3 +92,70 @@ def test_a_bug_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     shown = capsys.readouterr().err
     assert "this is a bug: ZeroDivisionError: nobody foresaw this" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain", "\udcff"],
+        ["rejects", "list", "--customer", "\udcff"],
+        ["rejects", "list", "--import", str(2**64)],
+        ["rejects", "show", str(2**64)],
+        ["rejects", "dismiss", str(2**64), "--note", "x"],
+        ["customers", "list", "--customer", "\udcff"],
+        ["imports", "list", "--source", "\udcff"],
+        ["audit", "--customer", "\udcff"],
+        ["resolve", "\udcff", "--as", "sent", "--note", "x"],
+        ["write-off", "\udcff", "--note", "x"],
+    ],
+    ids=ascii,
+)
+def test_ids_that_no_ledger_can_hold_are_wrong_usage(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arguments in another encoding and numbers beyond 64 bits are code 2, like any id that is not known."""
+    monkeypatch.chdir(tmp_path)
+    ledger_file(tmp_path)
+    assert run(arguments) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--periods", "30000"],
+        ["--periods", str(10**30)],
+        ["--as-of", "0001-01-01T00:00:00Z"],
+        ["--as-of", "0001-02-10T00:00:00Z"],
+        ["--as-of", "9998-12-31T23:59:59Z"],
+    ],
+    ids=" ".join,
+)
+def test_an_audit_at_the_ends_of_the_calendar(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However far an audit looks back, and from whenever, it ends as an audit does."""
+    monkeypatch.chdir(tmp_path)
+    shop = Importing(tmp_path)
+    shop.run(shop.write("usage.csv", row("r1")))
+    assert run(["audit", *arguments]) in (ExitCode.DONE, ExitCode.NEEDS_A_PERSON)
+
+
+_INTERRUPTED_AT_START = """
+import runpy, sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+runpy.run_module("meterledger", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["meterledger.cli.main", "typer", "meterledger.errors"])
+def test_an_interrupt_at_start_up_is_one_line(module: str) -> None:
+    """Ctrl-C while the program is still being loaded is code 130 and a line, not a traceback."""
+    command = [sys.executable, "-c", _INTERRUPTED_AT_START, module]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == ExitCode.INTERRUPTED
+    assert done.stderr == "Error: interrupted; progress is kept\n"

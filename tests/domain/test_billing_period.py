@@ -119,3 +119,12 @@ def test_midnights_after_one_instant_up_to_another(after: str, until: str, expec
     found = utc_midnights(parse_instant(after), parse_instant(until))
 
     assert expected == [to_text(instant) for instant in found]
+
+
+@pytest.mark.parametrize("back", [0, 1, 24_313, 30_000, 10**30])
+def test_before_the_calendar_there_is_no_month(back: int) -> None:
+    """Who looks back further than the calendar gets its first month."""
+    first = ("0001-01-01T00:00:00Z", "0001-02-01T00:00:00Z")
+    assert dates(months_back(calendar_month(parse_instant(first[0])), back)) == first
+    if back > 24_000:
+        assert dates(months_back(calendar_month(parse_instant("2026-11-01T00:00:00Z")), back)) == first

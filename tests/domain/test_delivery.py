@@ -18,6 +18,7 @@ from meterledger.domain.delivery import (
     backoff_seconds,
     is_past_horizon,
     next_idempotency_key,
+    resolution,
     verdict,
 )
 from meterledger.domain.instant import HOUR, SECOND
@@ -305,3 +306,10 @@ LEGAL = {
 def test_every_change_of_state_is_legal_or_not(before: State, after: State) -> None:
     """The table of legal changes is exactly the one of the contract: rejected and canceled are ends."""
     assert ((before.value, after.value) in LEGAL) == (after in TRANSITIONS[before])
+
+
+def test_a_person_settles_an_attempt_that_seems_to_end_before_it_began() -> None:
+    """After a small step of the clock backwards the bounds still have room for the acceptance."""
+    attempt = Attempt(number=1, idempotency_key="k", started_at=100, finished_at=90, result=Result.UNKNOWN)
+    settled = resolution([attempt], sent=True, now=95)
+    assert (settled.accepted_from, settled.accepted_by) == (100, 100)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.domain.quantity import MAX_STORED, decimal_text
-from meterledger.errors import LedgerError
+from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import open_ledger, sqlite
 from meterledger.ledger.database import Database
 from support.importing import ledger_file
@@ -143,3 +143,10 @@ def test_the_readable_view_writes_quantities_as_the_program_does(units: int, sca
         ).fetchone()
 
     assert found == decimal_text(units, scale)
+
+
+@pytest.mark.parametrize("value", ["\udcff", 2**63, -(2**63) - 1], ids=["no-utf8", "too-large", "too-small"])
+def test_what_no_ledger_can_hold_is_an_error_of_use(path: Path, value: object) -> None:
+    """Text that is no UTF-8 and numbers beyond 64 bits come from options, and are not looked up."""
+    with open_ledger(path) as ledger, pytest.raises(UsageError, match=r"UTF-8|larger"):
+        ledger.database.rows("source_by_name", name=value)

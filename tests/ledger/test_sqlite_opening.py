@@ -1,5 +1,6 @@
 """The ledger file: made private, and refused when it is not ours."""
 
+import os
 import sqlite3
 import stat
 from contextlib import closing
@@ -136,3 +137,54 @@ def test_a_ledger_in_use_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch)
         other.execute("BEGIN IMMEDIATE")
         with open_ledger(path) as ledger, pytest.raises(LedgerError, match="in use by another process"):
             ledger.database.run("add_source", name="x")
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the system refuse every writing: root, whom permissions do not bind, may be running this."""
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+
+
+@pytest.mark.usefixtures("read_only")
+def test_a_ledger_that_cannot_be_written_is_read(path: Path) -> None:
+    """It is read without a file beside it, and whatever writes is refused in words."""
+    with open_ledger(path) as ledger:
+        with ledger.database.snapshot():
+            assert ledger.outbox.counts()["pending"] == 0
+        with pytest.raises(LedgerError, match="cannot be written"), ledger.database.transaction():
+            ledger.database.run("add_source", name="x")
+        assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+def test_a_ledger_that_somebody_writes_is_read_through_its_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a log is beside the ledger its rows count, and what is written meanwhile is seen."""
+    with open_ledger(path) as writing, writing.database.transaction():
+        writing.database.run("add_source", name="first")
+    with open_ledger(path) as writing:
+        writing.database.run("add_source", name="second")
+        monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+        with open_ledger(path) as reading:
+            assert reading.database.row("source_by_name", name="second") is not None
+            writing.database.run("add_source", name="third")
+            assert reading.database.row("source_by_name", name="third") is not None
+
+
+@pytest.mark.usefixtures("read_only")
+def test_an_older_ledger_that_cannot_be_written_is_refused(path: Path) -> None:
+    """It would have to be upgraded first."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert "older" in refusal(path).message
+
+
+@pytest.mark.usefixtures("read_only")
+def test_an_odd_name_is_no_hindrance_to_reading(tmp_path: Path) -> None:
+    """What an address would take for its parts belongs to the name."""
+    path = tmp_path / "a?b#c %41\u00e9.db"
+    ledger_file(tmp_path).rename(path)
+    with open_ledger(path) as ledger:
+        assert ledger.outbox.counts()["pending"] == 0

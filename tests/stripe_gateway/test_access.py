@@ -180,3 +180,29 @@ def test_the_key_is_never_shown() -> None:
     access = StripeAccess(key=f"sk_live_{SECRET}", mode="live", base=STRIPE_BASE)
     assert SECRET not in f"{access} {access!r} {[access]}"
     assert SECRET not in repr(dataclasses.replace(access, mode="test"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "exa mple",
+        "a..b",
+        ".invalid",
+        "é.invalid",
+        "\N{ARABIC-INDIC DIGIT ONE}27.0.0.1",
+        "a" * 64,
+        ".".join(["a" * 63] * 5),
+        "a\x7fb",
+        "x\udcff",
+        "a%41b",
+        "a<b",
+        "*",
+        "[fe80::1%25eth0]",
+        "[1.2.3.4]",
+        "[zz::]",
+    ],
+)
+def test_odd_characters_in_a_host_are_refused(host: str) -> None:
+    """What no resolver takes is an error of use, before anything tries to resolve it."""
+    with pytest.raises(UsageError, match="no base address"):
+        base_address({"STRIPE_API_BASE": f"http://{host}:12111"})

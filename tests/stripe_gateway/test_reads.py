@@ -72,19 +72,48 @@ NONSENSE = {
 }
 
 
-@pytest.mark.parametrize("what", READS)
 @pytest.mark.parametrize("reply", list(NONSENSE.values()), ids=list(NONSENSE))
-def test_a_read_that_brings_nonsense_is_a_warning(what: str, reply: Answer) -> None:
+def test_meters_that_are_nonsense_are_a_warning(reply: Answer) -> None:
     """A 200 without what was asked for is no value, said to be so, and no crash."""
-    read = run_read(reply, what)
+    read = run_read(reply, "meters")
     assert read.value is None
     assert read.warning != ""
 
 
-def test_an_account_that_cannot_be_told_for_now_stops() -> None:
+NO_STRIPE = NONSENSE | {
+    "200-other-object": answer(200, {"object": "customer", "id": "cus_1"}),
+    "200-without-object": answer(200, {"id": "acct_1"}),
+    "200-id-is-a-number": answer(200, {"object": "account", "id": 7}),
+    "200-id-is-empty": answer(200, {"object": "account", "id": ""}),
+    "204": answer(204, b""),
+    "301": answer(301, b"", {"Location": "/v1/elsewhere"}),
+    "302-with-an-account": answer(302, {"object": "account", "id": "acct_1"}, {"Location": "/"}),
+    "304": answer(304, b""),
+    "400": answer(400, error(message="no")),
+    "402": answer(402, error(message="no")),
+    "403-html": answer(403, HTML, content_type="text/html"),
+    "403-other-json": answer(403, {"message": "Forbidden"}),
+    "403-error-is-text": answer(403, {"error": "Forbidden"}),
+    "403-without-type": answer(403, error(None, message="Forbidden")),
+    "403-without-message": answer(403, error()),
+    "404-html": answer(404, HTML, content_type="text/html"),
+    "404-no-such-url": answer(404, error(message="Unrecognized request URL (GET: /v1/account).")),
+    "418": answer(418, HTML),
+}
+
+
+@pytest.mark.parametrize("reply", list(NO_STRIPE.values()), ids=list(NO_STRIPE))
+def test_who_does_not_answer_as_stripe_does_stops(reply: Answer) -> None:
+    """Only Stripe's own 403 or 404 may be taken for a restricted key; nothing else is ever bound."""
+    with pytest.raises(StripeError, match="does not answer as Stripe does"):
+        run_read(reply, "account")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_account_that_cannot_be_told_for_now_stops(status: int) -> None:
     """A 500 says nothing about whose account it is: only 403 and 404 may be taken for a restricted key."""
-    with pytest.raises(StripeError):
-        run_read(answer(500, error("api_error", message="Oops")), "account")
+    with pytest.raises(StripeError, match="for now"):
+        run_read(answer(status, error("api_error", message="Oops")), "account")
 
 
 def test_meters_are_read_to_the_last_page() -> None:

@@ -1,6 +1,8 @@
 """The requests of the gateway: what leaves, once, to whom, and what is kept of it."""
 
 import asyncio
+import base64
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 import pytest
@@ -118,3 +120,56 @@ def test_a_key_that_an_answer_repeats_is_not_kept() -> None:
     for reply in (answer(502, page), answer(400, error(message=f"Invalid key {KEY}")), answer(200, page)):
         outcome, _ = run_send([reply])
         assert KEY not in repr(outcome)
+
+
+@pytest.mark.parametrize("credentials", ["", "user:p%40ss@"])
+def test_no_netrc_is_read_and_a_proxy_of_the_environment_is_used(
+    credentials: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key is the only Authorization, whatever ~/.netrc has; a proxy gets its own credentials."""
+    (tmp_path / ".netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+
+    async def sent() -> tuple[Outcome, Request]:
+        async with ScriptedServer([answer(200, RIGHT)]) as proxy:
+            monkeypatch.setenv("no_proxy", "")
+            monkeypatch.setenv("http_proxy", proxy.url.replace("//", f"//{credentials}"))
+            access = StripeAccess(key=KEY, mode="test", base="http://stripe.invalid:8080")
+            async with open_gateway(access, lambda: NOW, concurrency=1, on_date=_ignore) as gateway:
+                return await gateway.send(BODY, IDENTIFIER), proxy.requests[0]
+
+    outcome, request = asyncio.run(sent())
+    assert outcome.result is Result.ACCEPTED
+    assert request.target == "http://stripe.invalid:8080/v1/billing/meter_events"
+    assert request.headers["authorization"] == f"Bearer {KEY}"
+    told = request.headers.get("proxy-authorization", "").removeprefix("Basic ")
+    assert base64.b64decode(told) == (b"user:p@ss" if credentials else b"")
+
+
+def test_what_the_environment_excepts_goes_past_its_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """no_proxy holds, and this machine is never reached through a proxy."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert run_send([answer(200, RIGHT)])[0].result is Result.ACCEPTED
+    monkeypatch.setenv("no_proxy", "stripe.invalid")
+    access = StripeAccess(key=KEY, mode="test", base="http://stripe.invalid:8080")
+    outcome, _ = run_send([], access=access)
+    assert (outcome.code, "stripe.invalid" in (outcome.message or "")) == ("connection_refused", True)
+
+
+def test_a_proxy_is_told_nothing_but_where_to_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With TLS the proxy gets its credentials and a host; neither key nor body."""
+
+    async def sent() -> tuple[Outcome, Request]:
+        async with ScriptedServer([answer(502, b"")]) as proxy:
+            monkeypatch.setenv("no_proxy", "")
+            monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//user:pass@"))
+            access = StripeAccess(key=KEY, mode="test", base="https://stripe.invalid")
+            async with open_gateway(access, lambda: NOW, concurrency=1, on_date=_ignore) as gateway:
+                return await gateway.send(BODY, IDENTIFIER), proxy.requests[0]
+
+    outcome, request = asyncio.run(sent())
+    assert (outcome.result, outcome.answered) == (Result.UNKNOWN, False)
+    assert (request.method, request.target, request.body) == ("CONNECT", "stripe.invalid:443", b"")
+    assert base64.b64decode(request.headers["proxy-authorization"].removeprefix("Basic ")) == b"user:pass"
+    assert "authorization" not in request.headers

@@ -8,7 +8,7 @@ import pytest
 from meterledger.usecases.push import PushOptions
 from meterledger.usecases.sending import Sender, Stop
 from support.push_cases import always, many, nothing_in_flight
-from support.pushing import DAY, SECOND, START, Row, World
+from support.pushing import DAY, HOUR, MINUTE, SECOND, START, Row, World
 from support.strict_stripe import Fault
 
 
@@ -142,3 +142,55 @@ def test_sealing_is_at_most_one_chunk_ahead(world: World) -> None:
     assert report.tally.sealed <= 500
     assert world.unsealed() >= 1300
     assert report.pending == 1800
+
+
+def held_back(count: int) -> list[Row]:
+    """Return usage that is blocked, and one usage event behind all of it that may go."""
+    blocked = [Row(key=f"b{number}", customer="acme", at=START - HOUR + number) for number in range(count)]
+    return [*blocked, Row(key="z", at=START - MINUTE)]
+
+
+def test_what_is_held_back_is_looked_at_with_breaks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much is blocked, what stands behind it is sent, and nothing of it is skipped."""
+    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    world.import_rows(held_back(40))
+    report = world.push()
+    assert (report.tally.accepted, sum(report.blocked.values()), report.pending) == (1, 40, 0)
+
+
+def test_an_interrupt_ends_the_look_at_what_is_held_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that finds nothing to send for long hears Ctrl-C, and keeps its lease meanwhile."""
+    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    world.import_rows(held_back(40))
+    expiries: list[object] = []
+
+    def start(sender: Sender, _work: int) -> None:
+        def look(turns: int) -> None:
+            world.time.advance(MINUTE)
+            expiries.append(world.select("SELECT expires_at - ? FROM lease", world.time.clock()))
+            if turns == 0:
+                sender.request_stop(Stop.INTERRUPTED)
+            else:
+                asyncio.get_running_loop().call_soon(look, turns - 1)
+
+        asyncio.get_running_loop().call_soon(look, 5)
+
+    report = world.push(on_start=start)
+    assert (report.stop, report.tally.accepted) == (Stop.INTERRUPTED, 0)
+    assert expiries[1:] == [[(MINUTE,)]] * 5
+
+
+def test_the_look_at_what_is_held_back_ends_in_its_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--max-duration holds where nothing is sent, too."""
+    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    world.import_rows(held_back(40))
+
+    def pass_time(_sender: Sender, _work: int) -> None:
+        world.time.seconds += 10
+
+    report = world.push(PushOptions(max_duration=5 * SECOND), on_start=pass_time)
+    assert (report.stop, report.tally.accepted) == (Stop.MAX_DURATION, 0)

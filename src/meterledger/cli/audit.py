@@ -11,6 +11,7 @@ from meterledger.cli.output import (
     Format,
     console,
     count_text,
+    harmless,
     print_csv,
     print_json,
     print_table,
@@ -271,7 +272,7 @@ def _print_recommendation(result: "Audit") -> None:
     late = duration_text(result.rehearsed_lateness * SECOND)
     because = f"usage came up to {late} after a day's end"
     if result.deciding_sources:
-        because += f" (source {', '.join(result.deciding_sources)})"
+        because += f" (source {harmless(', '.join(result.deciding_sources))})"
     if result.recommended_grace_period is not None:
         hours = result.recommended_grace_period // 3600
         out.print(f"Recommended grace period: {hours} h; {because}.", soft_wrap=True, markup=False)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meterledger.cli.context import context_of, machine_clock
-from meterledger.cli.output import Format, print_json, say
+from meterledger.cli.output import Format, harmless, print_json, say
 from meterledger.errors import MeterledgerError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def init(
         )
         return
     for what, path, made in (("config", config, made_config), ("ledger", ledger, made_ledger)):
-        typer.echo(f"{what} {'made' if made else 'there already'}: {path}")
+        typer.echo(harmless(f"{what} {'made' if made else 'there already'}: {path}"))
     if not context.quiet:
         if made_config:
             say("Next: look through the meters of the config, then `meterledger import FILE`.")

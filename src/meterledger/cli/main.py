@@ -28,9 +28,10 @@ from meterledger.cli.resolve import resolve
 from meterledger.cli.simulator import simulator
 from meterledger.cli.sources import sources
 from meterledger.cli.status import status
+from meterledger.cli.streams import abandon_stdout, prepare_streams
 from meterledger.cli.verify import verify
 from meterledger.cli.write_off import write_off
-from meterledger.errors import ExitCode, Interrupted, MeterledgerError, UsageError
+from meterledger.errors import ExitCode, Interrupted, MeterledgerError, OutputError, UsageError
 
 
 def _exit_codes() -> str:
@@ -114,11 +115,12 @@ def run(arguments: Sequence[str]) -> int:
     )
     try:
         code = command.main(args=list(arguments), prog_name="meterledger", standalone_mode=False, obj=context)
+        sys.stdout.flush()
     except MeterledgerError as error:
         return _fail(error, wants_json=wants_json)
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has had enough of it; typer ends by SystemExit then.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        abandon_stdout()
         return int(ExitCode.DONE)
     except TyperException as error:
         return _fail(_in_our_words(error), wants_json=wants_json)
@@ -136,8 +138,12 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fail(error: MeterledgerError, *, wants_json: bool) -> int:
-    if wants_json:
-        print_error_json(error)
+    try:
+        if wants_json and not isinstance(error, OutputError):
+            print_error_json(error)
+        sys.stdout.flush()
+    except (OutputError, BrokenPipeError):
+        abandon_stdout()  # the error itself comes first
     say_error(error)
     return int(error.exit_code)
 
@@ -153,4 +159,5 @@ def main() -> NoReturn:
     """Run the program as a command."""
     # SIGTERM ends as Ctrl-C does: progress is kept, and the exit code says so.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))

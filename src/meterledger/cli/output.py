@@ -1,5 +1,6 @@
 """What is printed: data on stdout, people's words and progress on stderr, hostile text made harmless."""
 
+import codecs
 import csv
 import json
 import os
@@ -72,10 +73,22 @@ def harmless(text: str) -> str:
     return "\n".join(ascii_controls_escaped(line) for line in text.split("\n"))
 
 
+def _escaped(text: str) -> str:
+    """Escape as JSON does, if it must: control and format characters, such as those that turn text around."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def print_json(schema: str, document: dict[str, Any]) -> None:
-    """Print one JSON document on stdout."""
+    """Print one JSON document on stdout; what a terminal would obey is escaped, and read back as it was."""
     whole = {"schema": f"meterledger.{schema}/1", **document}
-    sys.stdout.write(json.dumps(whole, ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(whole, ensure_ascii=not _takes_any_character(), indent=2)
+    sys.stdout.writelines(f"{_escaped(line)}\n" for line in text.split("\n"))
+
+
+def _takes_any_character() -> bool:
+    return codecs.lookup(sys.stdout.encoding).name == "utf-8"
 
 
 def print_error_json(error: "MeterledgerError", document: dict[str, Any] | None = None) -> None:
@@ -92,17 +105,23 @@ def print_error_json(error: "MeterledgerError", document: dict[str, Any] | None 
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows as CSV; text that a spreadsheet would take for a formula gets a quote in front."""
+    """
+    Print rows as CSV.
+
+    Text that a spreadsheet would take for a formula gets a quote in front; control and format characters
+    are escaped.
+    """
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_no_formula(value) for value in row])
+        writer.writerow([_cell(value) for value in row])
 
 
-def _no_formula(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA_STARTS) and not _is_number(value):
-        return "'" + value
-    return "" if value is None else value
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return "" if value is None else value
+    is_formula = value.startswith(_FORMULA_STARTS) and not _is_number(value)
+    return "'" * is_formula + _escaped(value)
 
 
 def _is_number(text: str) -> bool:

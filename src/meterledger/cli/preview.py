@@ -35,7 +35,7 @@ _BLOCKED_SHOWN = 10
 def preview(
     ctx: typer.Context,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="At most so many meter events.")
+        int | None, typer.Option(min=1, max=2**31, metavar="N", help="At most so many meter events.")
     ] = None,
     include_closed: Annotated[
         bool, typer.Option("--include-closed", help="With usage of periods whose invoice is final.")
@@ -76,7 +76,8 @@ def _print(
     match format_:
         case PreviewFormat.JSONL:
             for event in events:
-                sys.stdout.write(body_text(event) + "\n")
+                # The very bytes that are sent, whatever the locale.
+                sys.stdout.buffer.write(body_text(event).encode() + b"\n")
         case PreviewFormat.JSON:
             bodies = [event.body() for event in events]
             print_json("preview", {"meter_events": bodies, **_summary(result)})

@@ -45,7 +45,7 @@ def push(
     ] = False,
     live: Annotated[bool, typer.Option("--live", help="Needed with a live key: real invoices.")] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Send at most so many meter events.")
+        int | None, typer.Option(min=1, max=2**31, metavar="N", help="Send at most so many meter events.")
     ] = None,
     max_duration: Annotated[
         str | None,

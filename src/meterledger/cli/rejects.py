@@ -37,7 +37,9 @@ def list_(
     ] = False,
     limit: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help=f"At most N of them; a table has {_SHOWN} by itself."),
+        typer.Option(
+            metavar="N", min=1, max=2**31, help=f"At most N of them; a table has {_SHOWN} by itself."
+        ),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
 ) -> None:

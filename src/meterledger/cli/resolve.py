@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meterledger.cli.context import context_of
-from meterledger.cli.output import Format, print_json, required_note, say
+from meterledger.cli.output import Format, harmless, print_json, required_note, say
 
 
 class Settled(StrEnum):
@@ -46,6 +46,6 @@ def resolve(
         print_json("resolve", {**resolved[0], "resolved": resolved})
         return
     for one, state in states.items():
-        typer.echo(f"{one} is {state.value} now")
+        typer.echo(harmless(f"{one} is {state.value} now"))
     if not (context.quiet or sent or voided):
         say("Next: `meterledger push` sends it again, under the same identifier.")

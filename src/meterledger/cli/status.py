@@ -136,7 +136,7 @@ def _print_for_people(
         )
     for one in doubtful[:_DOUBTFUL_SHOWN]:
         # A line of its own, so that it can be copied.
-        typer.echo(f"in doubt: {one['identifier']}")
+        typer.echo(harmless(f"in doubt: {one['identifier']}"))
         about = f"{one['event_name']} {one['stripe_customer_id']} value {one['value']}"
         typer.echo(harmless(f"  {about}, {one['reason']} since {one['since']}"))
     if len(doubtful) > _DOUBTFUL_SHOWN:

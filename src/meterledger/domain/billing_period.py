@@ -6,7 +6,7 @@ that the 31st stays the 31st. Here: calendar months in UTC.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
@@ -16,6 +16,9 @@ from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, from_datetime,
 DEFAULT_GRACE_PERIOD = HOUR
 MAX_GRACE_PERIOD = 72 * HOUR
 """The longest grace period Stripe offers: after it no draft of the period is open."""
+
+_FIRST_MONTH = (MINYEAR - EPOCH.year) * 12
+"""The calendar's first month, counted from that of the epoch."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -46,9 +49,10 @@ def _month_of_day(day: int) -> BillingPeriod:
 
 
 def months_back(period: BillingPeriod, count: int) -> BillingPeriod:
-    """Return the calendar month that lies ``count`` months before another."""
+    """Return the calendar month ``count`` months before another; the calendar's first, if it began later."""
     moment = to_datetime(period.start)
-    return _month_from_epoch((moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month - count)
+    number = (moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month - count
+    return _month_from_epoch(max(number, _FIRST_MONTH))
 
 
 def _month_from_epoch(number: int) -> BillingPeriod:

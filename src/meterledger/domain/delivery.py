@@ -177,6 +177,7 @@ def resolution(attempts: Sequence[Attempt], *, sent: bool, now: Instant) -> Verd
         return Verdict(state=State.PENDING)
     first = min((attempt.started_at for attempt in attempts), default=now)
     by = max((attempt.finished_at or now for attempt in attempts), default=now)
+    by = max(first, by)  # a clock may have gone back by a little
     return Verdict(state=State.ACCEPTED, accepted_at=by, accepted_from=first, accepted_by=by)
 
 

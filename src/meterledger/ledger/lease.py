@@ -82,6 +82,11 @@ class LeaseStore:
             raise LedgerError("another push has taken over this ledger", hint="look at `meterledger status`")
         return expires_at
 
+    def prolong(self, token: int, now: Instant) -> None:
+        """Prolong the lease by itself, where nothing else is written for long; LedgerError if lost."""
+        with self._database.transaction():
+            self.renew(token, now)
+
     def release(self, token: int) -> None:
         """Give the lease back, if it is still held."""
         with self._database.transaction():

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, cast
 import sqlite_utils
 from sqlite_utils import Migrations
 
-from meterledger.errors import LedgerError
+from meterledger.domain.usage import shown
+from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.statements import Statement, all_statements
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _write_empty_ledger(path: Path) -> None:
 
 
 def open_existing(path: Path) -> SqliteDatabase:
-    """Open a ledger file, and bring it to this program's version."""
+    """Open a ledger file at this program's version; only to be read, where it cannot be written."""
     if not os.path.isfile(path):  # noqa: PTH113 # pathlib raises for a name that is too long
         what = "is a folder" if os.path.isdir(path) else "does not exist"  # noqa: PTH112 # as above
         raise LedgerError(
@@ -191,19 +192,39 @@ def open_existing(path: Path) -> SqliteDatabase:
             hint="make one with `meterledger init`, or name another with --ledger",
         )
     with _errors_translated(path):
-        connection = _connect(path)
+        read_only = not _is_writable(path)
+        connection = _connect(path, read_only=read_only)
         try:
             _refuse_foreign(connection, path)
-            _migrate(connection)
+            if read_only:
+                _refuse_older(connection, path)
+            else:
+                _migrate(connection)
         except BaseException:
             connection.close()
             raise
     return SqliteDatabase(connection)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _log_of(path: Path) -> Path:
+    real = Path(os.path.realpath(path))
+    return real.with_name(f"{real.name}-wal")
+
+
+def _is_writable(path: Path) -> bool:
+    """Tell whether both the file and the log beside it can be written, or made."""
+    log = _log_of(path)
+    return os.access(path, os.W_OK) and os.access(log if log.exists() else log.parent, os.W_OK)
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    name: Path | str = path
+    if read_only:
+        # Without a log nobody is writing, and SQLite is told so: else it would have to write one itself.
+        unchanging = "" if _log_of(path).exists() else "&immutable=1"
+        name = f"{Path(os.path.realpath(path)).as_uri()}?mode=ro{unchanging}"
     connection = sqlite3.connect(
-        path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=512
+        name, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS, cached_statements=512, uri=read_only
     )
     connection.row_factory = sqlite3.Row
     for pragma in (
@@ -229,6 +250,15 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
             f"the ledger {path} was written by a newer meterledger (version {version} of its tables, "
             f"this program knows {len(migration_files())})",
             hint="upgrade meterledger",
+        )
+
+
+def _refuse_older(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < len(migration_files()):
+        raise LedgerError(
+            f"the ledger {path} was written by an older meterledger, and it cannot be written to upgrade it",
+            hint="open it once with this version where it can be written",
         )
 
 
@@ -275,6 +305,12 @@ def _errors_translated(path: Path | None = None) -> Iterator[None]:
     """Say in a user's words what SQLite says in its own."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{shown(error.object)} is no UTF-8", hint="write it as the reports show it"
+        ) from error
+    except OverflowError as error:
+        raise UsageError("a number is larger than a ledger holds", hint="a number has 64 bits") from error
     except sqlite3.DatabaseError as error:
         name = f"the ledger {path}" if path else "the ledger"
         text = str(error)

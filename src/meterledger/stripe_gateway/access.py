@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,8 @@ from meterledger.errors import UsageError
 STRIPE_BASE = "https://api.stripe.com"
 _KEY_MODES = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
 _MAX_KEY_BYTES = 1024
+_MAX_HOST_CHARS = 253
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\.?", re.ASCII)
 _KEY_HINT = "set STRIPE_API_KEY, or name a file that holds the key with --api-key-file"
 
 
@@ -73,11 +76,12 @@ def base_address(environment: Mapping[str, str]) -> str:
     except ValueError:
         parts, port = urlsplit(""), None
     plain = parts.path in ("", "/") and not (parts.query or parts.fragment or "@" in parts.netloc)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain or port == 0:
+    host = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not _is_host(host) or not plain or port == 0:
         raise UsageError(
             "STRIPE_API_BASE is no base address", hint="write it like http://127.0.0.1:12111, without a path"
         )
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{host}]" if ":" in host else host
     default_port = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != default_port else "")
 
@@ -88,6 +92,16 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether it is a name of the DNS in ASCII, or an address: what every resolver and library takes."""
+    if ":" not in host:
+        return len(host) <= _MAX_HOST_CHARS and _HOST_NAME.fullmatch(host) is not None
+    try:
+        return "%" not in host and ipaddress.ip_address(host).version == 6  # noqa: PLR2004 # IPv6
     except ValueError:
         return False
 

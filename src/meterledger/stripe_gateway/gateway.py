@@ -12,13 +12,14 @@ from meterledger.domain.delivery import Outcome
 from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
 from meterledger.stripe_gateway.access import StripeAccess
+from meterledger.stripe_gateway.account import account_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.transport import Transport
 from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
 
+_ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
 _UNAUTHORIZED = 401
-_TOO_MANY_REQUESTS = 429
 _PAGE = 100
 _MAX_METERS = 10_000
 
@@ -60,22 +61,30 @@ class StripeGateway:
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event once; never raises for what Stripe or the network does."""
-        options: Any = {**self._options, "idempotency_key": idempotency_key}
+        answer = await self._asked("post", _METER_EVENTS, body, {"idempotency_key": idempotency_key})
+        if isinstance(answer, Exception):
+            outcome = outcome_without_answer(answer, self._clock())
+            return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
+        return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+
+    async def _asked(
+        self, method: str, path: str, body: Mapping[str, Any], options: Mapping[str, Any]
+    ) -> WireAnswer | Exception:
+        """Make one request; return the answer as it came over the wire, or why there is none."""
         seen: list[WireAnswer] = []
         wanted = LAST_ANSWER.set(seen)
         failure: Exception | None = None
+        request: Any = {**self._options, **options}
         try:
             # The answer is judged as it came: the SDK need not build objects from it.
-            await self._client.raw_request_async("post", _METER_EVENTS, **body, **options)
+            await self._client.raw_request_async(method, path, **body, **request)
         except Exception as error:  # noqa: BLE001 # whatever the SDK makes of it: the wire decides
             failure = error
         finally:
             LAST_ANSWER.reset(wanted)
         if not seen:
-            outcome = outcome_without_answer(failure or RuntimeError("no request was made"), self._clock())
-            return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
-        answer = self._without_key(seen[-1])
-        return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+            return failure or RuntimeError("no request was made")
+        return self._without_key(seen[-1])
 
     def _without_key(self, answer: WireAnswer) -> WireAnswer:
         """Take the key out of an answer before anything of it is kept: a proxy may show the request."""
@@ -88,15 +97,15 @@ class StripeGateway:
         Return the account's id; a restricted key that may not read it degrades to a warning.
 
         Raises:
-            StripeError: Stripe cannot tell for now (5xx, 429): going on without knowing would be wrong.
+            StripeError: The key is refused, Stripe cannot tell for now (5xx, 429), or it is no Stripe: going
+                on without knowing would be wrong.
         """
-
-        async def read() -> str | None:
-            answer = await self._client.raw_request_async("get", "/v1/account", **self._options)
-            found = answer.data.get("id") if isinstance(answer.data, Mapping) else None
-            return found if isinstance(found, str) else None
-
-        return await self._read("the account", read, needed=True)
+        answer = await self._asked("get", _ACCOUNT, {}, {})
+        if isinstance(answer, Exception):
+            raise self._unreachable(answer) from answer
+        account = account_of_answer(answer, self._access.base)
+        warning = "" if account else f"the account could not be read ({answer.status})"
+        return Read(value=account, warning=warning)
 
     async def active_meters(self) -> Read:
         """Return every meter of the account: event name -> whether it is active."""
@@ -163,7 +172,7 @@ class StripeGateway:
 
         return await self._read("a summary", read)
 
-    async def _read(self, what: str, request: Callable[[], Any], *, needed: bool = False) -> Read:
+    async def _read(self, what: str, request: Callable[[], Any]) -> Read:
         """Make a read; what is refused degrades to a warning, what cannot be reached ends the run."""
         try:
             value = await request()
@@ -174,20 +183,12 @@ class StripeGateway:
                 raise StripeError(
                     f"{self._access.base} refused the key (401)", hint="check STRIPE_API_KEY"
                 ) from error
-            for_now = error.http_status is not None and error.http_status >= _TOO_MANY_REQUESTS
-            if needed and for_now:
-                raise StripeError(
-                    f"{self._access.base} cannot tell {what} for now ({error.http_status})",
-                    hint="try again later",
-                ) from error
             return Read(value=None, warning=f"{what} could not be read ({error.http_status or 'no answer'})")
         except Exception as error:  # noqa: BLE001 # an answer of another shape trips the SDK anywhere
             return Read(value=None, warning=f"{what} could not be read ({type(error).__name__})")
-        return Read(
-            value=value, warning="" if value is not None else f"{what} could not be read (odd answer)"
-        )
+        return Read(value=value)
 
-    def _unreachable(self, error: stripe.APIConnectionError) -> StripeError:
+    def _unreachable(self, error: Exception) -> StripeError:
         return StripeError(
             f"{self._access.base} cannot be reached: {_why(error)}",
             hint="start it with `meterledger simulator`, or check STRIPE_API_BASE"
@@ -196,7 +197,7 @@ class StripeGateway:
         )
 
 
-def _why(error: stripe.APIConnectionError) -> str:
+def _why(error: Exception) -> str:
     cause = error.__cause__
     system = getattr(cause, "os_error", cause)
     text = getattr(system, "strerror", None) or str(cause or error) or type(cause).__name__

@@ -18,7 +18,6 @@ from meterledger.stripe_gateway.wire import WireAnswer
 
 _DUPLICATE_CODE = "duplicate_meter_event"
 _DUPLICATE_TEXT = "event already exists with identifier"
-_UNKNOWN_URL_TEXT = "unrecognized request url"
 _NO_METER_TEXT = "no active meter found"
 _MAX_MESSAGE_CHARS = 1000
 _MAX_CREATED = 10**11
@@ -33,9 +32,9 @@ def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, 
     """Judge a complete answer to the request for one meter event."""
     if answer.status == _OK:
         return _of_success(answer, body, at, livemode=livemode)
-    envelope = _envelope(answer.json())
+    envelope = answer.error
     code, kind, message = (_text(envelope.get(key)) for key in ("code", "type", "message"))
-    result = _result(answer.status, code, kind, message or "", str(body["identifier"]))
+    result = _result(answer, code, kind, message or "", str(body["identifier"]))
     return Outcome(
         result=result if envelope or answer.status in _NOT_SENT_STATUSES else Result.UNKNOWN,
         at=at,
@@ -46,10 +45,12 @@ def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, 
         stripe_request_id=answer.headers.get("request-id"),
         retry_after_seconds=_seconds(answer.headers.get("retry-after")),
         should_retry={"true": True, "false": False}.get(answer.headers.get("stripe-should-retry", "")),
-        # Any other 2xx than a 200 with the event is no Stripe that we know. A meter that is gone since this
-        # run looked is not gone for ever: the next run blocks its usage as no_meter.
+        # Any other 2xx than a 200 with the event, a 3xx, and a host without this path are no Stripe that we
+        # know. A meter that is gone since this run looked is not gone for ever: the next run blocks its usage
+        # as no_meter.
         stops_run=answer.status in _STOPS_RUN_STATUSES
-        or answer.status in range(200, 300)
+        or answer.status in range(200, 400)
+        or (result is Result.UNKNOWN and answer.status in _REFUSED_STATUSES and answer.knows_no_such_path)
         or (result is Result.NOT_SENT and _NO_METER_TEXT in (message or "").lower()),
     )
 
@@ -101,7 +102,8 @@ def _of_success(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, liv
     )
 
 
-def _result(status: int, code: str | None, kind: str | None, message: str, identifier: str) -> Result:
+def _result(answer: WireAnswer, code: str | None, kind: str | None, message: str, identifier: str) -> Result:
+    status = answer.status
     not_now = code == "rate_limit" or _NO_METER_TEXT in message.lower()
     if status in _NOT_SENT_STATUSES or (status in _REFUSED_STATUSES and not_now):
         return Result.NOT_SENT
@@ -111,7 +113,7 @@ def _result(status: int, code: str | None, kind: str | None, message: str, ident
         return Result.TAKEN
     if code == _DUPLICATE_CODE or _says_duplicate(message, identifier):
         return Result.DUPLICATE
-    if _DUPLICATE_TEXT in message.lower() or _UNKNOWN_URL_TEXT in message.lower():
+    if _DUPLICATE_TEXT in message.lower() or answer.knows_no_such_path:
         # About another identifier, or about the path: it says nothing about this event.
         return Result.UNKNOWN
     return Result.REJECTED if kind == "invalid_request_error" and message else Result.UNKNOWN
@@ -121,11 +123,6 @@ def _says_duplicate(message: str, identifier: str) -> bool:
     """Tell whether the message names this very identifier: v1 gives no code for it."""
     whole = rf"(?<![\w-]){re.escape(identifier)}(?![\w-])"
     return _DUPLICATE_TEXT in message.lower() and re.search(whole, message) is not None
-
-
-def _envelope(body: object) -> Mapping[str, Any]:
-    found = body.get("error") if isinstance(body, dict) else None
-    return found if isinstance(found, dict) else {}
 
 
 def _text(value: object) -> str | None:

@@ -8,9 +8,12 @@ sent twice, and to whom the answer names.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import stripe
+from yarl import URL
 
 from meterledger.domain.instant import Instant
 from meterledger.stripe_gateway.http_date import parsed_date
@@ -38,8 +41,17 @@ class Transport(stripe.HTTPClient):
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request, read its whole answer; every failure is an APIConnectionError with its cause."""
         try:
+            proxy, told = _proxy_of_environment(url) if self._through_proxy else (None, {})
+            # Without TLS there is no tunnel, and the proxy reads the request itself.
+            all_headers = {**headers, **told} if url.startswith("http:") else headers
             async with self._session().request(
-                method, url, headers=headers, data=post_data, allow_redirects=False
+                method,
+                url,
+                headers=all_headers,
+                data=post_data,
+                allow_redirects=False,
+                proxy=proxy,
+                proxy_headers=told,
             ) as answer:
                 self._note_date(answer.headers.get("Date"))
                 body = await answer.content.read(MAX_ANSWER_BYTES)
@@ -65,7 +77,6 @@ class Transport(stripe.HTTPClient):
             self._open_session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=self._concurrency),
                 timeout=aiohttp.ClientTimeout(total=TOTAL_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS),
-                trust_env=self._through_proxy,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._open_session
@@ -79,6 +90,23 @@ class Transport(stripe.HTTPClient):
         instant = parsed_date(date)
         if instant is not None:
             self._on_date(instant)
+
+
+def _proxy_of_environment(url: str) -> tuple[URL | None, dict[str, str]]:
+    """
+    Return the proxy that the environment names, if it does, and the header with its credentials.
+
+    aiohttp's own ``trust_env`` reads ~/.netrc too, where a default entry contradicts our key.
+    """
+    parts = urlsplit(url)
+    address = None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+    if not address:
+        return None, {}
+    proxy = URL(address)
+    if not proxy.user:
+        return proxy, {}
+    credentials = aiohttp.encode_basic_auth(proxy.user, proxy.password or "")
+    return proxy.with_user(None), {"Proxy-Authorization": credentials}
 
 
 def _lower(headers: Mapping[str, str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+_UNKNOWN_URL_TEXT = "unrecognized request url"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireAnswer:
@@ -22,6 +24,18 @@ class WireAnswer:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
+
+    @property
+    def error(self) -> Mapping[str, Any]:
+        """The error in Stripe's envelope; empty if there is none."""
+        body = self.json()
+        found = body.get("error") if isinstance(body, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def knows_no_such_path(self) -> bool:
+        """Whether it says, in Stripe's words, that there is nothing at this path."""
+        return _UNKNOWN_URL_TEXT in str(self.error.get("message")).lower()
 
 
 LAST_ANSWER: ContextVar["list[WireAnswer] | None"] = ContextVar("LAST_ANSWER", default=None)

@@ -13,7 +13,7 @@ from meterledger.errors import IncompleteInputError
 from meterledger.readers import InputFile, RawRow, RowProblem, Wanted, read_rows
 from meterledger.readers.batches import Batch, ColumnBatch
 
-CHUNK_ROWS = 25_000
+CHUNK_ROWS = 16_000
 """Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
 BATCH_ROWS = 16_000
 """Rows that are checked together: where one of them is not plainly good, all are checked one by one."""

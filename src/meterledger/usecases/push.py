@@ -1,7 +1,9 @@
 """Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import itemgetter
 
 from meterledger import __version__
@@ -23,6 +25,9 @@ from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
 
 CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
+
+LOOKED_AT_ONCE = 2048
+"""Usage events looked at without a break where most are held back: a fraction of a second."""
 
 CONCURRENCY = 32
 
@@ -159,27 +164,40 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
     schedule = run.planner.schedule(resend, zip(times, numbers, strict=True), itemgetter(0))
     on_start(run.sender, len(resend) + len(numbers))
     async with run.sender.running():
-        while run.room and not run.sender.stop and (chunk := _next_chunk(run, schedule)):
-            run.sender.add(_claimed(run, chunk))
-            run.claimed += len(chunk)
+        while run.room and not run.sender.is_stopping():
+            chunk = _next_chunk(run, schedule)
+            if chunk is None:
+                break
+            if chunk:
+                run.sender.add(_claimed(run, chunk))
+                run.claimed += len(chunk)
+            else:
+                run.ledger.lease.prolong(run.token, run.around.clock())
+            # However much is held back: answers, signals and the deadline are attended to in between.
+            await asyncio.sleep(0)
             await run.sender.wait_until_below(CHUNK_METER_EVENTS)
 
 
 def _next_chunk(
     run: _Run, schedule: "Iterator[StoredMeterEvent | tuple[int, int]]"
-) -> list[StoredMeterEvent | Planned]:
-    """Take what comes next and nothing holds back; blocks are judged by the clock of this moment."""
+) -> list[StoredMeterEvent | Planned] | None:
+    """
+    Take what comes next and nothing holds back; None if nothing comes any more.
+
+    Looks at a bounded number of usage events: blocks are judged by the clock of this moment.
+    """
     run.planner.refresh(run.around.clock())
     room = run.room
     chunk: list[StoredMeterEvent | Planned] = []
-    for one in schedule:
+    looked = 0
+    for looked, one in enumerate(islice(schedule, LOOKED_AT_ONCE), 1):  # noqa: B007 # counted to its end
         if isinstance(one, StoredMeterEvent):
             chunk.append(one)
         elif planned := _planned(run, one[1]):
             chunk.append(planned)
         if len(chunk) == room:
             break
-    return chunk
+    return chunk if looked else None
 
 
 def _planned(run: _Run, usage_event: int) -> Planned | None:

@@ -169,7 +169,7 @@ class Sender:
     async def _deliver(self, claimed: Claimed, lane: Lane) -> None:
         """Try one meter event until it is settled, given up for this run, or the run stops."""
         for tries in range(1, MAX_ATTEMPTS_PER_RUN + 1):
-            if self._is_stopping() or lane in self.held_lanes:
+            if self.is_stopping() or lane in self.held_lanes:
                 self._record(claimed, self._not_started())
                 return
             outcome = await self._attempt(claimed)
@@ -184,7 +184,7 @@ class Sender:
                 break
             self._flush()
             await self._pause(backoff_seconds(tries, self.around.chance(), outcome.retry_after_seconds))
-            if self._is_stopping():
+            if self.is_stopping():
                 return
             again = self._claim_again(claimed, judged.state)
             if again is None:
@@ -234,7 +234,8 @@ class Sender:
             self.request_stop(Stop.UNREACHABLE, f"no answer for {SILENCE_SECONDS:.0f} s: {outcome.message}")
         return self.stop is not None
 
-    def _is_stopping(self) -> bool:
+    def is_stopping(self) -> bool:
+        """Tell whether the run is to end; a deadline that has passed ends it."""
         if self.deadline is not None and self.around.monotonic() >= self.deadline:
             self.request_stop(Stop.MAX_DURATION)
         return self.stop is not None
@@ -242,7 +243,7 @@ class Sender:
     async def _pause(self, seconds: float) -> None:
         """Wait in short steps, so that a stop is not kept waiting."""
         until = self.around.monotonic() + seconds
-        while not self._is_stopping() and (left := until - self.around.monotonic()) > 0:
+        while not self.is_stopping() and (left := until - self.around.monotonic()) > 0:
             await self.around.sleep(min(left, 0.5))
 
     async def _flush_regularly(self) -> None:

@@ -53,7 +53,8 @@ WHERE u.import = :import;
 
 -- name: void_already_billed_of_import
 UPDATE usage_closures SET
-    state = 'voided', already_billed_at = closed_at, note = :note, closed_at = :closed_at
+    state = 'voided', already_billed_at = closed_at, note = :note,
+    closed_at = CASE WHEN :closed_at < closed_at THEN closed_at ELSE :closed_at END
 WHERE state = 'already_billed' AND usage_event IN (SELECT u.id FROM usage_events AS u WHERE u.import = :import);
 
 -- name: dismiss_rejects_of_import

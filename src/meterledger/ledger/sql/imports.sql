@@ -44,7 +44,9 @@ UPDATE imports SET
 WHERE id = :import AND finished_at IS NULL;
 
 -- name: finish_import_if_unfinished
-UPDATE imports SET finished_at = :finished_at WHERE id = :import AND finished_at IS NULL;
+-- A clock that is set right by a little may go back while a file is read: an end is not before its beginning.
+UPDATE imports SET finished_at = CASE WHEN :finished_at < started_at THEN started_at ELSE :finished_at END
+WHERE id = :import AND finished_at IS NULL;
 
 -- name: whole_import_of_content
 -- The whole import of the same content under the same source and config, if all it refused is settled.

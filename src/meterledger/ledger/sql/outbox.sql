@@ -113,7 +113,9 @@ WHERE id = :meter_event AND state = 'in_doubt';
 
 -- name: interrupt_attempts_in_flight
 -- Recovery: an attempt that no process will finish may have reached Stripe.
-UPDATE delivery_attempts SET finished_at = :finished_at, outcome = 'unknown', code = 'interrupted'
+UPDATE delivery_attempts SET
+    finished_at = CASE WHEN :finished_at < started_at THEN started_at ELSE :finished_at END,
+    outcome = 'unknown', code = 'interrupted'
 WHERE outcome IS NULL;
 
 -- name: pending_never_reached
@@ -133,14 +135,16 @@ WHERE id = :meter_event AND state = 'pending' AND NOT EXISTS (
 );
 
 -- name: unlink_meter_event
-UPDATE meter_event_usage SET unlinked_at = :now WHERE meter_event = :meter_event AND unlinked_at IS NULL;
+UPDATE meter_event_usage SET unlinked_at = CASE WHEN :now < linked_at THEN linked_at ELSE :now END
+WHERE meter_event = :meter_event AND unlinked_at IS NULL;
 
 -- name: begin_push
 INSERT INTO pushes (api, program_version, started_at) VALUES (:api, :program_version, :started_at)
 RETURNING id;
 
 -- name: finish_push
-UPDATE pushes SET finished_at = :finished_at WHERE id = :push;
+UPDATE pushes SET finished_at = CASE WHEN :finished_at < started_at THEN started_at ELSE :finished_at END
+WHERE id = :push;
 
 -- name: meter_event_by_identifier
 SELECT id, state, in_doubt_reason, attempts FROM meter_events

@@ -1,0 +1,64 @@
+"""What is printed: hostile text reaches no terminal or spreadsheet, and programs read it as it was."""
+
+import csv
+import io
+import json
+
+import pytest
+
+from meterledger.cli.output import print_csv, print_json
+
+HOSTILE = {
+    "escape": "\x1b[2J",
+    "delete": "\x7f",
+    "one-byte-csi": "\x9b31m",
+    "next-line": "a\x85b",
+    "turned-around": "invoice\u202efdp.exe",
+    "isolated": "\u2066x\u2069",
+    "right-to-left-mark": "\u061cx\u200f",
+    "invisible": "a\u200bb\ufeffc\u2060",
+    "line-separator": "a\u2028b\u2029c",
+    "tag": "x\U000e0041",
+    "lone-surrogate": "\udcff",
+    "behind-a-backslash": "\\\x9b",
+}
+HARMLESS = ["cus_bét★", "a\\u009bb", 'quote" and \\', "日本語", "😀"]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE.values(), *HARMLESS])
+def test_json_escapes_what_a_terminal_would_obey(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control and format characters stand in JSON's escapes, anything else as it is; all is read back."""
+    print_json("test", {text: [text]})
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert json.loads(shown) == {"schema": "meterledger.test/1", text: [text]}
+    assert text not in HARMLESS or json.dumps(text, ensure_ascii=False) in shown
+
+
+@pytest.mark.parametrize("text", list(HOSTILE.values()), ids=list(HOSTILE))
+def test_csv_escapes_what_a_terminal_would_obey(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A report as CSV holds no control or format character but line feeds inside quotes."""
+    print_csv(("a", "b"), [(text, f"first\n{text}")])
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    (first, second) = list(csv.reader(io.StringIO(shown)))[1]
+    assert second == f"first\n{first}"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@x", "'@x"),
+        ("\t=1", "'\\t=1"),
+        ("-5.25", "-5.25"),
+        ("-x", "'-x"),
+        ("cus_bét★", "cus_bét★"),
+        (None, ""),
+        (7, "7"),
+    ],
+)
+def test_csv_starts_no_formula(value: object, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a spreadsheet would run gets a quote in front; numbers and names stay as they are."""
+    print_csv(("a",), [(value,), ("end",)])
+    assert [row[0] for row in csv.reader(io.StringIO(capsys.readouterr().out))][1] == shown

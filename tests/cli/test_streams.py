@@ -1,0 +1,120 @@
+"""Standard streams that are closed, full, left or of a narrow encoding: the right code, and no traceback."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from meterledger.errors import ExitCode
+from support.importing import Importing, row
+
+CUSTOMER = "cus_bét★"
+AS_OF = ["--as-of", "2026-11-20T00:00:00Z"]
+REPORTS = [
+    ["status", *AS_OF, "--format", "json"],
+    ["preview", *AS_OF, "--format", "csv"],
+    ["preview", *AS_OF, "--format", "jsonl"],
+    ["explain", CUSTOMER],
+    ["--version"],
+    ["--help"],
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a ledger with one usage event of a customer whose name is not ASCII."""
+    shop = Importing(tmp_path_factory.mktemp("streams"))
+    shop.run(shop.write("usage.csv", row("r1", customer_id=CUSTOMER)))
+    return shop.folder
+
+
+def meterledger(
+    folder: Path,
+    arguments: list[str],
+    redirections: str = "",
+    *,
+    stdout: int = subprocess.PIPE,
+    **environment: str,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command below a shell that redirects its streams."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -m meterledger "$@" {redirections}', sys.executable, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "PYTHONUTF8": "1", **environment},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=60,
+    )
+    assert b"Traceback" not in ended.stderr, ended.stderr
+    assert b"this is a bug" not in ended.stderr, ended.stderr
+    return ended
+
+
+@pytest.mark.parametrize("where", [">/dev/full", ">&-"])
+@pytest.mark.parametrize("arguments", REPORTS, ids=" ".join)
+def test_output_that_cannot_be_written_is_an_error_of_its_own(
+    folder: Path, arguments: list[str], where: str
+) -> None:
+    """A full disk or a closed output is one line and a hint on stderr, by exit code 2."""
+    ended = meterledger(folder, arguments, where)
+    assert ended.returncode == ExitCode.USAGE
+    assert ended.stderr.startswith(b"Error: standard output cannot be written: ")
+    assert ended.stderr.count(b"\n") == 2
+
+
+def test_what_prints_nothing_needs_no_output(folder: Path) -> None:
+    """Only a write can fail: without anything to print a closed output is no hindrance."""
+    arguments = ["preview", "--as-of", "2026-01-01T00:00:00Z", "--format", "jsonl"]
+    assert meterledger(folder, arguments, ">&-").returncode == 0
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "<&- 2>&-"])
+def test_where_nobody_can_be_told_the_work_goes_on(folder: Path, where: str) -> None:
+    """Words for people that cannot be written change neither the result nor the exit code."""
+    ended = meterledger(folder, ["status", *AS_OF, "--format", "json"], where)
+    assert ended.returncode == 0
+    assert json.loads(ended.stdout)["usage_events"] == 1
+    assert meterledger(folder, ["status", "--as-of", "soon"], where).returncode == ExitCode.USAGE
+
+
+def test_an_error_that_cannot_be_printed_keeps_its_code(folder: Path) -> None:
+    """The error comes first, not that its JSON could not be written."""
+    ended = meterledger(folder, ["--ledger", "none.db", "status", "--format", "json"], ">/dev/full")
+    assert ended.returncode == ExitCode.LEDGER
+
+
+@pytest.mark.parametrize("arguments", REPORTS, ids=" ".join)
+def test_a_reader_that_leaves_early_is_no_error(folder: Path, arguments: list[str]) -> None:
+    """`| head` ends a command in peace, however little it had to say."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = meterledger(folder, arguments, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", REPORTS, ids=" ".join)
+def test_what_the_encoding_cannot_write_is_escaped(folder: Path, arguments: list[str]) -> None:
+    """An ASCII terminal gets every report; JSON stays JSON, and request bodies stay what they are."""
+    ended = meterledger(folder, arguments, PYTHONIOENCODING="ascii")
+    assert ended.returncode == 0
+    if "jsonl" in arguments:
+        assert json.loads(ended.stdout)["payload"]["stripe_customer_id"] == CUSTOMER
+        assert CUSTOMER.encode() in ended.stdout
+        return
+    assert ended.stdout.isascii()
+    if "explain" in arguments:
+        assert rb"cus_b\xe9t\u2605" in ended.stdout
+
+
+def test_json_in_ascii_is_json(folder: Path) -> None:
+    """What an ASCII terminal cannot take is escaped in JSON's own way."""
+    ended = meterledger(folder, ["explain", CUSTOMER, "--format", "json"], PYTHONIOENCODING="ascii")
+    assert ended.stdout.isascii()
+    assert json.loads(ended.stdout)["usage_events"][0]["customer_id"] == CUSTOMER
