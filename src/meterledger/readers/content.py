@@ -29,7 +29,14 @@ class Content:
         self.damage: DamageError | None = None
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, at most ``size``; none at the end, and none where it cannot be read on."""
+        """Return the next bytes, ``size`` of them if there are; none at the end, or where it cannot be read on."""
+        pieces = []
+        while size > 0 and (piece := self._piece(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def _piece(self, size: int) -> bytes:
         if self.damage:
             return b""
         try:
