@@ -29,7 +29,7 @@ class Content:
         self.damage: DamageError | None = None
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, ``size`` of them while there are; none where it ends or cannot be read on."""
+        """Return the next bytes, ``size`` of them while there are; none at the end, or behind damage."""
         pieces = []
         while size > 0 and (piece := self._piece(size)):
             pieces.append(piece)
