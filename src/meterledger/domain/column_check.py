@@ -6,6 +6,7 @@ at a time. Where any row breaks a rule, or only looks unusual, this gives up, an
 row: so there is one place that says what is wrong with a row.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ Column = Sequence[str | None] | None
 """One field of many rows; None where the file has no such field."""
 
 _MINUTE_CHARS = len("2026-10-31T23:59:")
+_MINUTE = re.compile(r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):[0-5]\d:", re.ASCII)
+"""The only form in which what follows is seconds; some formats also read other texts of that length."""
 _SECONDS = {f"{second:02d}Z": second * SECOND for second in range(60)}
 _MINUTES_CACHED = 50_000
 _CACHED = 200_000
@@ -145,7 +148,8 @@ class ColumnCheck:
                 return list(map(self._check.instant_of, texts))
             # Rows of a file stand close together in time: a minute is read once.
             for minute in {text[:_MINUTE_CHARS] for text in texts} - minutes.keys():
-                minutes[minute] = self._check.instant_of(f"{minute}00Z")
+                if _MINUTE.fullmatch(minute):
+                    minutes[minute] = self._check.instant_of(f"{minute}00Z")
             return [minutes[text[:_MINUTE_CHARS]] + _SECONDS[text[_MINUTE_CHARS:]] for text in texts]
         except (KeyError, TimeError):
             pass  # written in another way

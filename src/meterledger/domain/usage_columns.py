@@ -31,6 +31,8 @@ class UsageColumns:
     received_ats: Sequence[Instant | None] | None
     lines: Sequence[int]
     dimensions: Sequence[str | None] | None
+    raws: Sequence[str | None] | None = None
+    """The text of a row where several rows start on its line, so that the line alone does not tell it."""
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -51,7 +53,7 @@ class UsageColumns:
         )
 
     @classmethod
-    def of(cls, events: Sequence[UsageEvent]) -> Self:
+    def of(cls, events: Sequence[UsageEvent], raws: Sequence[str | None] | None = None) -> Self:
         """Turn usage events into columns."""
         columns: list[Sequence[Any]] = list(zip(*events, strict=True)) or [()] * len(UsageEvent._fields)
         return cls(
@@ -65,6 +67,7 @@ class UsageColumns:
             received_ats=_or_none(columns[7]),
             lines=columns[8],
             dimensions=_or_none(columns[9]),
+            raws=raws,
         )
 
     @classmethod
@@ -100,6 +103,7 @@ class UsageColumns:
             received_ats=optional("received_ats"),
             lines=column("lines"),
             dimensions=optional("dimensions"),
+            raws=optional("raws"),
         )
 
 
@@ -121,6 +125,7 @@ class Packer:
             usage.received_ats,
             _integers(usage.lines),
             usage.dimensions,
+            usage.raws,
         )
 
 
@@ -135,7 +140,7 @@ class Unpacker:
         """Return the columns that were packed."""
         (
             request_ids, customers, subscription_ids, features, units, scales, event_times, received_ats,
-            lines, dimensions,
+            lines, dimensions, raws,
         ) = packed  # fmt: skip
         return UsageColumns(
             request_ids=request_ids,
@@ -148,6 +153,7 @@ class Unpacker:
             received_ats=received_ats,
             lines=array("q", lines),
             dimensions=dimensions,
+            raws=raws,
         )
 
 

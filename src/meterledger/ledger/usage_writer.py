@@ -65,11 +65,13 @@ class UsageWriter:
             return usage, []
         events = list(usage)
         conflicts = [
-            _conflict(events[at], differences, raw_of(events[at].line))
+            _conflict(events[at], differences, _raw(usage, at, raw_of))
             for at, stored in known.items()
             if (differences := tuple(body_differences(stored, events[at])))
         ]
-        return UsageColumns.of([event for at, event in enumerate(events) if at not in known]), conflicts
+        left = [at for at in range(len(events)) if at not in known]
+        raws = [usage.raws[at] for at in left] if usage.raws else None
+        return UsageColumns.of([events[at] for at in left], raws), conflicts
 
     def _add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
         columns = self._columns(usage)
@@ -123,7 +125,7 @@ class UsageWriter:
                 self._add_again(to, row, stored["generation"] + 1)
                 accepted += 1
             elif differences := tuple(content_differences(stored, event)):
-                conflicts.append(_conflict(event, differences, raw_of(event.line)))
+                conflicts.append(_conflict(event, differences, _raw(usage, position, raw_of)))
         return accepted, conflicts
 
     def _stored(self, source: int, request_id: str) -> Row:
@@ -194,6 +196,11 @@ def body_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:
 def both_stripe(*customer_ids: str) -> bool:
     """Tell whether all are Stripe's own customer ids: the product's own would be another name for one."""
     return all(customer_id.startswith(STRIPE_CUSTOMER_PREFIX) for customer_id in customer_ids)
+
+
+def _raw(usage: UsageColumns, position: int, raw_of: RawOf) -> str:
+    """Return the text of a row."""
+    return (usage.raws[position] if usage.raws else None) or raw_of(usage.lines[position])
 
 
 def _conflict(event: UsageEvent, differences: tuple[Difference, ...], raw: str) -> Conflict:

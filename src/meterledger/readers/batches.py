@@ -19,6 +19,11 @@ class RowBatch:
         """The lines on which rows start."""
         return [line for line, _, _ in self.rows]
 
+    @property
+    def shares_lines(self) -> bool:
+        """Whether several rows start on one line, as they may in a JSON array."""
+        return len({line for line, _, _ in self.rows}) < len(self.rows)
+
     def texts(self) -> tuple[Sequence[int], Sequence[str]]:
         """Return the lines on which rows start, and their texts."""
         return self.lines, [raw for _, _, raw in self.rows]

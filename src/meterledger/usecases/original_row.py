@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -77,15 +78,19 @@ def _rows_at(file: InputFile, wanted: set[int]) -> Iterator[tuple[int, str]]:
     """Yield the rows that start on the wanted lines."""
     for batch in read_rows(file, Wanted((), {})).batches(BATCH_ROWS):
         texts = RawTexts([batch.texts()])
-        for line in wanted.intersection(batch.lines):
-            yield line, texts.of(line)
+        rows_on = Counter(batch.lines)
+        for line in wanted.intersection(rows_on):
+            # Which of several rows on one line it was, the ledger does not know.
+            yield line, texts.of(line) if rows_on[line] == 1 else ""
             wanted.discard(line)
         if not wanted:
             return
 
 
 def _cut(text: str | None) -> OriginalRow:
-    if not text:
+    if text == "":
+        return OriginalRow(note="several rows start on its line")
+    if text is None:
         return OriginalRow(note="its line is not in the file")
     text = text.rstrip("\r\n")
     if len(text) <= SHOWN_AT_MOST_CHARACTERS:

@@ -1,7 +1,7 @@
 """From a file to chunks of checked rows, in this process or beside it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meterledger.domain.column_check import Column, ColumnCheck, Shape
 from meterledger.domain.row_check import RowCheck, Unmapped, Values
@@ -11,7 +11,7 @@ from meterledger.domain.usage import Rejection, UsageEvent, kept_raw
 from meterledger.domain.usage_columns import UsageColumns
 from meterledger.errors import IncompleteInputError
 from meterledger.readers import InputFile, RawRow, RowProblem, Wanted, read_rows
-from meterledger.readers.batches import Batch, ColumnBatch
+from meterledger.readers.batches import Batch, ColumnBatch, RowBatch
 
 CHUNK_ROWS = 16_000
 """Rows of one chunk, or a few more: one transaction, and all that an import holds in memory."""
@@ -106,7 +106,9 @@ class _Checker:
                 usage = self._one_by_one(batch.rows())
         else:
             rows = list(self._mapped(batch.rows() if isinstance(batch, ColumnBatch) else batch.rows))
-            usage = self._together(rows) or self._one_by_one(rows)
+            # Where a line alone does not tell a row, each keeps its text.
+            with_raws = isinstance(batch, RowBatch) and batch.shares_lines
+            usage = self._together(rows, with_raws=with_raws) or self._one_by_one(rows, with_raws=with_raws)
         self._usage.append(usage)
         self._texts.append(batch.texts())
         self.rows_taken += len(usage) + len(self._rejections) - rejected
@@ -129,21 +131,26 @@ class _Checker:
             for row in ([values] if isinstance(values, RowProblem) else self._mapping.rows(values))
         )
 
-    def _together(self, rows: Sequence[MappedRow]) -> UsageColumns | None:
+    def _together(self, rows: Sequence[MappedRow], *, with_raws: bool) -> UsageColumns | None:
         if any(type(values) in _NO_ROWS for _, values, _ in rows):
             return None
         columns: list[Column] = list(zip(*(values for _, values, _ in rows), strict=True))
-        return self._columns.check(columns, [line for line, _, _ in rows], Shape())
+        usage = self._columns.check(columns, [line for line, _, _ in rows], Shape())
+        if usage is None or not with_raws:
+            return usage
+        return replace(usage, raws=[raw for _, _, raw in rows])
 
-    def _one_by_one(self, rows: Iterable[MappedRow]) -> UsageColumns:
+    def _one_by_one(self, rows: Iterable[MappedRow], *, with_raws: bool = False) -> UsageColumns:
         events: list[UsageEvent] = []
+        raws: list[str] = []
         for row in rows:
             checked = self._checked(row)
             if isinstance(checked, Rejection):
                 self._rejections.append(checked)
             else:
                 events.append(checked)
-        return UsageColumns.of(events)
+                raws.append(row[2])
+        return UsageColumns.of(events, raws if with_raws else None)
 
     def _checked(self, row: MappedRow) -> UsageEvent | Rejection:
         line, values, raw = row

@@ -132,11 +132,13 @@ def _retry(retrying: _Retrying, piece: list[int]) -> None:
         return
     row = next(iter(rows.values()))
     target = ledger.imports.begin(provenance_of(row, retrying.settings), clock())
-    events = [event for part in read.values() for event in part.events]
+    events = [(event, rows[number]["raw"]) for number, part in read.items() for event in part.events]
     rejections = [rejection for part in read.values() for rejection in part.rejections]
     raws = {row["line"]: row["raw"] for row in rows.values()}
-    usage = UsageColumns.joined([UsageColumns.of(events)])
-    written = ledger.imports.write_chunk(target, usage, rejections, raws.__getitem__, clock())
+    usage = UsageColumns.of([event for event, _ in events], [raw for _, raw in events])
+    written = ledger.imports.write_chunk(
+        target, UsageColumns.joined([usage]), rejections, raws.__getitem__, clock()
+    )
     for number in rows:
         if _close(retrying, target, number, read[number]):
             report.closed += 1
