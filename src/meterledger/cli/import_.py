@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.fitting import file_text, filled
 from meterledger.cli.output import (
     Format,
     count_text,
@@ -19,15 +20,15 @@ from meterledger.cli.output import (
     say_error,
 )
 from meterledger.cli.progress import progress_bar
+from meterledger.cli.refused import GROUPS_SHOWN, print_refused
 from meterledger.domain.preset import Preset
 from meterledger.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from meterledger.usecases.import_usage import ImportOptions, ImportReport, Progress, Refused
+    from meterledger.usecases.import_usage import FileReport, ImportOptions, ImportReport, Progress, Refused
 
-_SHOWN = 10
 _COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
 
 
@@ -191,6 +192,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
         "warnings": report.warnings,
         "rejected_by_reason": dict(sorted(report.reasons.items())),
         "rejections": [_refused(one) for one in report.rejections],
+        "hints": report.hints,
         "conflicting_rows": [_refused(one) for one in report.conflicts],
         "imports": [
             {
@@ -236,24 +238,9 @@ def _print(
 
 def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool) -> None:
     if report.files:
-        print_table(
-            [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("", "left")],
-            [
-                [
-                    file.file,
-                    *(count_text(getattr(file.counts, key)) for key in _COUNTS),
-                    _remark(file.skipped),
-                ]
-                for file in report.files
-            ],
-        )
-    refused = report.rejections + report.conflicts
-    if refused:
-        print_table(
-            [("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
-            [[f"{one.file}:{one.line}", one.reason, one.message] for one in refused[:_SHOWN]],
-            title="Refused rows",
-        )
+        columns = [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("note", "left")]
+        print_table(*filled(columns, [_cells(file) for file in report.files]))
+    print_refused(report.groups)
     if not report.committed:
         why = "this was a dry run" if dry_run else "--strict met a refused row or an unreadable file"
         say(f"Nothing was kept: {why}.")
@@ -262,11 +249,16 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
     if report.left_out:
         say(f"Files left out of folders, because their names tell no format: {count_text(report.left_out)}.")
     total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
-    if total > _SHOWN:
+    if len(report.groups) > GROUPS_SHOWN:
         by_reason = ", ".join(
             f"{reason} {count_text(count)}" for reason, count in report.reasons.most_common()
         )
-        say(f"{count_text(total)} rows were refused ({by_reason}); the first {_SHOWN} are shown.")
+        say(
+            f"{count_text(total)} rows were refused ({by_reason}) in {count_text(len(report.groups))} ways; "
+            f"the first {GROUPS_SHOWN} are shown."
+        )
+    for hint in report.hints:
+        say(hint)
     if report.committed:
         _say_next(report, total)
 
@@ -283,5 +275,6 @@ def _say_next(report: "ImportReport", refused: int) -> None:
 _COUNTS_SHOWN = ("rows", "accepted", "duplicates", "conflicts", "rejected")
 
 
-def _remark(skipped: bool) -> str:  # one fact is all there is
-    return "imported before; --again reads it again" if skipped else ""
+def _cells(file: "FileReport") -> list[object]:
+    counts = (count_text(getattr(file.counts, key)) for key in _COUNTS)
+    return [file_text(file.file), *counts, "skipped" if file.skipped else ""]

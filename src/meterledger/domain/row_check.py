@@ -222,8 +222,9 @@ class RowCheck:
             for name in REQUIRED_FIELDS
             if not (order[name] or "").strip()
         ]
-        plural = "are" if len(missing) > 1 else "is"
-        return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
+        *others, last = missing
+        said = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        return _RefusedError(Reason.MISSING_FIELD, f"{said} missing; fill {'them' if others else 'it'} in")
 
     def _too_long(self, request_id: str, customer_id: str) -> _RefusedError:
         if len(request_id) > self.key_chars:

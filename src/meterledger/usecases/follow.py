@@ -18,6 +18,7 @@ from meterledger.usecases.follow_lock import only_follower
 from meterledger.usecases.followed_file import Followed, FollowedFile, FollowedStream, Step
 from meterledger.usecases.followed_import import Following, Words
 from meterledger.usecases.import_usage import ImportOptions, ImportReport
+from meterledger.usecases.mapping_hint import in_words_of_preset
 from meterledger.usecases.planning import refuse_coarser_scale
 
 _Result = TypeVar("_Result")
@@ -125,7 +126,7 @@ def _guarded(run: Following, one: Followed, act: Callable[[], _Result]) -> _Resu
     try:
         return act()
     except InputError as error:
-        run.report.failed.append(error)
+        run.report.failed.append(in_words_of_preset(error, run.options.source))
         run.words.warn(f"{error.message}; it is not followed any more")
         one.give_up()
         return None

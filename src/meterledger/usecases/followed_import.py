@@ -20,6 +20,7 @@ from meterledger.usecases.import_usage import (
     mapping_text,
     rules_for,
 )
+from meterledger.usecases.mapping_hint import mapping_hint
 from meterledger.usecases.parsing import parsed_chunks
 
 
@@ -80,6 +81,9 @@ class FollowedImport:
         run, ledger = self._run, self._run.ledger
         # Read before anything is recorded: a file with a wrong header leaves no trace.
         chunks = list(parsed_chunks(rows, run.rules()))
+        if chunks and self._target is None:
+            hint = mapping_hint(self._file.name, rows.input_format, chunks[0], run.rules())
+            run.report.hints += [hint] if hint else []
         counts = Counts()
         conflicts = []
         with ledger.database.transaction():

@@ -18,9 +18,11 @@ from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import DELIMITED, InputFile, InputFormat, expand_names, first_record, open_input
 from meterledger.readers.files import STDIN
 from meterledger.usecases.known_content import other_source_warning, refuse_other_billing, skip_notice
+from meterledger.usecases.mapping_hint import in_words_of_preset, mapping_hint
 from meterledger.usecases.parsing import ParsedChunk
 from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
+from meterledger.usecases.refused_groups import RefusedGroups
 
 REJECTIONS_REPORTED = 100
 """Refused rows that a report lists; all are in the ledger."""
@@ -75,6 +77,10 @@ class ImportReport:
     conflicts: list[Refused] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """How many rows were rejected for which reason, over all files that were read."""
+    groups: RefusedGroups = field(default_factory=RefusedGroups)
+    """Every refused row of the files that were read, by what was wrong with it."""
+    hints: list[str] = field(default_factory=list)
+    """What to map, of files whose rows have other fields than their source says."""
     failed: list[MeterledgerError] = field(default_factory=list)
     """Files that could not be read at all, or that were refused as a whole."""
     left_out: int = 0
@@ -187,7 +193,9 @@ def _import_files(importing: _Importing) -> None:
                 name, options.input_format, delimiter=options.delimiter or options.source.delimiter
             ) as file:
                 _import_file(importing, file, path_of(name))
-        except (InputError, UsageError) as error:
+        except InputError as error:
+            importing.report.failed.append(in_words_of_preset(error, options.source))
+        except UsageError as error:
             importing.report.failed.append(error)
 
 
@@ -212,6 +220,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
     chunks = chunks_of(file, importing.rules)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
+    if chunk and (hint := mapping_hint(file.name, file.input_format, chunk, importing.rules)):
+        report.hints.append(hint)
     provenance = Provenance(
         source=options.source.name,
         file=file.name,
@@ -313,6 +323,11 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
 def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
     """Take the refused rows of a chunk into a report, as far as it has room."""
     report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
+    for rejection in chunk.rejections:
+        report.groups.add(file, rejection.line, rejection.reason.value, rejection.message)
+    for conflict in conflicts:
+        fields = " ".join(difference.field for difference in conflict.differences)
+        report.groups.add(file, conflict.line, "conflict", conflict.message, shape=fields)
     room = REJECTIONS_REPORTED - len(report.rejections)
     report.rejections.extend(_refused(file, rejection) for rejection in chunk.rejections[:room])
     room = REJECTIONS_REPORTED - len(report.conflicts)

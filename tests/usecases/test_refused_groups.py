@@ -1,0 +1,27 @@
+"""Rows that were refused alike are told once."""
+
+from meterledger.usecases.refused_groups import PLACES_KEPT, RefusedGroups
+
+
+def test_messages_that_differ_in_values_alone_are_one_group() -> None:
+    """One line with the number of rows and the first places; another reason or wording is another line."""
+    groups = RefusedGroups()
+    for line in range(2, 12):
+        groups.add("a.csv", line, "too_precise", f"quantity '0.{line}' has {line} decimal places")
+    groups.add("b.csv", 5, "too_precise", "quantity '7' is too long")
+    groups.add("b.csv", 6, "invalid_time", "quantity '7' is too long")
+    first, *others = groups
+
+    assert (first.count, first.message) == (10, "quantity '0.2' has 2 decimal places")
+    assert first.places == [("a.csv", line) for line in range(2, 2 + PLACES_KEPT)]
+    assert [(one.reason, one.count) for one in others] == [("too_precise", 1), ("invalid_time", 1)]
+
+
+def test_messages_without_end_fill_no_memory() -> None:
+    """Beyond a number of groups, rows are counted by their reason."""
+    groups = RefusedGroups()
+    for number in range(1_500):
+        groups.add("a.csv", number, "malformed_row", "x" * (number + 1))
+
+    assert len(groups) == 1_001
+    assert sum(one.count for one in groups) == 1_500
