@@ -125,7 +125,7 @@ def import_(
         progress = _progress(bar, context)
         report = import_usage(ledger, context.settings, options, clock=clock, progress=progress)
     _print(report, format_, context, dry_run=dry_run)
-    raise typer.Exit(_exit_code(report))
+    raise typer.Exit(_exit_code(report, options))
 
 
 def _follow(
@@ -149,7 +149,7 @@ def _follow(
     )
     context.interruption_reported = True
     _print(report, format_, context, interruption=Interrupted() if is_interrupted else None)
-    raise typer.Exit(ExitCode.INTERRUPTED if is_interrupted else _exit_code(report))
+    raise typer.Exit(ExitCode.INTERRUPTED if is_interrupted else _exit_code(report, options))
 
 
 def _progress(bar: "Bar | None", context: Context) -> "Progress":
@@ -179,15 +179,17 @@ def _progress(bar: "Bar | None", context: Context) -> "Progress":
     return Progress(begin=begin, advance=advance, notice=notice, warn=warn)
 
 
-def _exit_code(report: "ImportReport") -> int:
+def _exit_code(report: "ImportReport", options: "ImportOptions") -> int:
     if report.failed:
         return max(error.exit_code for error in report.failed)
-    return ExitCode.NEEDS_A_PERSON if report.has_refused else ExitCode.DONE
+    was_refused = report.has_refused and options.strict
+    return ExitCode.NEEDS_A_PERSON if report.unsettled or was_refused else ExitCode.DONE
 
 
 def _document(report: "ImportReport") -> dict[str, Any]:
     return {
         **{key: getattr(report.counts, key) for key in _COUNTS},
+        "settled": report.settled,
         "committed": report.committed,
         "warnings": report.warnings,
         "rejected_by_reason": dict(sorted(report.reasons.items())),
@@ -201,6 +203,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
                 "sha256": file.sha256,
                 "skipped": file.skipped,
                 "complete": file.complete,
+                "settled": file.settled,
                 **{key: getattr(file.counts, key) for key in _COUNTS},
             }
             for file in report.files
@@ -237,6 +240,8 @@ def _print(
 
 
 def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool) -> None:
+    from meterledger.usecases.findings import counted
+
     if report.files:
         columns = [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("note", "left")]
         print_table(*filled(columns, [_cells(file) for file in report.files]))
@@ -259,15 +264,19 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
         )
     for hint in report.hints:
         say(hint)
+    if report.settled:
+        say(f"{counted(report.settled, 'refused row was', 'refused rows were')} settled before.")
     if report.committed:
-        _say_next(report, total)
+        _say_next(report)
 
 
-def _say_next(report: "ImportReport", refused: int) -> None:
-    if refused:
-        say("Next: `meterledger rejects list` shows them all; mend the rows and import them again.")
-    elif report.files and not report.counts.rows_read:
-        say("There were no rows.")
+def _say_next(report: "ImportReport") -> None:
+    if report.unsettled:
+        say(
+            "Next: `meterledger rejects list` shows what is open. If the config is wrong, mend it, then "
+            "`meterledger rejects retry`; if the rows are, `meterledger rejects export --output FILE` writes "
+            "them to a file: mend and import it."
+        )
     elif report.counts.accepted:
         say("Next: `meterledger preview` shows what would be sent to Stripe.")
 

@@ -16,6 +16,7 @@ from meterledger.usecases.import_usage import (
     FileReport,
     ImportOptions,
     ImportReport,
+    count_settled,
     list_refused,
     mapping_text,
     rules_for,
@@ -68,6 +69,7 @@ class FollowedImport:
         self._file = file
         self._path = path
         self._target: OpenImport | None = None
+        self._started: Instant = 0
         self._report = FileReport(file=file.name, sha256=file.sha256)
         run.report.files.append(self._report)
 
@@ -88,7 +90,8 @@ class FollowedImport:
         conflicts = []
         with ledger.database.transaction():
             if chunks and self._target is None:
-                self._target = ledger.imports.begin(self._provenance(), run.clock())
+                self._started = run.clock()
+                self._target = ledger.imports.begin(self._provenance(), self._started)
             for chunk in chunks:
                 if self._target is None:
                     raise AssertionError("unreachable: it was begun for these chunks")
@@ -111,6 +114,7 @@ class FollowedImport:
         """Record that all was taken that there was to take, in this run."""
         if self._target is not None:
             self._run.ledger.imports.finish(self._target, self._run.clock())
+            count_settled(self._run.ledger, self._report, before=self._started)
         self._report.complete = True
 
     def give_up(self) -> None:

@@ -64,6 +64,8 @@ class FileReport:
     skipped: bool = False
     complete: bool = False
     counts: Counts = field(default_factory=Counts)
+    settled: int = 0
+    """Refused rows that need no person: each was settled before this command."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +93,16 @@ class ImportReport:
     def has_refused(self) -> bool:
         """Tell whether any row was refused."""
         return bool(self.counts.rejected or self.counts.conflicts)
+
+    @property
+    def settled(self) -> int:
+        """How many of the refused rows were settled before this command."""
+        return sum(file.settled for file in self.files)
+
+    @property
+    def unsettled(self) -> int:
+        """How many of the refused rows need a person."""
+        return self.counts.rejected + self.counts.conflicts - self.settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,7 +254,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         first_of_source=importing.is_first,
     )
     imports = importing.ledger.imports
-    target = imports.begin(provenance, importing.clock())
+    started = importing.clock()
+    target = imports.begin(provenance, started)
     file_report.id = target.id
     report.files.append(file_report)
     importing.progress.begin(file.name, file.size_bytes)
@@ -261,6 +274,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         raise
     imports.finish(target, importing.clock())
     file_report.complete = True
+    count_settled(importing.ledger, file_report, before=started)
+    _warn_of_no_rows(importing, file_report)
     _warn_of_usage_to_be_sent(importing, file_report)
 
 
@@ -271,6 +286,11 @@ def _refuse_or_warn_of_other_source(importing: _Importing, file: InputFile) -> N
         raise UsageError(warning, hint="--strict imports nothing then; without it this is a warning")
     if warning:
         _warn(importing, warning)
+
+
+def _warn_of_no_rows(importing: _Importing, file_report: FileReport) -> None:
+    if not file_report.counts.rows_read:
+        _warn(importing, f"{file_report.file} has no rows")
 
 
 def _warn_of_usage_to_be_sent(importing: _Importing, file_report: FileReport) -> None:
@@ -315,9 +335,17 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
         conflicts=known["conflicts"],
         rejected=known["rejected"],
     )
+    count_settled(importing.ledger, file_report, before=importing.clock())
     importing.report.counts.add(file_report.counts)
     importing.report.files.append(file_report)
+    _warn_of_no_rows(importing, file_report)
     return True
+
+
+def count_settled(ledger: Ledger, file_report: FileReport, *, before: Instant) -> None:
+    """Count the refused rows of a file that were closed before an instant: they need no person any more."""
+    if file_report.id is not None and (file_report.counts.rejected or file_report.counts.conflicts):
+        file_report.settled = ledger.reports.settled_rejects_of(file_report.id, before=before)
 
 
 def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
