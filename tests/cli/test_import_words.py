@@ -78,3 +78,51 @@ def test_tables_have_no_column_without_a_heading_or_content(
         "rejected",
     ]
     assert "Next" not in rejects.err
+
+
+def test_a_source_that_the_config_lacks_is_said_once(shop: Workshop) -> None:
+    """A name near nothing may be meant: how the file is read is said; not so for default."""
+    shop.write("usage.csv", row("r1"))
+    said = "The source nope is not in the config: its files are read by the canonical columns.\n"
+
+    assert said in shop.command("import", "--source", "nope", "usage.csv").err
+    assert said in shop.command("sources", "try", "--source", "nope", "usage.csv").err
+    for arguments in (("--source", "default"), ("--source", "gateway"), ()):
+        assert "not in the config" not in shop.command("sources", "try", *arguments, "usage.csv").err
+
+
+@pytest.mark.parametrize(
+    ("preset", "words"), [("lagoo", "did you mean lago?"), ("x", "there are cloudevents, lago, stripe-bulk")]
+)
+def test_a_misspelt_preset_is_asked_for_by_its_name(shop: Workshop, preset: str, words: str) -> None:
+    """On the command line and in the config, with exit code 2 and in our own words."""
+    ended = shop.command("sources", "try", "--preset", preset, "usage.csv")
+
+    assert ended.code == 2
+    assert words in ended.err
+    assert "Value error" not in ended.err
+
+
+def test_a_misspelt_choice_in_the_config_is_asked_for_by_its_name(shop: Workshop) -> None:
+    """A text that is none of a few gets the nearest of them, else all of them."""
+    config = shop.folder / "meterledger.toml"
+    config.write_text("[sources.x]\npreset = 'lagoo'\n")
+    assert "did you mean lago?" in shop.command("sources", "list").err
+    config.write_text("[meters.x]\nfeatures = ['a']\naggregation = 'zzz'\n")
+    assert "known here: sum, count, last" in shop.command("sources", "list").err
+
+
+def test_a_file_that_never_came_is_said_once(shop: Workshop) -> None:
+    """A run that waits for nothing says of a missing file what is wrong with it, and no more."""
+    ended = shop.command("import", "--follow", "missing.csv", "--until-idle", "0s")
+
+    assert ended.code == 3
+    assert ended.err == "Error: missing.csv does not exist\n  check the path\n"
+
+
+def test_a_quiet_init_says_nothing(shop: Workshop) -> None:
+    """With --quiet there is nothing to say where all went well; JSON is a result, and stays."""
+    ended = shop.command("--quiet", "init")
+
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert shop.command("--quiet", "init", "--format", "json").document["ledger"]

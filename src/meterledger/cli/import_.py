@@ -19,14 +19,16 @@ from meterledger.cli.output import (
     say,
     say_error,
 )
+from meterledger.cli.preset_option import PresetOption
 from meterledger.cli.progress import progress_bar
 from meterledger.cli.refused import GROUPS_SHOWN, print_refused
-from meterledger.domain.preset import Preset
 from meterledger.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
+    from meterledger.config import Source
+    from meterledger.domain.preset import Preset
     from meterledger.usecases.import_usage import FileReport, ImportOptions, ImportReport, Progress, Refused
 
 _COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
@@ -56,9 +58,7 @@ def import_(
             help="Where the usage comes from: a source of the config; else the preset's name, or default.",
         ),
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="A format that needs no mapping; see docs/importing.md.")
-    ] = None,
+    preset: PresetOption = None,
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
@@ -105,7 +105,7 @@ def import_(
     context = context_of(ctx)
     options = ImportOptions(
         files=files,
-        source=context.settings.source_named(source, preset),
+        source=chosen_source(context, source, preset),
         input_format=InputFormat(input_format) if input_format else None,
         delimiter=None if delimiter is None else delimiter_of(delimiter),
         dry_run=dry_run,
@@ -126,6 +126,16 @@ def import_(
         report = import_usage(ledger, context.settings, options, clock=clock, progress=progress)
     _print(report, format_, context, dry_run=dry_run)
     raise typer.Exit(_exit_code(report, options))
+
+
+def chosen_source(context: Context, name: str | None, preset: "Preset | None") -> "Source":
+    """Return the source that was asked for, and say so if the config does not have it."""
+    from meterledger.config.settings import DEFAULT_SOURCE
+
+    source = context.settings.source_named(name, preset)
+    if preset is None and name not in (None, DEFAULT_SOURCE, *context.settings.sources) and not context.quiet:
+        say(f"The source {name} is not in the config: its files are read by the canonical columns.")
+    return source
 
 
 def _follow(

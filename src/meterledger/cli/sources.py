@@ -7,10 +7,10 @@ import typer
 
 from meterledger.cli.context import context_of
 from meterledger.cli.fitting import filled
-from meterledger.cli.import_ import InputFormatOption
+from meterledger.cli.import_ import InputFormatOption, chosen_source
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, quantity_text, say
+from meterledger.cli.preset_option import PresetOption
 from meterledger.cli.refused import print_refused
-from meterledger.domain.preset import Preset
 
 if TYPE_CHECKING:
     from meterledger.config import Source
@@ -83,9 +83,7 @@ def try_(
         str | None,
         typer.Option(metavar="NAME", help="A source of the config; else the preset's name, or default."),
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="A format that needs no mapping; see docs/importing.md.")
-    ] = None,
+    preset: PresetOption = None,
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
@@ -102,7 +100,7 @@ def try_(
     from meterledger.usecases.try_source import try_source
 
     settings = context_of(ctx).settings
-    chosen = settings.source_named(source, preset)
+    chosen = chosen_source(context_of(ctx), source, preset)
     parting = chosen.delimiter if delimiter is None else delimiter_of(delimiter)
     declared = InputFormat(input_format) if input_format else None
     with open_input(file, declared, delimiter=parting) as opened:

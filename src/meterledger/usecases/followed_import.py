@@ -45,6 +45,8 @@ class Following:
     clock: Callable[[], Instant]
     words: Words
     report: ImportReport
+    is_waiting: bool = True
+    """Whether it waits for what is not there yet; else it takes what is there, and ends."""
     waits: int = 0
     """How often the run has waited so far."""
     _rules: tuple[int, RowRules] | None = None
