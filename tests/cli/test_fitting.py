@@ -2,14 +2,15 @@
 
 import pytest
 
-from meterledger.cli.fitting import file_text, filled
+from meterledger.cli.fitting import FileName, file_text, filled, print_files
 
 
 @pytest.mark.parametrize(
     ("name", "narrow"),
     [
         ("usage.csv:3", "usage.csv:3"),
-        ("/srv/billing/2026/usage.csv:3", "…/usage.csv:3"),
+        ("/srv/billing/2026/usage.csv:3", "…/2026/usage.csv:3"),
+        ("/srv/customers-of-ours/usage.csv:3", "…/usage.csv:3"),
         ("usage-of-all-workers-2026-10-31.csv:12345", "usage-of…10-31.csv:12345"),
     ],
 )
@@ -32,3 +33,18 @@ def test_empty_columns_are_left_out() -> None:
 
     assert columns == [("id", "right"), ("n", "right")]
     assert rows == [[1, 0], [2, 3]]
+
+
+def test_rows_that_become_lines_have_whole_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A name is short in a table, where it would be broken, and whole where each row is lines of its own."""
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "exports/usage of all workers/2026-10-31.csv"
+    print_files([("file", "fold"), ("n", "right")], [[FileName(name, ":2"), "1"]])
+    print_files([("file", "fold"), ("n", "left")], [[FileName(name, ":2"), "x" * 70]])
+    table, lines = capsys.readouterr().out.split("\n\n")[:2]
+
+    assert name not in table
+    assert "…/2026-10-31.csv:2" in table
+    assert f"{name}:2" in lines

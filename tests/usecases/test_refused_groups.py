@@ -25,3 +25,15 @@ def test_messages_without_end_fill_no_memory() -> None:
 
     assert len(groups) == 1_001
     assert sum(one.count for one in groups) == 1_500
+
+
+def test_a_line_with_several_rows_is_one_place() -> None:
+    """A file that is one line, and a wide row, name their line once; more places than kept are told."""
+    groups = RefusedGroups()
+    for line in (1, 1, 1, 2):
+        groups.add("a.json", line, "missing_field", "quantity is missing")
+    (group,) = groups
+    assert (group.count, group.places, group.has_more_places) == (4, [("a.json", 1), ("a.json", 2)], False)
+    for line in range(3, 6):
+        groups.add("a.json", line, "missing_field", "quantity is missing")
+    assert group.has_more_places

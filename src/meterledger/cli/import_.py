@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.fitting import file_text, filled
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.output import (
     Format,
     count_text,
     print_csv,
     print_error_json,
     print_json,
-    print_table,
     say,
     say_error,
 )
@@ -254,7 +253,7 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
 
     if report.files:
         columns = [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("note", "left")]
-        print_table(*filled(columns, [_cells(file) for file in report.files]))
+        print_files(columns, [_cells(file) for file in report.files])
     print_refused(report.groups)
     if not report.committed:
         why = "this was a dry run" if dry_run else "--strict met a refused row or an unreadable file"
@@ -296,4 +295,4 @@ _COUNTS_SHOWN = ("rows", "accepted", "duplicates", "conflicts", "rejected")
 
 def _cells(file: "FileReport") -> list[object]:
     counts = (count_text(getattr(file.counts, key)) for key in _COUNTS)
-    return [file_text(file.file), *counts, "skipped" if file.skipped else ""]
+    return [FileName(file.file), *counts, "skipped" if file.skipped else ""]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import context_of
-from meterledger.cli.fitting import file_text, filled
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.imports_void import void
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 
@@ -69,7 +69,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         [
             one["id"],
             one["source"],
-            file_text(one["file"]),
+            FileName(one["file"]),
             one["started_at"][:16].replace("T", " "),
             # A count that is 0 everywhere is not worth the width.
             *(count_text(one[key]) if any(other[key] for other in found) else "" for key in _COUNTS),
@@ -77,7 +77,7 @@ def _print_list(found: list[dict[str, Any]]) -> None:
         ]
         for one in found
     ]
-    print_table(*filled(columns, rows))
+    print_files(columns, rows)
 
 
 @imports.command("show")

@@ -4,8 +4,8 @@ from itertools import groupby, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from meterledger.cli.fitting import file_text, filled
-from meterledger.cli.output import count_text, print_table
+from meterledger.cli.fitting import file_text, print_files
+from meterledger.cli.output import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +26,7 @@ def print_refused(groups: "Iterable[RefusedGroup]") -> None:
         [_where(group), count_text(group.count) if is_counted else "", group.reason, group.message]
         for group in shown
     ]
-    print_table(*filled(columns, rows), title="Refused rows")
+    print_files(columns, rows, title="Refused rows")
 
 
 def _where(group: "RefusedGroup") -> str:
@@ -34,4 +34,4 @@ def _where(group: "RefusedGroup") -> str:
     for file, found in groupby(group.places, key=itemgetter(0)):
         lines = ", ".join(str(line) for _, line in found)
         places.append(file_text(file, f":{lines}"))
-    return ", ".join(places) + (", …" if group.count > len(group.places) else "")
+    return ", ".join(places) + ", …" * group.has_more_places

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.fitting import file_text, filled
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.output import Format, count_text, harmless, print_csv, print_json, print_table, say
 from meterledger.cli.rejects_export import export
 from meterledger.cli.rejects_filters import with_filters
@@ -93,7 +93,7 @@ def _print_for_people(
     rows = [
         [
             one["id"],
-            file_text(one["file"], f":{one['line']}"),
+            FileName(one["file"], f":{one['line']}"),
             one["request_id"],
             one["reason"],
             one["message"],
@@ -101,7 +101,7 @@ def _print_for_people(
         ]
         for one in found
     ]
-    print_table(*filled(columns, rows))
+    print_files(columns, rows)
     if context.quiet:
         return
     if count > len(found):

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.fitting import file_text
-from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
+from meterledger.cli.fitting import FileName, print_files
+from meterledger.cli.output import Format, count_text, print_csv, print_json, say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
 from meterledger.errors import ExitCode, UsageError
 
@@ -97,15 +97,15 @@ def _print_for_people(report: "RetryReport", context: Context) -> None:
 
     if report.imports:
         headings = ("rows", *_COUNTS[1:])
-        print_table(
+        print_files(
             [("file", "fold"), *((heading, "right") for heading in headings)],
-            [[file_text(one["file"]), *map(count_text, _counts(one))] for one in _imports(report)],
+            [[FileName(one["file"]), *map(count_text, _counts(one))] for one in _imports(report)],
         )
     if report.refused:
-        print_table(
+        print_files(
             [("id", "right"), ("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
             [
-                [one.id, file_text(one.file, f":{one.line}"), one.reason, one.message]
+                [one.id, FileName(one.file, f":{one.line}"), one.reason, one.message]
                 for one in report.refused[:_SHOWN]
             ],
             title="Still refused",

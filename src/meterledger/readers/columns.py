@@ -21,6 +21,8 @@ _SYNONYMS = {
     "event_time": ("timestamp", "time", "ts", "date", "datetime", "createdat", "occurredat"),
 }
 """Field -> what other programs call it, the likeliest first."""
+_VALUE = re.compile(r"[0-9][0-9.,:TZ+ -]*")
+"""What no column is called: a number or a time."""
 _SPARE_ENDS = ("id", "name", "key", "code")
 """Words at the end of a column's name that say nothing of what it holds: account_id is an account."""
 
@@ -77,6 +79,9 @@ def likely_columns(missing: Sequence[tuple[str, str]], columns: Sequence[str]) -
         for field, _ in missing
         if field in found or field in REQUIRED_FIELDS
     ]
+    if not found and any(_VALUE.fullmatch(column) for column in columns):
+        header = ",".join(REQUIRED_FIELDS)
+        return f"its first line looks like a row: put a header in front of it, such as {header}"
     return f"{MAP_COLUMNS}: {', '.join(pairs)}" if pairs else MAP_COLUMNS
 
 

@@ -137,6 +137,8 @@ def _groups(header: Sequence[str], wanted: Wanted) -> list[list[tuple[str, int]]
 
 def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
     """Return what to do about a header that is one column and holds what might be meant to part it."""
+    if header and header[0].lower().startswith("sep="):
+        return "its first line speaks to a spreadsheet alone: take it out, and say the --delimiter"
     if len(header) != 1:
         return ""
     for other, (spoken, written) in _LIKELY_DELIMITERS.items():

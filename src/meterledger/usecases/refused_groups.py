@@ -20,7 +20,8 @@ class RefusedGroup:
     """That of the first row."""
     count: int = 0
     places: list[tuple[str, int]] = field(default_factory=list)
-    """File and line of the first rows."""
+    """File and line of the first rows; several rows may stand on one line."""
+    has_more_places: bool = False
 
 
 class RefusedGroups:
@@ -43,5 +44,9 @@ class RefusedGroups:
             shape = ""
         group = self._groups.setdefault((reason, shape), RefusedGroup(reason=reason, message=message))
         group.count += 1
+        if (file, line) in group.places:
+            return
         if len(group.places) < PLACES_KEPT:
             group.places.append((file, line))
+        else:
+            group.has_more_places = True
