@@ -37,3 +37,12 @@ def test_a_line_with_several_rows_is_one_place() -> None:
     for line in range(3, 6):
         groups.add("a.json", line, "missing_field", "quantity is missing")
     assert group.has_more_places
+
+
+def test_each_unknown_feature_is_told() -> None:
+    """One is to be added to a meter as much as another: they are not one line."""
+    groups = RefusedGroups()
+    for line, feature in enumerate(("a", "b", "a"), 2):
+        groups.add_rejection("a.csv", line, "unknown_feature", f"feature '{feature}' is in no meter", feature)
+
+    assert [one.count for one in groups] == [2, 1]

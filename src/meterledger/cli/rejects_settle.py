@@ -120,7 +120,8 @@ def _print_for_people(report: "RetryReport", context: Context) -> None:
     if not (report.imports or report.unread):
         say("No refused row is open, of those asked for.")
     elif report.committed:
-        say(f"{counted(report.closed, 'refused row is', 'refused rows are')} closed.")
+        closed = counted(report.closed, "refused row is", "refused rows are")
+        say(f"{closed} closed." if report.closed else "No refused row is closed.")
         if report.counts.accepted:
             say("Next: `meterledger preview` shows what would be sent to Stripe.")
 

@@ -160,5 +160,5 @@ def _print_for_people(file: str, tried: "list[TriedRow]") -> None:
     groups = RefusedGroups()
     for row in tried:
         if row.reason:
-            groups.add(file, row.line, row.reason, row.message or "")
+            groups.add_rejection(file, row.line, row.reason, row.message or "", row.feature)
     print_refused(groups)

@@ -352,7 +352,9 @@ def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts:
     """Take the refused rows of a chunk into a report, as far as it has room."""
     report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
     for rejection in chunk.rejections:
-        report.groups.add(file, rejection.line, rejection.reason.value, rejection.message)
+        report.groups.add_rejection(
+            file, rejection.line, rejection.reason.value, rejection.message, rejection.feature
+        )
     for conflict in conflicts:
         fields = " ".join(difference.field for difference in conflict.differences)
         report.groups.add(file, conflict.line, "conflict", conflict.message, shape=fields)

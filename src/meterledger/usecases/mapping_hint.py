@@ -42,22 +42,25 @@ def mapping_hint(file: str, input_format: InputFormat, chunk: ParsedChunk, rules
     if not (keys and missing):
         return ""
     listed = ", ".join(name for _, name in missing)
+    is_another = len(missing) == len(required)
     what = f"{file}: the rows have no {listed}; they have {shown(', '.join(keys), _MAX_KEYS_CHARS)}."
-    return f"{what}\n  {_of_preset(rules.source) or likely_columns(missing, keys)}"
+    return f"{what}\n  {_of_preset(rules.source, is_another=is_another) or likely_columns(missing, keys)}"
 
 
 def in_words_of_preset(error: InputError, source: Source) -> InputError:
     """Return the error of a header that lacks columns, as it is to be said where a preset named them."""
-    if error.hint.startswith(MAP_COLUMNS) and (hint := _of_preset(source)):
+    if error.hint.startswith(MAP_COLUMNS) and (hint := _of_preset(source, is_another=False)):
         error.hint = hint
     return error
 
 
-def _of_preset(source: Source) -> str:
+def _of_preset(source: Source, *, is_another: bool) -> str:
     if source.preset is None:
         return ""
-    needed = ", ".join((*source.preset.rules.columns.values(), *source.preset.rules.key_columns))
-    return f"the preset {source.preset} is for files with {needed}: this is no such file"
+    rules = source.preset.rules
+    needed = ", ".join((*rules.columns.values(), *rules.key_columns, *["payload"] * source.preset.is_stripes))
+    said = "this is no such file" if is_another else "is this one?"
+    return f"the preset {source.preset} is for files with {needed}: {said}"
 
 
 def _keys(raw: str) -> Sequence[str]:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from meterledger.domain.usage import Reason
+
 PLACES_KEPT = 4
 """Places that a group names; all refused rows are in the ledger with theirs."""
 _MAX_GROUPS = 1_000
@@ -35,6 +37,10 @@ class RefusedGroups:
 
     def __len__(self) -> int:
         return len(self._groups)
+
+    def add_rejection(self, file: str, line: int, reason: str, message: str, feature: str | None) -> None:
+        """Take a rejection into its group: each unknown feature has its own, since each is to be mended."""
+        self.add(file, line, reason, message, shape=feature if reason == Reason.UNKNOWN_FEATURE else None)
 
     def add(self, file: str, line: int, reason: str, message: str, *, shape: str | None = None) -> None:
         """Take a row into its group; its shape is its message without the values, unless given."""
