@@ -126,3 +126,15 @@ def test_a_quiet_init_says_nothing(shop: Workshop) -> None:
 
     assert (ended.code, ended.out, ended.err) == (0, "", "")
     assert shop.command("--quiet", "init", "--format", "json").document["ledger"]
+
+
+def test_one_is_one(shop: Workshop) -> None:
+    """One row, time or field is not many."""
+    shop.write("usage.csv", row("r1", "x"))
+    shop.command("import", "usage.csv")
+    shop.write("short.csv", "r1")
+
+    assert "seen        1 time, first at" in shop.command("rejects", "show", "1").out
+    assert "1 refused row written" in shop.command("rejects", "export", "--output", "out.csv").err
+    assert "1 refused row is closed" in shop.command("rejects", "dismiss", "1", "--note", "x").err
+    assert "it has 1 field, the header has 8" in shop.command("sources", "try", "short.csv").out

@@ -145,13 +145,15 @@ def show(
 
 
 def _show_to_people(one: dict[str, Any], stored: dict[str, Any] | None, context: Context) -> None:
+    from meterledger.usecases.findings import counted
+
     facts = [
         ("where", f"{one['file']}:{one['line']}"),
         ("source", one["source"]),
         ("request_id", one["request_id"]),
         ("reason", one["reason"]),
         ("message", one["message"]),
-        ("seen", f"{count_text(one['times_seen'])} times, first at {one['recorded_at']}"),
+        ("seen", f"{counted(one['times_seen'], 'time')}, first at {one['recorded_at']}"),
         ("closed", f"as {one['closed_as']} at {one['closed_at']}" if one["closed_as"] else None),
         ("note", one["closed_note"]),
     ]
