@@ -294,7 +294,7 @@ def test_a_file_imported_before_says_so(shop: Shop) -> None:
 
 def test_hostile_text_reaches_no_terminal(shop: Shop) -> None:
     """Control characters and markup of a file come out escaped, in tables and in errors."""
-    shop.write("[red]usage.csv", row("\x1b[2Jr1", "\x1b]0;owned\x07"), row("r2", "[bold]1[/bold]"))
+    shop.write("[red]usage.csv", row("\x1b[2Jr1", "\x1b]0;owned\x07"), row("r2", event_time="[bold]1[/bold]"))
     ended = shop.command("import", "[red]usage.csv", environment={"FORCE_COLOR": ""})
 
     assert ended.code == 1

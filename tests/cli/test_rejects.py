@@ -104,7 +104,7 @@ def test_an_export_goes_to_standard_output(shop: Workshop) -> None:
 
     assert ended.out.splitlines()[0].endswith(HEADER)
     assert ended.out.splitlines()[1].endswith(row("r0", "2"))
-    assert "1 refused rows written" in ended.err
+    assert "1 refused row written" in ended.err
 
 
 def test_an_export_of_nothing_leaves_no_file(shop: Workshop) -> None:

@@ -137,7 +137,7 @@ def test_try_of_a_file_without_rows_says_so(desk: Desk) -> None:
     """A header alone is no mistake, and no rows."""
     (desk.folder / "empty.csv").write_text(WIDE.splitlines()[0] + "\n")
 
-    assert "There were no rows." in desk.run("sources", "try", "empty.csv", "--source", "wide")[2]
+    assert "Warning: empty.csv has no rows." in desk.run("sources", "try", "empty.csv", "--source", "wide")[2]
 
 
 def test_list_shows_every_source_and_what_it_declares(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from meterledger.domain.instant import (
     parse_instant,
     to_datetime,
 )
-from meterledger.domain.time_format import TIME_FORMATS, example_of, time_parser
+from meterledger.domain.time_format import TIME_FORMATS, example_of, likely_formats, time_parser
 from support.properties import steady
 
 LAST = 1_793_491_199_000_000  # 2026-10-31T23:59:59Z
@@ -192,3 +192,26 @@ def test_every_format_gives_back_the_instant_it_was_written_from(moment: datetim
 def test_the_default_format_costs_nothing_more() -> None:
     """Where nothing is declared, rows are read by the very function of instants."""
     assert time_parser("rfc3339", None) is parse_instant
+
+
+@pytest.mark.parametrize(
+    ("text", "formats"),
+    [
+        ("1793491200000000", ["epoch_microseconds"]),
+        ("1793491200000000000", ["epoch_nanoseconds"]),
+        ("1793491200.25", ["epoch_seconds"]),
+        ("20261031T235959Z", ["iso8601"]),
+        ("30.10.2026 10:00", ["%d.%m.%Y %H:%M"]),
+        ("31/10/2026 10:00:00", ["%d/%m/%Y %H:%M:%S"]),
+        ("03/10/2026 10:00:00", ["%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S"]),
+        ("31/Oct/2026:10:00:00 +0200", ["%d/%b/%Y:%H:%M:%S %z"]),
+        ("2026-10-31 10:00", ["iso8601"]),
+        ("99.99.2026 10:00", []),
+        ("2026-10-31", []),
+        ("soon", []),
+        ("", []),
+    ],
+)
+def test_the_formats_that_could_read_a_time_are_known(text: str, formats: list[str]) -> None:
+    """All that read it, where day and month could be either; none for what is no time with a clock."""
+    assert likely_formats(text) == formats

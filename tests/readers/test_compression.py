@@ -74,7 +74,8 @@ def test_what_came_before_a_cut_is_brought() -> None:
         rows, error = read_to_the_break(packed_file(content[: len(content) * 3 // 4], packing))
 
         assert [raw.encode() for _, _, raw in rows] == ROWS[: len(rows)]
-        assert f"up to line {len(rows) + bool(rows)}: its {packing} content is cut off" in error.message
+        how_far = f"up to line {len(rows) + 1}" if rows else "not be read from its first line on"
+        assert f"{how_far}: its {packing} content is cut off" in error.message
         assert error.hint
 
 

@@ -123,7 +123,9 @@ def test_files_of_another_kind_are_named(tmp_path: Path, content: bytes, word: s
     path = tmp_path / "usage.csv"
     path.write_bytes(content)
 
-    assert word in refusal(path).message
+    refused = refusal(path)
+    assert word in refused.message
+    assert ("iconv -f utf-16" in refused.hint) is (word == "UTF-16")
 
 
 @pytest.mark.parametrize(

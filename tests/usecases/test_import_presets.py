@@ -158,7 +158,7 @@ def test_what_is_tried_is_what_is_imported(folder: Importing) -> None:
         folder.run(str(SAMPLE / "presets" / name), source=preset)
         source = folder.settings.sources[preset]
         with open_input(str(SAMPLE / "presets" / name)) as file:
-            tried = try_source(file, source, folder.settings.catalogue, 1000)
+            tried = try_source(file, source, folder.settings.catalogue, 1000).rows
         stored = {(key, quantity) for of, key, _, quantity in folder.usage() if of == preset}
 
         assert {(one.request_id, one.quantity) for one in tried if not one.reason} == stored

@@ -128,7 +128,10 @@ def _print_import_for_people(report: "CustomersReport", effective: str | None, c
     if not report.committed:
         say("Nothing was kept: this was a dry run.")
     elif not context.quiet and (report.added or report.changed):
-        say("Next: import usage; a file with rows that were refused for their customer is read again.")
+        say(
+            "Next: `meterledger rejects retry` takes rows that were refused for their customer; "
+            "`meterledger import FILE` reads usage."
+        )
 
 
 @customers.command("list")

@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.output import (
     Format,
     count_text,
     print_csv,
     print_error_json,
     print_json,
-    print_table,
     say,
     say_error,
 )
+from meterledger.cli.preset_option import PresetOption
 from meterledger.cli.progress import progress_bar
-from meterledger.domain.preset import Preset
+from meterledger.cli.refused import GROUPS_SHOWN, print_refused
 from meterledger.errors import ExitCode, Interrupted, UsageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
-    from meterledger.usecases.import_usage import ImportOptions, ImportReport, Progress, Refused
+    from meterledger.config import Source
+    from meterledger.domain.preset import Preset
+    from meterledger.usecases.import_usage import FileReport, ImportOptions, ImportReport, Progress, Refused
 
-_SHOWN = 10
 _COUNTS = ("rows_read", "accepted", "duplicates", "conflicts", "rejected")
 
 
@@ -55,9 +57,7 @@ def import_(
             help="Where the usage comes from: a source of the config; else the preset's name, or default.",
         ),
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="A format that needs no mapping; see docs/importing.md.")
-    ] = None,
+    preset: PresetOption = None,
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
@@ -104,7 +104,7 @@ def import_(
     context = context_of(ctx)
     options = ImportOptions(
         files=files,
-        source=context.settings.source_named(source, preset),
+        source=chosen_source(context, source, preset),
         input_format=InputFormat(input_format) if input_format else None,
         delimiter=None if delimiter is None else delimiter_of(delimiter),
         dry_run=dry_run,
@@ -124,7 +124,17 @@ def import_(
         progress = _progress(bar, context)
         report = import_usage(ledger, context.settings, options, clock=clock, progress=progress)
     _print(report, format_, context, dry_run=dry_run)
-    raise typer.Exit(_exit_code(report))
+    raise typer.Exit(_exit_code(report, options))
+
+
+def chosen_source(context: Context, name: str | None, preset: "Preset | None") -> "Source":
+    """Return the source that was asked for, and say so if the config does not have it."""
+    from meterledger.config.settings import DEFAULT_SOURCE
+
+    source = context.settings.source_named(name, preset)
+    if preset is None and name not in (None, DEFAULT_SOURCE, *context.settings.sources) and not context.quiet:
+        say(f"The source {name} is not in the config: its files are read by the canonical columns.")
+    return source
 
 
 def _follow(
@@ -148,7 +158,7 @@ def _follow(
     )
     context.interruption_reported = True
     _print(report, format_, context, interruption=Interrupted() if is_interrupted else None)
-    raise typer.Exit(ExitCode.INTERRUPTED if is_interrupted else _exit_code(report))
+    raise typer.Exit(ExitCode.INTERRUPTED if is_interrupted else _exit_code(report, options))
 
 
 def _progress(bar: "Bar | None", context: Context) -> "Progress":
@@ -178,19 +188,22 @@ def _progress(bar: "Bar | None", context: Context) -> "Progress":
     return Progress(begin=begin, advance=advance, notice=notice, warn=warn)
 
 
-def _exit_code(report: "ImportReport") -> int:
+def _exit_code(report: "ImportReport", options: "ImportOptions") -> int:
     if report.failed:
         return max(error.exit_code for error in report.failed)
-    return ExitCode.NEEDS_A_PERSON if report.has_refused else ExitCode.DONE
+    was_refused = report.has_refused and options.strict
+    return ExitCode.NEEDS_A_PERSON if report.unsettled or was_refused else ExitCode.DONE
 
 
 def _document(report: "ImportReport") -> dict[str, Any]:
     return {
         **{key: getattr(report.counts, key) for key in _COUNTS},
+        "settled": report.settled,
         "committed": report.committed,
         "warnings": report.warnings,
         "rejected_by_reason": dict(sorted(report.reasons.items())),
         "rejections": [_refused(one) for one in report.rejections],
+        "hints": report.hints,
         "conflicting_rows": [_refused(one) for one in report.conflicts],
         "imports": [
             {
@@ -199,6 +212,7 @@ def _document(report: "ImportReport") -> dict[str, Any]:
                 "sha256": file.sha256,
                 "skipped": file.skipped,
                 "complete": file.complete,
+                "settled": file.settled,
                 **{key: getattr(file.counts, key) for key in _COUNTS},
             }
             for file in report.files
@@ -235,25 +249,12 @@ def _print(
 
 
 def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool) -> None:
+    from meterledger.usecases.findings import counted
+
     if report.files:
-        print_table(
-            [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("", "left")],
-            [
-                [
-                    file.file,
-                    *(count_text(getattr(file.counts, key)) for key in _COUNTS),
-                    _remark(file.skipped),
-                ]
-                for file in report.files
-            ],
-        )
-    refused = report.rejections + report.conflicts
-    if refused:
-        print_table(
-            [("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
-            [[f"{one.file}:{one.line}", one.reason, one.message] for one in refused[:_SHOWN]],
-            title="Refused rows",
-        )
+        columns = [("file", "fold"), *((heading, "right") for heading in _COUNTS_SHOWN), ("note", "left")]
+        print_files(columns, [_cells(file) for file in report.files])
+    print_refused(report.groups)
     if not report.committed:
         why = "this was a dry run" if dry_run else "--strict met a refused row or an unreadable file"
         say(f"Nothing was kept: {why}.")
@@ -262,20 +263,29 @@ def _print_for_people(report: "ImportReport", context: Context, *, dry_run: bool
     if report.left_out:
         say(f"Files left out of folders, because their names tell no format: {count_text(report.left_out)}.")
     total = sum(f.counts.rejected + f.counts.conflicts for f in report.files if not f.skipped)
-    if total > _SHOWN:
+    if len(report.groups) > GROUPS_SHOWN:
         by_reason = ", ".join(
             f"{reason} {count_text(count)}" for reason, count in report.reasons.most_common()
         )
-        say(f"{count_text(total)} rows were refused ({by_reason}); the first {_SHOWN} are shown.")
+        say(
+            f"{count_text(total)} rows were refused ({by_reason}) in {count_text(len(report.groups))} ways; "
+            f"the first {GROUPS_SHOWN} are shown."
+        )
+    for hint in report.hints:
+        say(hint)
+    if report.settled:
+        say(f"{counted(report.settled, 'refused row was', 'refused rows were')} settled before.")
     if report.committed:
-        _say_next(report, total)
+        _say_next(report)
 
 
-def _say_next(report: "ImportReport", refused: int) -> None:
-    if refused:
-        say("Next: `meterledger rejects list` shows them all; mend the rows and import them again.")
-    elif report.files and not report.counts.rows_read:
-        say("There were no rows.")
+def _say_next(report: "ImportReport") -> None:
+    if report.unsettled:
+        say(
+            "Next: `meterledger rejects list` shows what is open. If the config is wrong, mend it, then "
+            "`meterledger rejects retry`; if the rows are, `meterledger rejects export --output FILE` writes "
+            "them to a file: mend and import it."
+        )
     elif report.counts.accepted:
         say("Next: `meterledger preview` shows what would be sent to Stripe.")
 
@@ -283,5 +293,6 @@ def _say_next(report: "ImportReport", refused: int) -> None:
 _COUNTS_SHOWN = ("rows", "accepted", "duplicates", "conflicts", "rejected")
 
 
-def _remark(skipped: bool) -> str:  # one fact is all there is
-    return "imported before; --again reads it again" if skipped else ""
+def _cells(file: "FileReport") -> list[object]:
+    counts = (count_text(getattr(file.counts, key)) for key in _COUNTS)
+    return [FileName(file.file), *counts, "skipped" if file.skipped else ""]

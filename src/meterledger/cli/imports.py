@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import context_of
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.imports_void import void
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 
@@ -52,28 +53,31 @@ def list_(
         case Format.TABLE if not found:
             say("No imports yet." if source is None else f"No imports of the source {source}.")
         case Format.TABLE:
-            headings = ("rows", "accepted", "duplicates", "conflicts", "rejected")
-            print_table(
-                [
-                    ("id", "right"),
-                    ("source", "left"),
-                    ("file", "fold"),
-                    ("started", "left"),
-                    *((heading, "right") for heading in headings),
-                    ("", "left"),
-                ],
-                [
-                    [
-                        one["id"],
-                        one["source"],
-                        one["file"],
-                        one["started_at"][:16].replace("T", " "),
-                        *(count_text(one[key]) for key in _COUNTS),
-                        _remark(one),
-                    ]
-                    for one in found
-                ],
-            )
+            _print_list(found)
+
+
+def _print_list(found: list[dict[str, Any]]) -> None:
+    columns = (
+        ("id", "right"),
+        ("source", "left"),
+        ("file", "fold"),
+        ("started", "left"),
+        *((heading, "right") for heading in ("rows", *_COUNTS[1:])),
+        ("note", "left"),
+    )
+    rows = [
+        [
+            one["id"],
+            one["source"],
+            FileName(one["file"]),
+            one["started_at"][:16].replace("T", " "),
+            # A count that is 0 everywhere is not worth the width.
+            *(count_text(one[key]) if any(other[key] for other in found) else "" for key in _COUNTS),
+            _remark(one),
+        ]
+        for one in found
+    ]
+    print_files(columns, rows)
 
 
 @imports.command("show")

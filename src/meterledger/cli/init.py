@@ -43,13 +43,14 @@ def init(
             },
         )
         return
+    if context.quiet:
+        return
     for what, path, made in (("config", config, made_config), ("ledger", ledger, made_ledger)):
         typer.echo(harmless(f"{what} {'made' if made else 'there already'}: {path}"))
-    if not context.quiet:
-        if made_config:
-            say("Next: look through the meters of the config, then `meterledger import FILE`.")
-        else:
-            say("Next: `meterledger import FILE`.")
+    if made_config:
+        say("Next: look through the meters of the config, then `meterledger import FILE`.")
+    else:
+        say("Next: `meterledger import FILE`.")
 
 
 def _meters_of_account() -> "list[DeclaredMeter]":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.fitting import FileName, print_files
 from meterledger.cli.output import Format, count_text, harmless, print_csv, print_json, print_table, say
 from meterledger.cli.rejects_export import export
 from meterledger.cli.rejects_filters import with_filters
@@ -69,43 +70,49 @@ def list_(
                 ],
             )
         case Format.TABLE:
-            _print_for_people(found, count, context)
+            _print_for_people(found, count, context, with_closed=with_closed)
 
 
-def _print_for_people(found: list[dict[str, Any]], count: int, context: Context) -> None:
+def _print_for_people(
+    found: list[dict[str, Any]], count: int, context: Context, *, with_closed: bool
+) -> None:
     if not found:
         if not context.quiet:
-            say("No refused rows are open.")
+            say(
+                "There are no refused rows, of those asked for."
+                if with_closed
+                else "No refused rows are open."
+            )
         return
-    print_table(
-        [
-            ("id", "right"),
-            ("where", "fold"),
-            ("request id", "fold"),
-            ("reason", "left"),
-            ("what, and how to mend it", "fold"),
-            ("closed as", "left"),
-        ],
-        [
-            [
-                one["id"],
-                f"{one['file']}:{one['line']}",
-                one["request_id"],
-                one["reason"],
-                one["message"],
-                one["closed_as"] or "",
-            ]
-            for one in found
-        ],
+    columns = (
+        ("id", "right"),
+        ("where", "fold"),
+        ("request id", "fold"),
+        ("reason", "left"),
+        ("what, and how to mend it", "fold"),
+        ("closed as", "left"),
     )
+    rows = [
+        [
+            one["id"],
+            FileName(one["file"], f":{one['line']}"),
+            one["request_id"],
+            one["reason"],
+            one["message"],
+            one["closed_as"],
+        ]
+        for one in found
+    ]
+    print_files(columns, rows)
     if context.quiet:
         return
     if count > len(found):
         say(f"The first {count_text(len(found))} of {count_text(count)} are shown; --limit N shows more.")
-    say(
-        "Next: `meterledger rejects export --output FILE` writes them to a file: mend and import it; "
-        "`meterledger rejects retry` reads them again after a change of the config."
-    )
+    if any(one["closed_as"] is None for one in found):
+        say(
+            "Next: `meterledger rejects export --output FILE` writes them to a file: mend and import it; "
+            "`meterledger rejects retry` reads them again after a change of the config."
+        )
 
 
 @rejects.command()
@@ -140,13 +147,15 @@ def show(
 
 
 def _show_to_people(one: dict[str, Any], stored: dict[str, Any] | None, context: Context) -> None:
+    from meterledger.usecases.findings import counted
+
     facts = [
         ("where", f"{one['file']}:{one['line']}"),
         ("source", one["source"]),
         ("request_id", one["request_id"]),
         ("reason", one["reason"]),
         ("message", one["message"]),
-        ("seen", f"{count_text(one['times_seen'])} times, first at {one['recorded_at']}"),
+        ("seen", f"{counted(one['times_seen'], 'time')}, first at {one['recorded_at']}"),
         ("closed", f"as {one['closed_as']} at {one['closed_at']}" if one["closed_as"] else None),
         ("note", one["closed_note"]),
     ]

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.output import count_text, say
+from meterledger.cli.output import say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
 from meterledger.errors import UsageError
 
@@ -80,15 +80,19 @@ def _written(path: Path | None, *, force: bool) -> Iterator[IO[bytes]]:
 
 
 def _say(report: "ExportReport", output: Path | None, context: Context) -> None:
+    from meterledger.usecases.findings import counted
+
     if report.cut:
+        left_out = counted(len(report.cut), "row is", "rows are")
         say(
-            f"{count_text(len(report.cut))} rows are left out, of which only the first 64 KiB are kept: "
+            f"{left_out} left out, of which only the first 64 KiB are kept: "
             f"{', '.join(map(str, report.cut[:10]))}. Mend them in their files."
         )
     if report.not_utf8:
-        say(f"{count_text(report.not_utf8)} rows hold bytes that are no UTF-8, written as they were.")
+        rows = counted(report.not_utf8, "row holds", "rows hold")
+        say(f"{rows} bytes that are no UTF-8, written as they were.")
     if context.quiet:
         return
     where = f" to {output}" if output else ""
-    say(f"{count_text(report.rows)} refused rows written{where}.")
+    say(f"{counted(report.rows, 'refused row')} written{where}.")
     say(f"Next: mend them, then `meterledger import --source {report.source} {output or 'FILE'}`.")

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
+from meterledger.cli.fitting import FileName, print_files
+from meterledger.cli.output import Format, count_text, print_csv, print_json, say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
 from meterledger.errors import ExitCode, UsageError
 
@@ -92,16 +93,21 @@ def _counts(one: dict[str, Any]) -> list[int]:
 
 
 def _print_for_people(report: "RetryReport", context: Context) -> None:
+    from meterledger.usecases.findings import counted
+
     if report.imports:
         headings = ("rows", *_COUNTS[1:])
-        print_table(
+        print_files(
             [("file", "fold"), *((heading, "right") for heading in headings)],
-            [[one["file"], *map(count_text, _counts(one))] for one in _imports(report)],
+            [[FileName(one["file"]), *map(count_text, _counts(one))] for one in _imports(report)],
         )
     if report.refused:
-        print_table(
+        print_files(
             [("id", "right"), ("where", "fold"), ("reason", "left"), ("what, and how to mend it", "fold")],
-            [[one.id, f"{one.file}:{one.line}", one.reason, one.message] for one in report.refused[:_SHOWN]],
+            [
+                [one.id, FileName(one.file, f":{one.line}"), one.reason, one.message]
+                for one in report.refused[:_SHOWN]
+            ],
             title="Still refused",
         )
     for unread in report.unread:
@@ -114,7 +120,8 @@ def _print_for_people(report: "RetryReport", context: Context) -> None:
     if not (report.imports or report.unread):
         say("No refused row is open, of those asked for.")
     elif report.committed:
-        say(f"{count_text(report.closed)} refused rows are closed.")
+        closed = counted(report.closed, "refused row is", "refused rows are")
+        say(f"{closed} closed." if report.closed else "No refused row is closed.")
         if report.counts.accepted:
             say("Next: `meterledger preview` shows what would be sent to Stripe.")
 
@@ -168,6 +175,7 @@ def keep(
 
 def _print_closed(command: str, closed: Any, format_: Format, context: Context) -> None:
     from meterledger.cli.rejects import shown
+    from meterledger.usecases.findings import counted
 
     found = [shown(row) for row in closed]
     match format_:
@@ -182,7 +190,7 @@ def _print_closed(command: str, closed: Any, format_: Format, context: Context) 
                 ],
             )
         case Format.TABLE if not context.quiet:
-            say(f"{count_text(len(found))} refused rows are closed as dismissed.")
+            say(f"{counted(len(found), 'refused row is', 'refused rows are')} closed as dismissed.")
         case Format.TABLE:
             pass
 

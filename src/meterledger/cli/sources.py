@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import context_of
-from meterledger.cli.import_ import InputFormatOption
+from meterledger.cli.fitting import filled
+from meterledger.cli.import_ import InputFormatOption, chosen_source
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, quantity_text, say
-from meterledger.domain.preset import Preset
+from meterledger.cli.preset_option import PresetOption
+from meterledger.cli.refused import print_refused
 
 if TYPE_CHECKING:
     from meterledger.config import Source
@@ -81,9 +83,7 @@ def try_(
         str | None,
         typer.Option(metavar="NAME", help="A source of the config; else the preset's name, or default."),
     ] = None,
-    preset: Annotated[
-        Preset | None, typer.Option(help="A format that needs no mapping; see docs/importing.md.")
-    ] = None,
+    preset: PresetOption = None,
     input_format: Annotated[
         InputFormatOption | None, typer.Option(help="The format, where the name does not tell it.")
     ] = None,
@@ -96,26 +96,29 @@ def try_(
 ) -> None:
     """Show the first rows of a file as import would take them. Nothing is written, no ledger is needed."""
     from meterledger.readers import InputFormat, delimiter_of, open_input
+    from meterledger.usecases.findings import counted
     from meterledger.usecases.try_source import try_source
 
     settings = context_of(ctx).settings
-    chosen = settings.source_named(source, preset)
+    chosen = chosen_source(context_of(ctx), source, preset)
     parting = chosen.delimiter if delimiter is None else delimiter_of(delimiter)
     declared = InputFormat(input_format) if input_format else None
     with open_input(file, declared, delimiter=parting) as opened:
         tried = try_source(opened, chosen, settings.catalogue, rows)
     match format_:
         case Format.JSON:
-            print_json("sources.try", {"source": chosen.name, "rows": [row.as_dict() for row in tried]})
+            rows_shown = [row.as_dict() for row in tried.rows]
+            print_json("sources.try", {"source": chosen.name, "rows": rows_shown, "hint": tried.hint or None})
         case Format.CSV:
-            print_csv(_COLUMNS, [_cells(row.as_dict()) for row in tried])
-        case Format.TABLE if not tried:
-            say("There were no rows.")
+            print_csv(_COLUMNS, [_cells(row.as_dict()) for row in tried.rows])
+        case Format.TABLE if not tried.rows:
+            say(f"Warning: {opened.name} has no rows.", style="yellow")
         case Format.TABLE:
-            _print_for_people(tried)
+            _print_for_people(opened.name, tried.rows)
             if not context_of(ctx).quiet:
-                refused = sum(row.reason is not None for row in tried)
-                say(f"{count_text(len(tried))} rows, {count_text(refused)} refused; nothing was written.")
+                refused = sum(row.reason is not None for row in tried.rows)
+                say(f"{counted(len(tried.rows), 'row')}, {count_text(refused)} refused; nothing was written.")
+                say(tried.hint) if tried.hint else None
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
@@ -123,7 +126,9 @@ def _cells(row: dict[str, Any]) -> list[Any]:
     return [row[column] for column in _COLUMNS]
 
 
-def _print_for_people(tried: "list[TriedRow]") -> None:
+def _print_for_people(file: str, tried: "list[TriedRow]") -> None:
+    from meterledger.usecases.refused_groups import RefusedGroups
+
     table = [
         [
             row.line,
@@ -135,9 +140,9 @@ def _print_for_people(tried: "list[TriedRow]") -> None:
             row.event_time or "",
             row.received_at or "",
             " ".join(f"{name}={text}" for name, text in row.dimensions.items()),
-            row.reason or "",
         ]
         for row in tried
+        if row.reason is None
     ]
     headings = (
         ("line", "right"),
@@ -149,14 +154,11 @@ def _print_for_people(tried: "list[TriedRow]") -> None:
         ("event_time", "left"),
         ("received_at", "left"),
         ("dimensions", "fold"),
-        ("refused", "left"),
     )
-    filled = [at for at in range(len(headings)) if any(row[at] != "" for row in table)]
-    print_table([headings[at] for at in filled], [[row[at] for at in filled] for row in table])
-    refused = [[row.line, row.reason, row.message] for row in tried if row.reason]
-    if refused:
-        print_table(
-            [("line", "right"), ("reason", "left"), ("what, and how to mend it", "fold")],
-            refused,
-            title="Refused rows",
-        )
+    if table:
+        print_table(*filled(headings, table))
+    groups = RefusedGroups()
+    for row in tried:
+        if row.reason:
+            groups.add_rejection(file, row.line, row.reason, row.message or "", row.feature)
+    print_refused(groups)

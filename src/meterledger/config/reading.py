@@ -5,8 +5,9 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -65,7 +66,8 @@ class Reading:
         except msgspec.ValidationError as error:
             message, _, at = str(error).partition(" - at `$.")
             key = re.split(r"[`.\[]", at)[0] if at else ""
-            raise self.error((*keys, key) if key else keys, message) from error
+            hint = _closest_choice(kind, key, found.get(key)) if "enum" in message else ""
+            raise self.error((*keys, key) if key else keys, message, hint=hint) from error
 
     def checked(self, parse: Callable[[str], _Value], text: str, keys: tuple[str, ...]) -> _Value:
         """Return what a text means; the ValueError of reading it becomes the error of its key."""
@@ -93,6 +95,20 @@ def line_of(text: str, keys: tuple[str, ...]) -> int | None:
         elif mention is None and re.search(rf"(?<![\w-]){re.escape(last)}=", bare):
             mention = number  # in a dotted key or an inline table
     return found or mention
+
+
+def _closest_choice(kind: type[msgspec.Struct], key: str, given: object) -> str:
+    """Return the hint for a text that is none of those a key can have."""
+    field = next((one for one in msgspec.structs.fields(kind) if one.encode_name == key), None)
+    kinds = (field.type, *get_args(field.type)) if field else ()
+    choices = [str(choice) for one in kinds for choice in _choices(one)]
+    return _closest(str(given), choices) if choices else ""
+
+
+def _choices(kind: object) -> Iterable[object]:
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [one.value for one in kind]
+    return get_args(kind) if get_origin(kind) is Literal else ()
 
 
 def _closest(key: str, known: Iterable[str]) -> str:

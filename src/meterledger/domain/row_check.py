@@ -18,7 +18,7 @@ from meterledger.domain.meter import Aggregation, Catalogue, Meter
 from meterledger.domain.meter_event import MAX_IDENTIFIER_CHARS
 from meterledger.domain.scaling import MAX_SCALED_DIGITS, InexactError, Scaling
 from meterledger.domain.source import DEFAULT_KEY, Source
-from meterledger.domain.time_format import example_of
+from meterledger.domain.time_format import example_of, likely_formats
 from meterledger.domain.usage import (
     CANONICAL_FIELDS,
     MAX_FIELD_CHARS,
@@ -222,8 +222,9 @@ class RowCheck:
             for name in REQUIRED_FIELDS
             if not (order[name] or "").strip()
         ]
-        plural = "are" if len(missing) > 1 else "is"
-        return _RefusedError(Reason.MISSING_FIELD, f"{' and '.join(missing)} {plural} missing; fill it in")
+        *others, last = missing
+        said = f"{', '.join(others)} and {last} are" if others else f"{last} is"
+        return _RefusedError(Reason.MISSING_FIELD, f"{said} missing; fill {'them' if others else 'it'} in")
 
     def _too_long(self, request_id: str, customer_id: str) -> _RefusedError:
         if len(request_id) > self.key_chars:
@@ -251,7 +252,8 @@ class RowCheck:
         except TimeError as error:
             raise _RefusedError(
                 Reason.INVALID_TIME,
-                f"{name} {shown(text)}: {error}; write it like {example_of(self._source.time_format)}",
+                f"{name} {shown(text)}: {error}; write it like {example_of(self._source.time_format)}"
+                + _or_declare(text, self._source.time_format),
             ) from error
 
     def _rejection(self, refused: _RefusedError, line: int, values: Values, raw: str) -> Rejection:
@@ -275,6 +277,12 @@ class RowCheck:
             feature=_short(key_fields[3], MAX_FIELD_CHARS),
             event_time=event_time,
         )
+
+
+def _or_declare(text: str, time_format: str) -> str:
+    """Return the other mend of a time: the formats that could read it."""
+    found = " or ".join(f'"{one}"' for one in likely_formats(text) if one != time_format)
+    return f", or say time_format = {found} in its source" if found else ""
 
 
 def _short(text: str | None, limit: int) -> str | None:
@@ -327,7 +335,8 @@ def _fitting_units(quantity: str, number: decimal.PlainDecimal, feature: str, ru
     if len(number.fraction) > scale:
         raise _RefusedError(
             Reason.TOO_PRECISE,
-            f"{said} has {len(number.fraction)} decimal places; {feature} takes {scale}: "
+            f"{said} has {len(number.fraction)} decimal place{'s' * (len(number.fraction) > 1)}; "
+            f"{feature} takes {scale}: "
             "round it, or raise its meter's decimal_places",
         )
     stored = len(number.whole) + scale

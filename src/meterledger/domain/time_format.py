@@ -8,7 +8,7 @@ nothing is guessed, whatever the format.
 import re
 from collections.abc import Callable
 from datetime import datetime, tzinfo
-from functools import partial
+from functools import lru_cache, partial
 
 from dateutil.parser import isoparser
 
@@ -50,6 +50,21 @@ _ISO_8601 = re.compile(
 )
 _ISO_PARSER = isoparser(sep="T")
 
+_LIKELY_EPOCHS = (
+    (re.compile(r"[0-9]{9,11}\.[0-9]+"), "epoch_seconds"),
+    (re.compile(r"[0-9]{12,14}\.[0-9]+"), "epoch_milliseconds"),
+    (re.compile(r"[0-9]{15,17}"), "epoch_microseconds"),
+    (re.compile(r"[0-9]{18,20}"), "epoch_nanoseconds"),
+)
+_LIKELY_DATES = (
+    "%Y-%m-%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%Y.%m.%d", "%d/%b/%Y",
+    "%d %b %Y", "%d-%b-%Y",
+)  # fmt: skip
+_LIKELY_CLOCKS = (
+    " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p", ", %H:%M:%S", ", %H:%M", "T%H:%M:%S",
+    "T%H:%M", " %H:%M:%S %z", " %H:%M %z", ":%H:%M:%S %z",
+)  # fmt: skip
+
 _DIRECTIVE = re.compile(r"%(.)|(\s+)|(.)", re.DOTALL)
 _DIGITS = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
 _WORDS = {
@@ -88,6 +103,31 @@ def example_of(time_format: str) -> str:
     if time_format in TIME_FORMATS:
         return "20261031T235959Z" if time_format == "iso8601" else f"{at} or 20261031T235959Z"
     return datetime(2026, 10, 31, 23, 59, 59, tzinfo=EPOCH.tzinfo).strftime(time_format)
+
+
+def likely_formats(text: str) -> list[str]:
+    """Return the formats a source could declare to have a time read that its own format does not read."""
+    for shape, name in _LIKELY_EPOCHS:
+        if shape.fullmatch(text):
+            return [name]
+    # Which patterns fit depends on where digits stand, and the times of a file are written alike.
+    return [one for one in _fitting_formats(re.sub(r"[0-9]", "0", text)) if _is_read(one, text)]
+
+
+@lru_cache(maxsize=256)
+def _fitting_formats(shape: str) -> tuple[str, ...]:
+    if _ISO_8601.fullmatch(shape):
+        return ("iso8601",)
+    patterns = (date + clock for date in _LIKELY_DATES for clock in _LIKELY_CLOCKS)
+    return tuple(one for one in patterns if _shape(one).fullmatch(shape))
+
+
+def _is_read(time_format: str, text: str) -> bool:
+    try:
+        time_parser(time_format, EPOCH.tzinfo)(text)
+    except TimeError:
+        return False
+    return True
 
 
 def _from_epoch(name: str, places: int, text: str) -> Instant:

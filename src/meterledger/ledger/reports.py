@@ -33,6 +33,11 @@ class ReportStore:
             "list_imports", source="", every_source=1, **{"import": number}, every_import=0, limit=1
         )
 
+    def settled_rejects_of(self, import_id: int, *, before: Instant) -> int:
+        """Return how many of the refused rows that an import met were closed before an instant."""
+        row = self._database.row("settled_rejects_of_import", **{"import": import_id}, before=before)
+        return row["rejects"] if row else 0
+
     def open_rejects_of(self, number: int) -> tuple[int, int]:
         """Return how many rejections and conflicts that an import brought are open."""
         row = self._database.row("open_rejects_of_import", **{"import": number})

@@ -58,7 +58,7 @@ class Content:
         self._look_for_change()
         if self.damage:
             raise IncompleteInputError(
-                f"{name} could only be read up to line {line}: {self.damage.message}", hint=self.damage.hint
+                f"{name} {_how_far(line)}: {self.damage.message}", hint=self.damage.hint
             )
 
     def _look_for_change(self) -> None:
@@ -70,3 +70,7 @@ class Content:
             self.damage = DamageError(
                 "it was changed while it was read", hint="import it again when nothing writes to it any more"
             )
+
+
+def _how_far(line: int) -> str:
+    return f"could only be read up to line {line}" if line else "could not be read from its first line on"

@@ -98,12 +98,16 @@ def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[R
                 continue
         if len(fields) != width:
             if raw.strip():
-                yield line, malformed(f"it has {len(fields)} fields, the header has {width}"), raw
+                yield line, malformed(_other_width(len(fields), width)), raw
             continue
         fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
         for group in groups:
             fields.append(msgspec.json.encode({key: fields[at] for key, at in group}).decode())
         yield line, pick(fields), raw
+
+
+def _other_width(fields: int, width: int) -> str:
+    return f"it has {fields} field{'s' * (fields != 1)}, the header has {width}"
 
 
 def _positions(where: str, header: Sequence[str], wanted: Wanted, delimiter: str) -> list[int]:
@@ -137,6 +141,8 @@ def _groups(header: Sequence[str], wanted: Wanted) -> list[list[tuple[str, int]]
 
 def _delimiter_hint(header: Sequence[str], delimiter: str) -> str:
     """Return what to do about a header that is one column and holds what might be meant to part it."""
+    if header and header[0].lower().startswith("sep="):
+        return "its first line speaks to a spreadsheet alone: take it out, and say the --delimiter"
     if len(header) != 1:
         return ""
     for other, (spoken, written) in _LIKELY_DELIMITERS.items():

@@ -43,11 +43,13 @@ _SPOKEN = {
     InputFormat.JSON: "a JSON array",
     InputFormat.PARQUET: "Parquet",
 }
+_UTF_16 = "UTF-16 text"
+_SPREADSHEET = "a ZIP archive or a spreadsheet"
 _FOREIGN = (
-    (rb"PK\x03\x04", "a ZIP archive or a spreadsheet"),
+    (rb"PK\x03\x04", _SPREADSHEET),
     (rb"\xd0\xcf\x11\xe0", "an old Excel or Office file"),
     (rb"SQLite format 3\x00", "a SQLite database"),
-    (rb"\xff\xfe|\xfe\xff|(?:[^\0]\0){4}|(?:\0[^\0]){4}", "UTF-16 text"),
+    (rb"\xff\xfe|\xfe\xff|(?:[^\0]\0){4}|(?:\0[^\0]){4}", _UTF_16),
     (rb"%PDF", "PDF"),
     (rb"PARE", "encrypted Parquet"),
     (rb"Obj\x01", "Avro"),
@@ -57,6 +59,10 @@ _FOREIGN = (
     (rb"(?:\xef\xbb\xbf)?\s*<\?xml", "XML"),
 )
 _HINT_CONVERT = "convert it to CSV, TSV, JSONL, a JSON array or Parquet first"
+_HINTS = {
+    _UTF_16: "save it as UTF-8: iconv -f utf-16 -t utf-8 OLD > NEW",
+    _SPREADSHEET: "unpack it, or save the sheet as CSV in UTF-8",
+}
 WRAPPED_LIST = re.compile(
     r'\s*\{(?:\s*"(?:[^"\\]|\\.)*+"\s*:\s*(?:"(?:[^"\\]|\\.)*+"|[-+.\w]++)\s*,)*+\s*"([^"\\]*+)"\s*:\s*\[\s*[{\]]'
 )
@@ -123,7 +129,8 @@ def recognized(
     if kind := _foreign(head):
         inside = f"{compression} with {kind} in it" if compression else kind
         raise InputError(
-            f"{name} looks like {inside}", hint="unpack it first" if compression_of(head) else _HINT_CONVERT
+            f"{name} looks like {inside}",
+            hint="unpack it first" if compression_of(head) else _HINTS.get(inside, _HINT_CONVERT),
         )
     said = declared or format_by_name(name)[0]
     looks_like = _looks_like(head)

@@ -18,6 +18,7 @@ from meterledger.usecases.follow_lock import only_follower
 from meterledger.usecases.followed_file import Followed, FollowedFile, FollowedStream, Step
 from meterledger.usecases.followed_import import Following, Words
 from meterledger.usecases.import_usage import ImportOptions, ImportReport
+from meterledger.usecases.mapping_hint import in_words_of_preset
 from meterledger.usecases.planning import refuse_coarser_scale
 
 _Result = TypeVar("_Result")
@@ -68,6 +69,7 @@ def follow_usage(
         clock=clock,
         words=words or Words(),
         report=ImportReport(committed=True),
+        is_waiting=options.until_idle != 0,
     )
     form = Form(
         input_format=options.reading.input_format,
@@ -100,8 +102,9 @@ def _follow(
 ) -> None:
     """Take turns until the run is to end, and end it in order."""
     idle, is_interrupted = 0, False
+    is_running = options.until_idle != 0
     while not is_interrupted:
-        steps = [(one, _guarded(run, one, one.step)) for one in followed]
+        steps = [(one, _guarded(run, one, one.step, is_running=is_running)) for one in followed]
         followed = [one for one, step in steps if step is not None and step is not Step.ENDED]
         found = {step for _, step in steps}
         if not followed or (Step.TOOK not in found and Step.PENDING not in found and _is_over(idle, options)):
@@ -113,19 +116,22 @@ def _follow(
             is_interrupted = wait(options.poll_interval)
             run.waits += 1
     for one in followed:
-        _guarded(run, one, partial(one.end, is_interrupted=is_interrupted))
+        _guarded(run, one, partial(one.end, is_interrupted=is_interrupted), is_running=False)
 
 
 def _is_over(idle: int, options: FollowOptions) -> bool:
     return options.until_idle is not None and idle >= options.until_idle
 
 
-def _guarded(run: Following, one: Followed, act: Callable[[], _Result]) -> _Result | None:
+def _guarded(
+    run: Following, one: Followed, act: Callable[[], _Result], *, is_running: bool
+) -> _Result | None:
     """Do something with one input; where it cannot be read any more, give it up, and not the others."""
     try:
         return act()
     except InputError as error:
-        run.report.failed.append(error)
-        run.words.warn(f"{error.message}; it is not followed any more")
+        run.report.failed.append(in_words_of_preset(error, run.options.source))
+        if is_running:
+            run.words.warn(f"{error.message}; it is not followed any more")
         one.give_up()
         return None

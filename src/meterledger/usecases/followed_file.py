@@ -182,7 +182,8 @@ class FollowedFile:
                 self._import.keep(file.place)
         elif not self._is_waited_for:
             self._is_waited_for = True
-            self._run.words.note(f"{self._shown} does not exist yet; waiting for it")
+            if self._run.is_waiting:
+                self._run.words.note(f"{self._shown} does not exist yet; waiting for it")
         return file is not None
 
     def _take_rest(self) -> None:

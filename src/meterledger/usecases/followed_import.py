@@ -16,10 +16,12 @@ from meterledger.usecases.import_usage import (
     FileReport,
     ImportOptions,
     ImportReport,
+    count_settled,
     list_refused,
     mapping_text,
     rules_for,
 )
+from meterledger.usecases.mapping_hint import mapping_hint
 from meterledger.usecases.parsing import parsed_chunks
 
 
@@ -43,6 +45,8 @@ class Following:
     clock: Callable[[], Instant]
     words: Words
     report: ImportReport
+    is_waiting: bool = True
+    """Whether it waits for what is not there yet; else it takes what is there, and ends."""
     waits: int = 0
     """How often the run has waited so far."""
     _rules: tuple[int, RowRules] | None = None
@@ -67,6 +71,7 @@ class FollowedImport:
         self._file = file
         self._path = path
         self._target: OpenImport | None = None
+        self._started: Instant = 0
         self._report = FileReport(file=file.name, sha256=file.sha256)
         run.report.files.append(self._report)
 
@@ -80,11 +85,15 @@ class FollowedImport:
         run, ledger = self._run, self._run.ledger
         # Read before anything is recorded: a file with a wrong header leaves no trace.
         chunks = list(parsed_chunks(rows, run.rules()))
+        if chunks and self._target is None:
+            hint = mapping_hint(self._file.name, rows.input_format, chunks[0], run.rules())
+            run.report.hints += [hint] if hint else []
         counts = Counts()
         conflicts = []
         with ledger.database.transaction():
             if chunks and self._target is None:
-                self._target = ledger.imports.begin(self._provenance(), run.clock())
+                self._started = run.clock()
+                self._target = ledger.imports.begin(self._provenance(), self._started)
             for chunk in chunks:
                 if self._target is None:
                     raise AssertionError("unreachable: it was begun for these chunks")
@@ -107,6 +116,7 @@ class FollowedImport:
         """Record that all was taken that there was to take, in this run."""
         if self._target is not None:
             self._run.ledger.imports.finish(self._target, self._run.clock())
+            count_settled(self._run.ledger, self._report, before=self._started)
         self._report.complete = True
 
     def give_up(self) -> None:

@@ -18,9 +18,11 @@ from meterledger.ledger.imports import Counts, Provenance
 from meterledger.readers import DELIMITED, InputFile, InputFormat, expand_names, first_record, open_input
 from meterledger.readers.files import STDIN
 from meterledger.usecases.known_content import other_source_warning, refuse_other_billing, skip_notice
+from meterledger.usecases.mapping_hint import in_words_of_preset, mapping_hint
 from meterledger.usecases.parsing import ParsedChunk
 from meterledger.usecases.parsing_process import chunks_of
 from meterledger.usecases.planning import refuse_coarser_scale
+from meterledger.usecases.refused_groups import RefusedGroups
 
 REJECTIONS_REPORTED = 100
 """Refused rows that a report lists; all are in the ledger."""
@@ -62,6 +64,8 @@ class FileReport:
     skipped: bool = False
     complete: bool = False
     counts: Counts = field(default_factory=Counts)
+    settled: int = 0
+    """Refused rows that need no person: each was settled before this command."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,6 +79,10 @@ class ImportReport:
     conflicts: list[Refused] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     """How many rows were rejected for which reason, over all files that were read."""
+    groups: RefusedGroups = field(default_factory=RefusedGroups)
+    """Every refused row of the files that were read, by what was wrong with it."""
+    hints: list[str] = field(default_factory=list)
+    """What to map, of files whose rows have other fields than their source says."""
     failed: list[MeterledgerError] = field(default_factory=list)
     """Files that could not be read at all, or that were refused as a whole."""
     left_out: int = 0
@@ -85,6 +93,16 @@ class ImportReport:
     def has_refused(self) -> bool:
         """Tell whether any row was refused."""
         return bool(self.counts.rejected or self.counts.conflicts)
+
+    @property
+    def settled(self) -> int:
+        """How many of the refused rows were settled before this command."""
+        return sum(file.settled for file in self.files)
+
+    @property
+    def unsettled(self) -> int:
+        """How many of the refused rows need a person."""
+        return self.counts.rejected + self.counts.conflicts - self.settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +205,9 @@ def _import_files(importing: _Importing) -> None:
                 name, options.input_format, delimiter=options.delimiter or options.source.delimiter
             ) as file:
                 _import_file(importing, file, path_of(name))
-        except (InputError, UsageError) as error:
+        except InputError as error:
+            importing.report.failed.append(in_words_of_preset(error, options.source))
+        except UsageError as error:
             importing.report.failed.append(error)
 
 
@@ -212,6 +232,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
     chunks = chunks_of(file, importing.rules)
     # The first chunk is read before anything is recorded: a file with a wrong header leaves no trace.
     chunk = next(chunks, None)
+    if chunk and (hint := mapping_hint(file.name, file.input_format, chunk, importing.rules)):
+        report.hints.append(hint)
     provenance = Provenance(
         source=options.source.name,
         file=file.name,
@@ -232,7 +254,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         first_of_source=importing.is_first,
     )
     imports = importing.ledger.imports
-    target = imports.begin(provenance, importing.clock())
+    started = importing.clock()
+    target = imports.begin(provenance, started)
     file_report.id = target.id
     report.files.append(file_report)
     importing.progress.begin(file.name, file.size_bytes)
@@ -251,6 +274,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
         raise
     imports.finish(target, importing.clock())
     file_report.complete = True
+    count_settled(importing.ledger, file_report, before=started)
+    _warn_of_no_rows(importing, file_report)
     _warn_of_usage_to_be_sent(importing, file_report)
 
 
@@ -261,6 +286,11 @@ def _refuse_or_warn_of_other_source(importing: _Importing, file: InputFile) -> N
         raise UsageError(warning, hint="--strict imports nothing then; without it this is a warning")
     if warning:
         _warn(importing, warning)
+
+
+def _warn_of_no_rows(importing: _Importing, file_report: FileReport) -> None:
+    if not file_report.counts.rows_read:
+        _warn(importing, f"{file_report.file} has no rows")
 
 
 def _warn_of_usage_to_be_sent(importing: _Importing, file_report: FileReport) -> None:
@@ -305,14 +335,29 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
         conflicts=known["conflicts"],
         rejected=known["rejected"],
     )
+    count_settled(importing.ledger, file_report, before=importing.clock())
     importing.report.counts.add(file_report.counts)
     importing.report.files.append(file_report)
+    _warn_of_no_rows(importing, file_report)
     return True
+
+
+def count_settled(ledger: Ledger, file_report: FileReport, *, before: Instant) -> None:
+    """Count the refused rows of a file that were closed before an instant: they need no person any more."""
+    if file_report.id is not None and (file_report.counts.rejected or file_report.counts.conflicts):
+        file_report.settled = ledger.reports.settled_rejects_of(file_report.id, before=before)
 
 
 def list_refused(report: ImportReport, file: str, chunk: ParsedChunk, conflicts: Sequence[Conflict]) -> None:
     """Take the refused rows of a chunk into a report, as far as it has room."""
     report.reasons.update(rejection.reason.value for rejection in chunk.rejections)
+    for rejection in chunk.rejections:
+        report.groups.add_rejection(
+            file, rejection.line, rejection.reason.value, rejection.message, rejection.feature
+        )
+    for conflict in conflicts:
+        fields = " ".join(difference.field for difference in conflict.differences)
+        report.groups.add(file, conflict.line, "conflict", conflict.message, shape=fields)
     room = REJECTIONS_REPORTED - len(report.rejections)
     report.rejections.extend(_refused(file, rejection) for rejection in chunk.rejections[:room])
     room = REJECTIONS_REPORTED - len(report.conflicts)

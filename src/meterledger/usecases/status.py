@@ -49,7 +49,7 @@ class Status:
             (self.unsent, "`meterledger preview` shows what `meterledger push` would send."),
             (
                 self.open_rejections or self.open_conflicts,
-                "`meterledger rejects list` shows the refused rows; mend them and import them again.",
+                "`meterledger rejects list` shows the refused rows, and how to mend them.",
             ),
             (
                 self.blocked,

@@ -11,8 +11,10 @@ from meterledger.domain.meter import Catalogue
 from meterledger.domain.quantity import decimal_text
 from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Rejection, UsageEvent
+from meterledger.errors import InputError
 from meterledger.readers import InputFile
-from meterledger.usecases.parsing import parsed_chunks
+from meterledger.usecases.mapping_hint import in_words_of_preset, mapping_hint
+from meterledger.usecases.parsing import ParsedChunk, parsed_chunks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +38,32 @@ class TriedRow:
         return asdict(self)
 
 
-def try_source(file: InputFile, source: Source, catalogue: Catalogue, rows: int) -> list[TriedRow]:
-    """Return the first rows of a file by their lines; raises InputError where import would."""
-    chunk = next(parsed_chunks(file, RowRules(source=source, catalogue=catalogue)), None)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """The first rows of a file by their lines, and what to map where all of them lack the same fields."""
+
+    rows: list[TriedRow]
+    hint: str = ""
+
+
+def try_source(file: InputFile, source: Source, catalogue: Catalogue, rows: int) -> Tried:
+    """Read the first rows of a file; raises InputError where import would."""
+    rules = RowRules(source=source, catalogue=catalogue)
+    chunk = _first_chunk(file, rules)
     if chunk is None:
-        return []
+        return Tried(rows=[])
     tried = [*map(_accepted, chunk.usage), *map(_rejected, chunk.rejections)]
-    return sorted(tried, key=attrgetter("line"))[:rows]
+    return Tried(
+        rows=sorted(tried, key=attrgetter("line"))[:rows],
+        hint=mapping_hint(file.name, file.input_format, chunk, rules),
+    )
+
+
+def _first_chunk(file: InputFile, rules: RowRules) -> ParsedChunk | None:
+    try:
+        return next(parsed_chunks(file, rules), None)
+    except InputError as error:
+        raise in_words_of_preset(error, rules.source) from error
 
 
 def _accepted(event: UsageEvent) -> TriedRow:

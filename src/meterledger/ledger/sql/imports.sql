@@ -170,6 +170,12 @@ WHERE (s.name = :source OR :every_source = 1) AND (i.id = :import OR :every_impo
 ORDER BY i.id DESC
 LIMIT :limit;
 
+-- name: settled_rejects_of_import
+-- Refused rows that the import met and that were closed before it began.
+SELECT COUNT(*) AS rejects
+FROM reject_sightings AS seen INNER JOIN rejects AS r ON r.id = seen.reject
+WHERE seen.import = :import AND r.closed_at < :before;
+
 -- name: open_rejects_of_import
 SELECT
     COUNT(*) FILTER (WHERE r.kind = 'rejection') AS rejections,
