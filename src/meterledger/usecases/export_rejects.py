@@ -76,7 +76,8 @@ def _line(row: Row, form: RowForm) -> bytes:
     values = (row["id"], row["reason"], row["message"], row["file"], row["line"])
     raw: str = row["raw"]
     if row["input_format"] == InputFormat.JSON:
-        raw = " ".join(raw.splitlines())  # an element of a list may stand on several lines
+        # An element of a list may stand on several lines; line ends are white space between its tokens.
+        raw = raw.replace("\r", " ").replace("\n", " ")
     text = form.row(dict(zip(REASON_COLUMNS, values, strict=True)), raw)
     return original_bytes(text, row["reason"]) + b"\n"
 
