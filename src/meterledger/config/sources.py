@@ -100,6 +100,10 @@ def _check_fields(
     dimensions = sorted({*catalogue.dimension_names, *table.dimensions})
     reading.refuse_unknown_keys(table.columns, (*CANONICAL_FIELDS, *dimensions), (*keys, "columns"))
     columns = {field: name for field, name in table.columns.items() if field in CANONICAL_FIELDS}
+    for place, named in (("columns", table.columns), ("quantities", table.quantities)):
+        for field, column in named.items():
+            if column.endswith("*"):
+                raise reading.error((*keys, place, field), f"column '{column}' ends in a star", hint="rename it")
     read: dict[str, str] = {}
     for field, column in columns.items():
         if column in read:

@@ -111,13 +111,14 @@ def _positions(where: str, header: Sequence[str], wanted: Wanted, delimiter: str
     counts = Counter(header)
     groups = [name for name in wanted.names if _is_group(name)]
     prefixes = tuple(name.removesuffix(ANY) for name in groups)
-    read = [name for name in counts if name in wanted.names or name.startswith(prefixes)]
+    single = {name for name in wanted.names if not name.endswith(ANY)}
+    read = [name for name in counts if name in single or name.startswith(prefixes)]
     if twice := [name for name in read if counts[name] > 1]:
         raise InputError(
             f"{where}: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
     refuse_missing(where, header, wanted, counts, hint=_delimiter_hint(header, delimiter))
-    places = {name: header.index(name) for name in counts}
+    places = {name: header.index(name) for name in single & counts.keys()}
     places |= {name: len(header) + 1 + at for at, name in enumerate(groups)}
     return [places.get(name, len(header)) for name in wanted.names]
 
