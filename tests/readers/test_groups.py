@@ -52,7 +52,7 @@ def test_a_key_or_column_called_as_a_group_is_no_group() -> None:
 
     assert picked(json_rows, InputFormat.JSONL, *names) == [(None, None, "r1"), (None, '{"a":"1"}', "r2")]
     assert picked(json_rows, InputFormat.JSONL, "p_*", "id") == [(None, "r1"), (None, "r2")]
-    assert picked(b"id,p_a,p.*\nr1,5,\"{}\"\n", InputFormat.CSV, *names) == [('{"a":"5"}', None, "r1")]
+    assert picked(b'id,p_a,p.*\nr1,5,"{}"\n', InputFormat.CSV, *names) == [('{"a":"5"}', None, "r1")]
     assert picked(b"id,p.*,p.*\nr1,5,6\n", InputFormat.CSV, *names) == [("{}", None, "r1")]
 
 

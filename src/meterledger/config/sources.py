@@ -103,7 +103,9 @@ def _check_fields(
     for place, named in (("columns", table.columns), ("quantities", table.quantities)):
         for field, column in named.items():
             if column.endswith("*"):
-                raise reading.error((*keys, place, field), f"column '{column}' ends in a star", hint="rename it")
+                raise reading.error(
+                    (*keys, place, field), f"column '{column}' ends in a star", hint="rename it"
+                )
     read: dict[str, str] = {}
     for field, column in columns.items():
         if column in read:
