@@ -119,9 +119,9 @@ def test_a_payload_that_is_no_flat_object_is_malformed(folder: Importing, payloa
 def test_a_key_or_column_with_the_name_of_a_group_is_no_payload(folder: Importing, preset: Preset) -> None:
     """Such a key or column is one that nobody asked for: it breaks nothing, and overrides no quantity."""
     column = (
-        "identifier,timestamp,event_name,payload_stripe_customer_id,payload_value,payload.*\n"
-        'i1,1793347200,api_requests,cus_1,5,"{""value"":""99""}"\n'
-    ).encode()
+        b"identifier,timestamp,event_name,payload_stripe_customer_id,payload_value,payload.*\n"
+        b'i1,1793347200,api_requests,cus_1,5,"{""value"":""99""}"\n'
+    )
     key = METER_EVENT % (2, b"6")
     folder.run(folder.write_bytes("x.csv", column), source=preset)
     folder.run(folder.write_bytes("x.jsonl", key.replace(b"{", b'{"payload_*":"x",', 1)), source=preset)

@@ -100,12 +100,7 @@ def _check_fields(
     dimensions = sorted({*catalogue.dimension_names, *table.dimensions})
     reading.refuse_unknown_keys(table.columns, (*CANONICAL_FIELDS, *dimensions), (*keys, "columns"))
     columns = {field: name for field, name in table.columns.items() if field in CANONICAL_FIELDS}
-    for place, named in (("columns", table.columns), ("quantities", table.quantities)):
-        for field, column in named.items():
-            if column.endswith("*"):
-                raise reading.error(
-                    (*keys, place, field), f"column '{column}' ends in a star", hint="rename it"
-                )
+    _refuse_stars(reading, table, keys)
     read: dict[str, str] = {}
     for field, column in columns.items():
         if column in read:
@@ -153,6 +148,16 @@ def _check_feature(reading: Reading, feature: str, catalogue: Catalogue, keys: t
         raise reading.error(
             keys, f"feature '{feature}' is in no meter and no plan", hint=f"known here: {known}"
         )
+
+
+def _refuse_stars(reading: Reading, table: tables.SourceTable, keys: tuple[str, ...]) -> None:
+    """Readers take a name that ends in a star for many columns; a field is one."""
+    for place, named in (("columns", table.columns), ("quantities", table.quantities)):
+        for field, column in named.items():
+            if column.endswith("*"):
+                raise reading.error(
+                    (*keys, place, field), f"column '{column}' ends in a star", hint="rename it"
+                )
 
 
 def _check_columns_taken(reading: Reading, source: Source, keys: tuple[str, ...]) -> None:

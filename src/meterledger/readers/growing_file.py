@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from meterledger.domain.place import FINGERPRINT_BYTES, Place
 from meterledger.errors import InputError
-from meterledger.readers.files import HEAD_BYTES, InputFile, printable, reading_errors
+from meterledger.readers.files import HEAD_BYTES, InputFile, printable, reading_errors, refuse_device
 from meterledger.readers.formats import BOM, InputFormat, check_compression, recognized
 from meterledger.readers.lines import MAX_ROW_BYTES
 from meterledger.readers.row_ends import end_of_rows, first_row
@@ -271,6 +271,7 @@ class GrowingStream(GrowingInput):
 
     def __init__(self, name: str, descriptor: int, form: Form) -> None:
         super().__init__(name, form)
+        refuse_device(name, descriptor)
         self._descriptor = descriptor
         self._head = b""
         self._piece = b""

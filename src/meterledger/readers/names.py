@@ -29,8 +29,9 @@ def expand_names(names: Sequence[str]) -> ExpandedNames:
     """
     Expand patterns and folders, each sorted by name; what is there under a name is that name's.
 
-    A pattern is as a shell has it, ``**`` included, which follows no links to folders. Of a folder every file below it is taken whose name
-    tells a format; hidden files and folders are not looked at. A name that leads to nothing stays.
+    A pattern is as a shell has it; ``**`` is all folders below, and follows no links to folders. Of a folder
+    every file below it is taken whose name tells a format; hidden files and folders are not looked at. A
+    name that leads to nothing stays.
     """
     expanded = ExpandedNames()
     for name in names:
