@@ -340,18 +340,15 @@ def test_a_closed_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     assert refusal("-").message
 
 
-@pytest.mark.parametrize("form", ["path", "standard input", "followed"])
-def test_a_device_is_refused(monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+def test_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A device may never end: it is refused before a byte is read, by name and as standard input."""
-    with Path("/dev/zero").open("rb") as zero, pytest.raises(InputError) as refused:
-        if form == "followed":
+    with Path("/dev/zero").open("rb") as zero:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=zero, closed=False))
+        with pytest.raises(InputError) as followed:
             GrowingStream("-", zero.fileno(), Form())
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(zero))
-        with open_input("/dev/zero" if form == "path" else "-"):
-            pass
-
-    assert refused.value.message.endswith("is a device, and no file")
-    assert "import -" in (refused.value.hint or "")
+        for refused in (refusal("/dev/zero"), refusal("-"), followed.value):
+            assert refused.message.endswith("is a device, and no file")
+            assert "import -" in (refused.hint or "")
 
 
 def test_the_null_device_is_an_empty_file() -> None:

@@ -42,6 +42,8 @@ class InputFile:
     """When it was last changed before it was hashed, by its file system; None where nothing else can."""
     lines_before: int = 0
     """Lines of the file that stand before the first one of ``file``, where that is only part of it."""
+    is_element: bool = False
+    """Whether ``file`` is no whole JSON array but what was kept of one element of it."""
 
 
 @contextmanager
