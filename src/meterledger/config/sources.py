@@ -18,6 +18,7 @@ from meterledger.domain.usage import CANONICAL_FIELDS, REQUIRED_FIELDS
 _GIVEN_FIELDS = ("customer_id", "subscription_id", "feature", "quantity")
 """The fields that the config may give; the others are each row's own."""
 
+_NO_TIME_ZONES = ("localtime", "posixrules", "Factory", "posix", "right")
 _KEYS_OF_STRIPES = ("preset", "time_zone", "time_format", "delimiter", "columns")
 _COLUMNS_OF_STRIPES = ("request_id", "subscription_id", "feature", "event_time", "received_at")
 _NO_DELIMITERS = '"\r\n\0'
@@ -207,7 +208,13 @@ def _delimiter(reading: Reading, found: str | None, keys: tuple[str, ...]) -> st
 
 
 def _is_time_zone(name: str) -> bool:
-    """Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules."""
+    """
+    Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules.
+
+    What stands beside the zones in the folder of that database is none, or another one on each machine.
+    """
+    if name.partition("/")[0] in _NO_TIME_ZONES:
+        return False
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
