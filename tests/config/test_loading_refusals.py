@@ -113,7 +113,11 @@ def test_values_that_cannot_be_are_refused_where_they_stand(
     assert message.startswith(f"{tmp_path / 'meterledger.toml'}:{line}: {key}: ")
 
 
-@pytest.mark.parametrize("zone", ["/etc/passwd", "../../etc/passwd", "local", "Nowhere", "\U0001f600"])
+@pytest.mark.parametrize(
+    "zone",
+    ["/etc/passwd", "../../etc/passwd", "local", "Nowhere", "\U0001f600", "localtime", "posixrules",
+     "Factory", "posix/Europe/Berlin", "right/UTC"],
+)  # fmt: skip
 def test_what_is_no_time_zone_is_refused(tmp_path: Path, zone: str) -> None:
     """A time zone is a name of the zone database and nothing else, a path least of all."""
     assert "sources.x.time_zone" in refusal(tmp_path, f"[sources.x]\ntime_zone = '{zone}'\n").message

@@ -117,6 +117,8 @@ def test_a_tab_can_be_named(tmp_path: Path) -> None:
         ('delimiter = ""', "delimiter", "separates no fields"),
         ('key = ["request_id", "request_id"]', "key", "twice"),
         ('dimensions = ["a", "a"]', "dimensions", "twice"),
+        ('columns = { quantity = "n*" }', "columns.quantity", "ends in a star"),
+        ('quantities = { calls = "data.*" }', "quantities.calls", "ends in a star"),
         ('columns = { request_id = "id", customer_id = "id" }', "columns.customer_id", "request_id already"),
         ('columns = { customer_id = "feature" }', "columns.customer_id", "feature already"),
         ('columns = { tier = "t" }', "columns.tier", "unknown key"),

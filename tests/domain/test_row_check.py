@@ -161,6 +161,23 @@ def test_the_first_failing_rule_names_the_rejection(known: str) -> None:
     assert wrong == []
 
 
+EARLIER = (Reason.MISSING_FIELD, Reason.FIELD_TOO_LONG)
+
+
+@pytest.mark.parametrize("known", ["nothing known", "quantity and feature known"])
+@pytest.mark.parametrize("fault", [fault for reason, fault, _ in FAULTS if reason not in EARLIER])
+def test_a_dimension_that_is_too_long_goes_before_what_comes_later(
+    known: str, fault: dict[str, str | None]
+) -> None:
+    """It is a field like any other; what dimensions a feature has is known as long as the feature is."""
+    check = row_check()
+    if known == "quantity and feature known":
+        accepted(check, feature="egress_gb")
+    found = refused(check, **{"feature": "egress_gb", **fault, "tier": "t" * 256})
+
+    assert found.reason is (Reason.UNKNOWN_FEATURE if "feature" in fault else Reason.FIELD_TOO_LONG)
+
+
 @pytest.mark.parametrize("fault", [fault for _, fault, _ in FAULTS])
 def test_a_row_before_changes_nothing(fault: dict[str, str | None]) -> None:
     """What is remembered from good rows lets no fault through and names no other reason."""

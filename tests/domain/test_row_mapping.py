@@ -352,6 +352,9 @@ def test_a_meter_event_is_unpacked_by_its_meters_own_keys(name: str) -> None:
         (meter_event('{"customer":"c","gb":"1.0001"}'), Reason.TOO_PRECISE, "3"),
         (meter_event('{"value":"1"}', event_name="storage_gb"), Reason.UNKNOWN_FEATURE, "'storage_gb'"),
         (meter_event("{}", event_name="x", timestamp="soon"), Reason.INVALID_TIME, "soon"),
+        (meter_event("x"), Reason.MALFORMED_ROW, "flat object"),
+        (meter_event("[]"), Reason.MALFORMED_ROW, "flat object"),
+        (meter_event('{"customer":5}'), Reason.MALFORMED_ROW, "flat object"),
         (meter_event("{}", event_name="x", identifier="i" * 101), Reason.FIELD_TOO_LONG, "100"),
     ],
 )

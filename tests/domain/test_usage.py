@@ -1,6 +1,8 @@
 """Usage: the reasons, and text from files made fit to show and to keep."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meterledger.domain.usage import (
     CANONICAL_FIELDS,
@@ -15,6 +17,7 @@ from meterledger.domain.usage import (
     original_bytes,
     shown,
 )
+from support.properties import quick
 
 CONTRACT_ORDER = (
     "not_utf8", "row_too_long", "malformed_row", "missing_field", "field_too_long", "invalid_quantity",
@@ -100,10 +103,20 @@ def test_a_row_that_was_cut_is_known(size: int, character: str) -> None:
     assert is_cut(kept_raw(raw)) == (len(raw.encode()) > MAX_RAW_BYTES - 4)
 
 
-def test_foreign_bytes_come_out_as_they_went_in() -> None:
-    """What is kept of a row that is no UTF-8 leads back to its bytes."""
-    content = b"r1,caf\xe9,\xff\x80,ok \xc3\xa9"
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"r1,caf\xe9", b"\xff\x80", b"\xc3\xa9", b"\\", b"x", b"\\x", b"ff", b"5c", b"\\xe9", b"\\x5cx"]
+        ),
+        max_size=9,
+    )
+)
+@quick
+def test_foreign_bytes_come_out_as_they_went_in(pieces: list[bytes]) -> None:
+    r"""What is kept of a row that is no UTF-8 leads back to its bytes, even if it writes ``\xff`` itself."""
+    content = b"\xe9" + b"".join(pieces)
     kept = kept_raw(content.decode(errors="surrogateescape"))
 
     assert original_bytes(kept, Reason.NOT_UTF8) == content
+    assert original_bytes(kept_raw("\\xe9 \\x5c"), Reason.MALFORMED_ROW) == rb"\xe9 \x5c"
     assert original_bytes(r"a\xe9", Reason.MALFORMED_ROW) == rb"a\xe9"

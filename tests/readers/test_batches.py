@@ -14,7 +14,9 @@ WANTED = Wanted(NAMES, {"id": "id"})
 HEADER = "n,id,other"
 CSV_PIECES = st.sampled_from(
     ["1,r1,x", "2,r2,y", "3,r3", "", " ", '4,"r4",z', '5,"a\nb",z', '6,"open', 'q"u,r,x', "7, r7 ,x\r",
-     "8,r8\r,x", "\ufeff9,r9,x", "1\u2028,r,x", "\x00,r,x", "\x85,r\x0c,x", "a b,c", 'x,y,"z"']
+     '7, "r7",x', '\t"7",r7,x', '7,\u00a0"r,7"",x', '7,"\n ""r7""",x', '7," ""r7""",x', '7,r7, "x"',
+     '7,r7, "x,x"', "8,r8\r,x", "\ufeff9,r9,x", "1\u2028,r,x", "\x00,r,x", "\x85,r\x0c,x", "a b,c",
+     'x,y,"z"']
 )  # fmt: skip
 JSON_PIECES = st.sampled_from(
     ['{"id":"r1","n":1,"other":true}', '{"id":"r2","n":2,"other":null}', '{"id":"r3","n":0,"other":1}',

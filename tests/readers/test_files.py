@@ -6,12 +6,14 @@ import io
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from meterledger.errors import ExitCode, InputError, UsageError
-from meterledger.readers import InputFormat, delimiter_of, open_input
+from meterledger.readers import InputFormat, delimiter_of, files, open_input
 from meterledger.readers.compression import COMPRESSION_SUFFIXES, Compression
+from meterledger.readers.growing_file import Form, GrowingStream
 from support.files import CSV_HEADER, csv_row, rows_of
 from support.packing import PACK
 
@@ -338,6 +340,47 @@ def test_a_closed_standard_input_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(sys, "stdin", None)
 
     assert refusal("-").message
+
+
+def test_a_device_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device may never end: it is refused before a byte is read, by name and as standard input."""
+    with Path("/dev/zero").open("rb") as zero:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=zero, closed=False))
+        with pytest.raises(InputError) as followed:
+            GrowingStream("-", zero.fileno(), Form())
+        for refused in (refusal("/dev/zero"), refusal("-"), followed.value):
+            assert refused.message.endswith("is a device, and no file")
+            assert "import -" in (refused.hint or "")
+
+
+def test_the_null_device_is_an_empty_file() -> None:
+    """It is what a closed standard input is replaced by, and it ends at once."""
+    assert refusal("/dev/null").message == "/dev/null is empty"
+
+
+@pytest.mark.parametrize(("size", "is_refused"), [(len(CSV) * 3, False), (len(CSV) * 3 - 1, True)])
+def test_what_comes_by_a_pipe_has_a_limit(
+    monkeypatch: pytest.MonkeyPatch, size: int, *, is_refused: bool
+) -> None:
+    """What is kept aside is bounded, and the error names the bound."""
+    monkeypatch.setattr(sys, "stdin", PipedInput(CSV * 3))
+    monkeypatch.setattr(files, "MAX_PIPED_BYTES", size)
+    if is_refused:
+        assert refusal("-").message == f"- brings more than {size} bytes by a pipe"
+    else:
+        with open_input("-") as file:
+            assert file.size_bytes == size
+
+
+def test_a_terminal_as_standard_input_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows may be typed in: a terminal is the one device that a person ends."""
+    ours, theirs = os.openpty()
+    os.write(ours, CSV + b"\x04")
+    with open(theirs, "rb", buffering=0) as terminal:  # noqa: PTH123 # a descriptor
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=terminal, closed=False))
+        with open_input("-") as file:
+            assert file.file.read() == CSV
+    os.close(ours)
 
 
 def test_a_named_pipe_is_read_once() -> None:

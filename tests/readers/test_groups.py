@@ -38,14 +38,22 @@ def test_a_column_of_a_group_that_stands_twice_is_refused() -> None:
 
 def test_an_object_is_one_field_of_text() -> None:
     """Scalars inside are the text they were written as, numbers to the last digit, null stays null."""
-    content = b'{"p":{"a":1.50,"b":"x\\"y","c":null,"d":true},"p.*":5}\n{"p":null}\n{}\n'
+    content = b'{"p":{"a":1.50,"b":"x\\"y","c":null,"d":true},"p.a":5}\n{"p":null}\n{}\n'
     first, *others = picked(content, InputFormat.JSONL, "p.*", "p.a")
 
     assert others == [(None, None), (None, None)]
-    assert first == ("5", "1.50")  # the literal key goes before the path
-    (found,) = picked(content.replace(b'"p.*":5', b'"q":5').splitlines()[0], InputFormat.JSONL, "p.*")
-    assert not isinstance(found, RowProblem)
-    assert found[0] == '{"a":"1.50","b":"x\\"y","c":null,"d":"true"}'
+    assert first == ('{"a":"1.50","b":"x\\"y","c":null,"d":"true"}', "5")  # a literal key goes before a path
+
+
+def test_a_key_or_column_called_as_a_group_is_no_group() -> None:
+    """What ends in a star stands for many: one key or column of that very name never takes their place."""
+    names = ("p_*", "p.*", "id")
+    json_rows = b'{"id":"r1","p_*":"x","p.*":{"a":"99"}}\n{"id":"r2","p":{"a":"1"},"p.*":"5"}\n'
+
+    assert picked(json_rows, InputFormat.JSONL, *names) == [(None, None, "r1"), (None, '{"a":"1"}', "r2")]
+    assert picked(json_rows, InputFormat.JSONL, "p_*", "id") == [(None, "r1"), (None, "r2")]
+    assert picked(b'id,p_a,p.*\nr1,5,"{}"\n', InputFormat.CSV, *names) == [('{"a":"5"}', None, "r1")]
+    assert picked(b"id,p.*,p.*\nr1,5,6\n", InputFormat.CSV, *names) == [("{}", None, "r1")]
 
 
 @pytest.mark.parametrize("value", [b"5", b'"x"', b"[]", b"true", b'{"a":[]}', b'{"a":{"b":1}}'])

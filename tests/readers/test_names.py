@@ -32,14 +32,30 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["sub"], ["sub/c.JSONL", "sub/deep/d.parquet"]),
         (["sub/", "b.csv"], ["sub/c.JSONL", "sub/deep/d.parquet", "b.csv"]),
         (["sub/**"], ["sub/c.JSONL", "sub/deep/d.parquet", "sub/x.gz"]),
+        (["**"], ["1.csv", "[1].csv", "a.csv.gz", "b.csv", "none/readme.md", "notes.txt", "sub/c.JSONL",
+                  "sub/deep/d.parquet", "sub/x.gz"]),
+        (["./**/deep/**/*.parquet"], ["./sub/deep/d.parquet"]),
+        (["**/**/s*/**/**/d.*"], ["sub/deep/d.parquet"]),
+        (["**b/*.JSONL"], ["sub/c.JSONL"]),
+        ([".git/**/*.csv"], [".git/e.csv"]),
     ],
-)
+)  # fmt: skip
 @pytest.mark.usefixtures("folder")
 def test_patterns_and_folders_stand_for_files(names: list[str], expected: list[str]) -> None:
     """Patterns and folders give their files sorted, in place; what is there under its name is that."""
     expanded = expand_names(names)
 
     assert (expanded.files, expanded.failed) == (expected, [])
+
+
+def test_links_that_lead_back_to_their_folder_have_an_end(folder: Path) -> None:
+    """Stars for all folders below follow no link to a folder: each file is there once, in a bounded time."""
+    for name in ("one", "two", "sub/three"):
+        (folder / name).symlink_to(folder)
+    (folder / "sub/link.csv").symlink_to(folder / "b.csv")
+
+    assert expand_names(["**/*.csv"]).files == ["1.csv", "[1].csv", "b.csv", "sub/link.csv"]
+    assert expand_names(["one/s*/*.JSONL"]).files == ["one/sub/c.JSONL"]
 
 
 def test_a_folder_counts_what_it_leaves_out(folder: Path) -> None:

@@ -154,6 +154,27 @@ def test_an_export_of_json_has_the_reasons_as_keys(ledger: Mending) -> None:
     assert ledger.open_ids() == [2]
 
 
+def test_rows_that_are_no_utf8_come_out_with_their_very_bytes(ledger: Mending) -> None:
+    r"""What the row itself writes as ``\xff`` stays so, and so does what the message says of its bytes."""
+    bad = rb"\xe9,caf" + b"\xe9," + rb"\x5c" + b",,,,,"
+    ledger.run(ledger.write_bytes("a.csv", HEADER.encode() + b"\n" + bad + b"\n"))
+    exported = ledger.export()[0].splitlines()[1]
+
+    assert exported.endswith(b"," + bad)
+    assert rb'"it holds \xe9, which is no UTF-8;' in exported
+
+
+def test_an_element_over_several_lines_is_one_line_and_keeps_what_it_holds(ledger: Mending) -> None:
+    """Line ends between the tokens become blanks; what only looks like a line end is part of a text."""
+    key = "a\u2028b\u2029c\u0085d"
+    element = (GOOD_JSON % (key, "builds")).replace(",", ",\r\n ")
+    ledger.run(ledger.write_bytes("a.json", f"[{element}]".encode()))
+    content = ledger.export()[0].decode()
+
+    assert content.count("\n") == 1
+    assert content.endswith(element[1:].replace("\r\n", "  ") + "\n")
+
+
 def test_rows_that_do_not_fit_together_are_not_exported(ledger: Mending) -> None:
     """Another source, format or header needs a file of its own, and the error says how to ask for it."""
     ledger.run(ledger.write("a.csv", row("r1", "n/a")))

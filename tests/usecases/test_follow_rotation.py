@@ -126,6 +126,45 @@ def test_a_truncated_file_is_read_from_its_start(shop: FollowingShop, rows: int,
 
 
 @pytest.mark.parametrize("restart", [False, True])
+def test_a_file_that_is_written_anew_and_begins_as_before_loses_no_row(
+    shop: FollowingShop, *, restart: bool
+) -> None:
+    """It is known by what stands before its place, too: rows that came to stand there are read."""
+    kept = [row(f"r{number:03}") for number in range(100)]
+    shop.add_rows("u.csv", *kept, row("old1"), row("old2"))
+
+    def rewrite() -> None:
+        rows = [*kept, *(row(f"n{number:03}") for number in range(100))]
+        shop.path("u.csv").write_text("\n".join([HEADER, *rows, ""]))
+
+    if restart:
+        shop.follow("u.csv")
+        rewrite()
+        shop.follow("u.csv")
+    else:
+        shop.follow("u.csv", script=[lambda: None, rewrite])
+
+    assert len(shop.ids()) == 100 + 2 + 100
+    assert shop.lines()["n000"] == 102
+    assert any("from its start" in said for said in shop.said)
+    assert shop.query("SELECT length(fingerprint), length(tail_fingerprint) FROM followed_files") == [
+        (64, 64)
+    ]
+
+
+def test_a_place_of_an_earlier_version_is_gone_on_at(shop: FollowingShop) -> None:
+    """It lacks what stood before it; the next rows that are taken put that right."""
+    shop.add_rows("u.csv", row("r1"))
+    shop.follow("u.csv")
+    shop.execute("UPDATE followed_files SET tail_fingerprint = NULL")
+    shop.add_rows("u.csv", row("r2"))
+    report = shop.follow("u.csv")
+
+    assert (report.counts.rows_read, report.counts.accepted) == (1, 1)
+    assert shop.query("SELECT tail_fingerprint IS NULL FROM followed_files") == [(0,)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
 def test_a_file_that_is_deleted_and_made_again_is_followed(shop: FollowingShop, *, restart: bool) -> None:
     """What was added before the deletion is read by the open descriptor; the new file, from its start."""
     shop.add_rows("u.csv", row("r1"))

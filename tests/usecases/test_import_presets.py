@@ -115,6 +115,20 @@ def test_a_payload_that_is_no_flat_object_is_malformed(folder: Importing, payloa
     assert [(line, reason) for line, reason, _, _ in folder.rejects()] == [(1, "malformed_row")]
 
 
+@pytest.mark.parametrize("preset", [Preset.STRIPE_BULK, Preset.STRIPE_METER_EVENTS])
+def test_a_key_or_column_with_the_name_of_a_group_is_no_payload(folder: Importing, preset: Preset) -> None:
+    """Such a key or column is one that nobody asked for: it breaks nothing, and overrides no quantity."""
+    column = (
+        b"identifier,timestamp,event_name,payload_stripe_customer_id,payload_value,payload.*\n"
+        b'i1,1793347200,api_requests,cus_1,5,"{""value"":""99""}"\n'
+    )
+    key = METER_EVENT % (2, b"6")
+    folder.run(folder.write_bytes("x.csv", column), source=preset)
+    folder.run(folder.write_bytes("x.jsonl", key.replace(b"{", b'{"payload_*":"x",', 1)), source=preset)
+
+    assert [(key, quantity) for _, key, _, quantity in folder.usage()] == [("i1", "5"), ("i2", "6")]
+
+
 def test_a_wide_row_counts_as_the_usage_rows_it_becomes(tmp_path: Path) -> None:
     """Each feature with a quantity is a row read, accepted or refused on its own, and told apart."""
     folder = Importing(

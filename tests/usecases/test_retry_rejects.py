@@ -44,6 +44,25 @@ def test_what_the_config_takes_now_is_accepted_with_its_file_and_line(ledger: Me
     assert ledger.counts_add_up()
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[{"a":1},,{"b":2}]', b"[,]", b'[{"a":1}', b'[{"a":[1,{"b":2', b'[{"a":"x\n{"b":2}]', b"[1 2,]",
+        b'[{"a":1}]{"b":2}', b'[{"a":1}] ,', b"[",  b'[{"a":"\xff\\xff"},"]",[]]', b"[{},\n ",
+    ],
+)  # fmt: skip
+def test_what_is_left_of_an_array_is_refused_as_it_was(ledger: Mending, content: bytes) -> None:
+    """Missing elements, and elements and arrays without their end, are one row each for the same reason."""
+    ledger.run(ledger.write_bytes("a.json", content))
+    rows = "SELECT id, line, reason, message, raw FROM rejects ORDER BY id"
+    before = ledger.query(rows)
+    report = ledger.retry()
+
+    assert report.counts.rows_read == report.counts.rejected == len(before) > 0
+    assert ledger.query(rows) == before
+    assert ledger.counts_add_up()
+
+
 def test_reasons_are_those_of_today(ledger: Mending) -> None:
     """A row that is refused for something else now says so, and stays one refused row."""
     path = ledger.write("a.csv", row("r1", "1.5", feature="builds"))

@@ -18,6 +18,7 @@ from meterledger.domain.usage import CANONICAL_FIELDS, REQUIRED_FIELDS
 _GIVEN_FIELDS = ("customer_id", "subscription_id", "feature", "quantity")
 """The fields that the config may give; the others are each row's own."""
 
+_NO_TIME_ZONES = ("localtime", "posixrules", "Factory", "posix", "right")
 _KEYS_OF_STRIPES = ("preset", "time_zone", "time_format", "delimiter", "columns")
 _COLUMNS_OF_STRIPES = ("request_id", "subscription_id", "feature", "event_time", "received_at")
 _NO_DELIMITERS = '"\r\n\0'
@@ -100,6 +101,7 @@ def _check_fields(
     dimensions = sorted({*catalogue.dimension_names, *table.dimensions})
     reading.refuse_unknown_keys(table.columns, (*CANONICAL_FIELDS, *dimensions), (*keys, "columns"))
     columns = {field: name for field, name in table.columns.items() if field in CANONICAL_FIELDS}
+    _refuse_stars(reading, table, keys)
     read: dict[str, str] = {}
     for field, column in columns.items():
         if column in read:
@@ -149,6 +151,16 @@ def _check_feature(reading: Reading, feature: str, catalogue: Catalogue, keys: t
         )
 
 
+def _refuse_stars(reading: Reading, table: tables.SourceTable, keys: tuple[str, ...]) -> None:
+    """Readers take a name that ends in a star for many columns; a field is one."""
+    for place, named in (("columns", table.columns), ("quantities", table.quantities)):
+        for field, column in named.items():
+            if column.endswith("*"):
+                raise reading.error(
+                    (*keys, place, field), f"column '{column}' ends in a star", hint="rename it"
+                )
+
+
 def _check_columns_taken(reading: Reading, source: Source, keys: tuple[str, ...]) -> None:
     """Refuse that a required field and another one would read the same column."""
     given = {*source.constants, *(("feature", "quantity") if source.quantities else ())}
@@ -196,7 +208,13 @@ def _delimiter(reading: Reading, found: str | None, keys: tuple[str, ...]) -> st
 
 
 def _is_time_zone(name: str) -> bool:
-    """Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules."""
+    """
+    Tell whether a name is in the IANA database; dateutil would also take files and POSIX rules.
+
+    What stands beside the zones in the folder of that database is none, or another one on each machine.
+    """
+    if name.partition("/")[0] in _NO_TIME_ZONES:
+        return False
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):

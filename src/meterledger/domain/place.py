@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 FINGERPRINT_BYTES = 4096
-"""How much of the head of a file its fingerprint covers, once as much was taken."""
+"""How much of a file each of its fingerprints covers, once as much was taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +19,14 @@ class Place:
     """The header of CSV and TSV, without its line end; None before it was taken, and for JSONL."""
     fingerprint: str
     """SHA-256 of the first ``fingerprint_bytes`` of the file."""
+    tail_fingerprint: str | None = None
+    """SHA-256 of the last ``fingerprint_bytes`` before the place; None before a row was taken."""
 
     @property
     def fingerprint_bytes(self) -> int:
-        """How much of the head the fingerprint covers: what was taken, and no more than a little."""
+        """How much each fingerprint covers: what was taken, and no more than a little."""
         return min(FINGERPRINT_BYTES, self.bytes_taken)
 
     def is_in(self, device: str, inode: str) -> bool:
-        """Tell whether a file of these numbers may be the one; its fingerprint decides."""
+        """Tell whether a file of these numbers may be the one; its fingerprints decide."""
         return (self.device, self.inode) == (device, inode)

@@ -118,6 +118,7 @@ class RowCheck:
             if rule is None or units is None or (subscription_id and len(subscription_id) > MAX_FIELD_CHARS):
                 self._learn(values, subscription_id, feature, quantity)
                 return self.check(line, values, raw)
+            dimensions = _dimensions(rule, values) if rule.dimensions else None
             event = UsageEvent(
                 request_id,
                 customer_id,
@@ -127,7 +128,7 @@ class RowCheck:
                 rule.scale,
                 *self._times(event_time, received_at),
                 line,
-                _dimensions(rule, values) if rule.dimensions else None,
+                dimensions,
             )
         except _RefusedError as refused:
             return self._rejection(refused, line, values, raw)
@@ -182,9 +183,11 @@ class RowCheck:
         for name, text in (("subscription_id", subscription_id), ("feature", feature)):
             if text and len(text) > MAX_FIELD_CHARS:
                 raise _field_too_long(name, text, MAX_FIELD_CHARS)
+        rule = self.rule_of(feature)
+        if rule:
+            _dimensions(rule, values)
         number = _number(quantity, self._catalogue.meter_of(feature))
         self._times((values[5] or "").strip(), (values[6] or "").strip())
-        rule = self._rules.get(feature)
         if rule is None:
             raise _unknown_feature(feature, self._catalogue)
         self._remember(rule, quantity, _fitting_units(quantity, number, feature, rule))

@@ -100,8 +100,11 @@ class RowMapping:
         meter = next((one for one in self._catalogue.meters if one.event_name == event_name), None)
         customer_key, value_key = _payload_keys(meter)
         payload: dict[str, str | None] = {}
-        for at in self._payloads:
-            payload |= _decode_payload(text) if (text := picked[at]) else {}
+        try:
+            for at in self._payloads:
+                payload |= _decode_payload(text) if (text := picked[at]) else {}
+        except msgspec.DecodeError:
+            return _unsendable("the payload is no flat object of text", "mend it", values)
         values[_CUSTOMER_ID] = payload.pop(customer_key, None)
         values[_QUANTITY] = payload.pop(value_key, None)
         if meter:

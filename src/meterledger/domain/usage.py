@@ -13,7 +13,7 @@ MAX_FIELD_CHARS = 255
 MAX_RAW_BYTES = 64 * 1024
 """How much of a refused row is kept."""
 
-_SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f])")
+_SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f]|5c)")
 
 REQUIRED_FIELDS = ("request_id", "customer_id", "feature", "quantity", "event_time")
 OPTIONAL_FIELDS = ("subscription_id", "received_at")
@@ -130,14 +130,21 @@ def ascii_controls_escaped(text: str) -> str:
 
 
 def kept_raw(raw: str) -> str:
-    r"""Return what is kept of a refused row: no line end, foreign bytes as ``\xff``, 64 Ki at most."""
+    r"""
+    Return what is kept of a refused row: no line end, 64 Ki at most.
+
+    Where bytes are no UTF-8 they stand as ``\xff``, and a backslash before an x as ``\x5c``: one to one.
+    """
     text = raw.rstrip("\r\n")[:MAX_RAW_BYTES]
     if text.isascii():
         return text
+    try:
+        kept = text.encode()
+    except UnicodeEncodeError:
+        foreign = text.encode(errors="surrogateescape").replace(rb"\x", rb"\x5cx")
+        kept = foreign.decode(errors="backslashreplace").encode()
     # Cut at the limit in bytes, and not in the middle of a character.
-    kept = text.encode(errors="surrogateescape")[:MAX_RAW_BYTES]
-    shown_bytes = kept.decode(errors="backslashreplace")
-    return shown_bytes.encode()[:MAX_RAW_BYTES].decode(errors="ignore")
+    return kept[:MAX_RAW_BYTES].decode(errors="ignore")
 
 
 def is_cut(kept: str) -> bool:
@@ -146,7 +153,7 @@ def is_cut(kept: str) -> bool:
 
 
 def original_bytes(kept: str, reason: str) -> bytes:
-    r"""Return a kept row as it stood in its file, bytes kept as ``\xff`` included."""
+    r"""Return a kept row as it stood in its file: if it is no UTF-8, what ``kept_raw`` did is undone."""
     encoded = kept.encode()
     if reason != Reason.NOT_UTF8:
         return encoded

@@ -40,7 +40,7 @@ def _columns(block: Sequence[str], header: Header, delimiter: str, first_line: i
     has_blanks = len(words) != len(block) or len(text) - sum(map(len, words)) != len(block)
     lines = text.split("\n")[:-1] if has_blanks else words
     width, is_quoted = header.width, '"' in text
-    fields = _quoted(lines, width, delimiter) if is_quoted else _plain(text, lines, width, delimiter)
+    fields = _quoted(lines, header, delimiter) if is_quoted else _plain(text, lines, width, delimiter)
     if fields is None:
         return None
     return ColumnBatch(
@@ -62,11 +62,15 @@ def _plain(text: str, lines: Sequence[str], width: int, delimiter: str) -> Seque
     return [fields[at::width] for at in range(width)]
 
 
-def _quoted(lines: Sequence[str], width: int, delimiter: str) -> Sequence[Sequence[str]] | None:
+def _quoted(lines: Sequence[str], header: Header, delimiter: str) -> Sequence[Sequence[str]] | None:
     try:
         rows = list(csv.reader(lines, strict=True, delimiter=delimiter))
     except csv.Error:
         return None
-    if len(rows) != len(lines) or set(map(len, rows)) != {width} or "" in lines:
+    if len(rows) != len(lines) or set(map(len, rows)) != {header.width} or "" in lines:
         return None
-    return list(zip(*rows, strict=True))
+    fields = list(zip(*rows, strict=True))
+    # A quote that is left in a field may stand where none may.
+    if any('"' in "".join(fields[at]) for at in header.positions if at < header.width):
+        return None
+    return fields

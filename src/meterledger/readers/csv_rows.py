@@ -1,6 +1,7 @@
 """Rows of CSV and its relatives: text between delimiters, quoted as RFC 4180 has it."""
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ def _only(positions: Sequence[int]) -> Callable[[Sequence[str | None]], Values]:
 def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[RawRow]:
     """Read the rows behind a header."""
     width, pick, groups = header.width, header.pick, header.groups
+    quoted_late = _quoted_late(header, delimiter)
     reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = lines.taken + 1
@@ -100,6 +102,9 @@ def csv_rows(lines: PhysicalLines, header: Header, delimiter: str) -> Iterator[R
             if raw.strip():
                 yield line, malformed(_other_width(len(fields), width)), raw
             continue
+        if '"' in raw and quoted_late(fields, raw):
+            yield line, malformed("a quote stands behind white space, and not at the start of its field"), raw
+            continue
         fields.append(None)  # type: ignore[arg-type] # what an absent column reads as
         for group in groups:
             fields.append(msgspec.json.encode({key: fields[at] for key, at in group}).decode())
@@ -110,18 +115,34 @@ def _other_width(fields: int, width: int) -> str:
     return f"it has {fields} field{'s' * (fields != 1)}, the header has {width}"
 
 
+def _quoted_late(header: Header, delimiter: str) -> Callable[[Sequence[str], str], bool]:
+    """Return what tells whether white space stands before the quotes of a wanted field of a row."""
+    wanted = {*header.positions, *(at for group in header.groups for _, at in group)}
+    positions = sorted(at for at in wanted if at < header.width)
+    mark = re.escape(delimiter)
+    field = re.compile(rf'("(?:[^"]|"")*+"|[^{mark}]*+)(?:{mark}|\Z)')
+
+    def tell(fields: Sequence[str], raw: str) -> bool:
+        likely = [at for at in positions if fields[at][:1].isspace() and fields[at].lstrip()[:1] == '"']
+        # White space and a quote may be what the quotes are there for.
+        return bool(likely) and any(field.findall(raw.rstrip("\r\n"))[at][:1] != '"' for at in likely)
+
+    return tell
+
+
 def _positions(where: str, header: Sequence[str], wanted: Wanted, delimiter: str) -> list[int]:
     """Return where each wanted column stands: an absent optional one behind the last, then the groups."""
     counts = Counter(header)
     groups = [name for name in wanted.names if _is_group(name)]
     prefixes = tuple(name.removesuffix(ANY) for name in groups)
-    read = [name for name in counts if name in wanted.names or name.startswith(prefixes)]
+    single = {name for name in wanted.names if not name.endswith(ANY)}
+    read = [name for name in counts if name in single or name.startswith(prefixes)]
     if twice := [name for name in read if counts[name] > 1]:
         raise InputError(
             f"{where}: the header names column {shown(twice[0])} more than once", hint="rename one of them"
         )
     refuse_missing(where, header, wanted, counts, hint=_delimiter_hint(header, delimiter))
-    places = {name: header.index(name) for name in counts}
+    places = {name: header.index(name) for name in single & counts.keys()}
     places |= {name: len(header) + 1 + at for at, name in enumerate(groups)}
     return [places.get(name, len(header)) for name in wanted.names]
 

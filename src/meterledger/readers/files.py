@@ -1,12 +1,14 @@
 """Input files: opened, hashed and recognized before the first row is read."""
 
+import errno
 import hashlib
+import io
 import os
-import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -18,6 +20,9 @@ from meterledger.readers.formats import InputFormat, check_compression, recogniz
 
 STDIN = "-"
 HEAD_BYTES = 4096
+MAX_PIPED_BYTES = 64 * 1024**3
+"""What is kept aside of what comes by a pipe."""
+_COPIED_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,8 @@ class InputFile:
     """When it was last changed before it was hashed, by its file system; None where nothing else can."""
     lines_before: int = 0
     """Lines of the file that stand before the first one of ``file``, where that is only part of it."""
+    is_element: bool = False
+    """Whether ``file`` is no whole JSON array but what was kept of one element of it."""
 
 
 @contextmanager
@@ -47,7 +54,8 @@ def open_input(
     Open a file, or standard input for ``-``, and recognize its format and compression.
 
     Raises:
-        InputError: It is missing, a folder, unreadable, empty, or not of the format it is said to be.
+        InputError: It is missing, a folder, a device, unreadable, empty, too much for a pipe, or not of the
+            format it is said to be.
     """
     with ExitStack() as stack:
         with reading_errors(name):
@@ -121,19 +129,63 @@ def _opened(name: str) -> Iterator[tuple[IO[bytes], int | None]]:
         if sys.stdin is None or getattr(sys.stdin, "closed", False):
             raise InputError("standard input is closed", hint="pipe a file into it, or name the file")
         source: IO[bytes] = sys.stdin.buffer
+        with suppress(io.UnsupportedOperation):
+            refuse_device(name, source.fileno())
     else:
+        refuse_device(name, name)
         source = Path(name).open("rb")  # noqa: SIM115 # closed below, unless it is standard input
     try:
         if name != STDIN and source.seekable():
             yield source, os.fstat(source.fileno()).st_mtime_ns
             return
         with tempfile.TemporaryFile() as kept:
-            shutil.copyfileobj(source, kept)
+            _keep_aside(name, source, kept)
             kept.seek(0)
             yield kept, None
     finally:
         if name != STDIN:
             source.close()
+
+
+def refuse_device(name: str, place: str | int) -> None:
+    """
+    Refuse a device, which may bring bytes without an end: all but a terminal that is standard input.
+
+    Args:
+        name: The input as the user named it.
+        place: Its path or descriptor.
+    """
+    status = os.stat(place)  # noqa: PTH116 # it may be a descriptor
+    if stat.S_ISCHR(status.st_mode):
+        is_terminal = isinstance(place, int) and os.isatty(place)
+        is_device = not is_terminal and status.st_rdev != os.stat(os.devnull).st_rdev  # noqa: PTH116 # as above
+    else:
+        is_device = stat.S_ISBLK(status.st_mode)
+    if is_device:
+        raise InputError(
+            f"{name} is a device, and no file", hint="name a file, or pipe it into `meterledger import -`"
+        )
+
+
+def _keep_aside(name: str, source: IO[bytes], kept: IO[bytes]) -> None:
+    left = MAX_PIPED_BYTES
+    try:
+        while block := source.read(min(_COPIED_BYTES, left + 1)):
+            left -= len(block)
+            if left < 0:
+                raise InputError(
+                    f"{name} brings more than {MAX_PIPED_BYTES} bytes by a pipe",
+                    hint="write it to a file and import that, or import it in parts",
+                )
+            kept.write(block)
+        kept.flush()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise InputError(
+            f"{name} comes by a pipe, and {tempfile.gettempdir()} has no room to keep it aside",
+            hint="make room there, name another folder in TMPDIR, or write it to a file and import that",
+        ) from error
 
 
 def printable(name: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from meterledger.domain.place import FINGERPRINT_BYTES, Place
 from meterledger.errors import InputError
-from meterledger.readers.files import HEAD_BYTES, InputFile, printable, reading_errors
+from meterledger.readers.files import HEAD_BYTES, InputFile, printable, reading_errors, refuse_device
 from meterledger.readers.formats import BOM, InputFormat, check_compression, recognized
 from meterledger.readers.lines import MAX_ROW_BYTES
 from meterledger.readers.row_ends import end_of_rows, first_row
@@ -188,8 +188,8 @@ class GrowingFile(GrowingInput):
         """Tell whether what was taken is no longer what stands there: cut off, or written anew."""
         if self._status.st_size < self.place.bytes_taken:
             return True
-        head = os.pread(self._descriptor, self.place.fingerprint_bytes, 0)
-        return _fingerprint(head) != self.place.fingerprint
+        head, tail = self._fingerprints(self.place)
+        return head != self.place.fingerprint or self.place.tail_fingerprint not in {None, tail}
 
     @property
     def modified_ns(self) -> int:
@@ -259,11 +259,17 @@ class GrowingFile(GrowingInput):
         self.bytes_taken += end - start
         rows = self._rows(content)
         place = replace(self.place, bytes_taken=end, lines_taken=self._lines_taken, header=self._header)
-        if start < FINGERPRINT_BYTES:
-            head = os.pread(self._descriptor, place.fingerprint_bytes, 0)
-            place = replace(place, fingerprint=_fingerprint(head))
-        self.place = place
+        head, tail = self._fingerprints(place)
+        fingerprint = head if start < FINGERPRINT_BYTES else place.fingerprint
+        self.place = replace(place, fingerprint=fingerprint, tail_fingerprint=tail)
         return rows
+
+    def _fingerprints(self, place: Place) -> tuple[str, str]:
+        """Return those of the head, and of what stands before a place, as the file is now."""
+        size = place.fingerprint_bytes
+        starts = (0, place.bytes_taken - size)
+        head, tail = (_fingerprint(os.pread(self._descriptor, size, start)) for start in starts)
+        return head, tail
 
 
 class GrowingStream(GrowingInput):
@@ -271,6 +277,7 @@ class GrowingStream(GrowingInput):
 
     def __init__(self, name: str, descriptor: int, form: Form) -> None:
         super().__init__(name, form)
+        refuse_device(name, descriptor)
         self._descriptor = descriptor
         self._head = b""
         self._piece = b""

@@ -66,7 +66,7 @@ def values_reader(names: Sequence[str]) -> Callable[[str], Values | RowProblem]:
 
 def _shape_and_reader(names: Sequence[str]) -> tuple[RowShape | None, Callable[[str], Values | RowProblem]]:
     paths = [(name, tuple(name.split(".")) if "." in name else ()) for name in names]
-    if any(path for _, path in paths):
+    if any(path or name.endswith(ANY) for name, path in paths):
         return None, lambda raw: _thorough_values(raw, paths)
     shape = RowShape(names, lambda raw: _thorough_values(raw, paths, shape))
     return shape, shape.values
@@ -91,7 +91,9 @@ def _thorough_values(
 def _field_text(inner: dict[tuple[str, ...], Fields], name: str, path: tuple[str, ...]) -> str | None:
     """Return a field by its name, else by its path; for a path that ends in a star the object it leads to."""
     found = inner[()]
-    if not path or name in found:
+    if name.endswith(ANY) and path[-1:] != (ANY,):
+        return None  # all columns of a prefix, which JSON has not
+    if not path or (name in found and path[-1] != ANY):
         return _scalar_text(found.get(name, _MISSING))
     if path[-1] != ANY:
         return _scalar_text(_along(inner, path))

@@ -2,12 +2,16 @@
 
 import glob
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from meterledger.errors import InputError
 from meterledger.readers.files import STDIN, reading_errors
 from meterledger.readers.formats import format_by_name
+
+_ANY_FOLDERS = re.compile(r"(?<![^/])(?:\*\*(?:/+|$))+")
+"""The part of a pattern that stands for all folders below."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,8 +29,9 @@ def expand_names(names: Sequence[str]) -> ExpandedNames:
     """
     Expand patterns and folders, each sorted by name; what is there under a name is that name's.
 
-    A pattern is as a shell has it, ``**`` included. Of a folder every file below it is taken whose name
-    tells a format; hidden files and folders are not looked at. A name that leads to nothing stays.
+    A pattern is as a shell has it; ``**`` is all folders below, and follows no links to folders. Of a folder
+    every file below it is taken whose name tells a format; hidden files and folders are not looked at. A
+    name that leads to nothing stays.
     """
     expanded = ExpandedNames()
     for name in names:
@@ -50,7 +55,7 @@ def _expand(name: str, expanded: ExpandedNames) -> None:
 
 def _expand_pattern(pattern: str, expanded: ExpandedNames) -> None:
     is_empty = True
-    for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207 # names stay as they were given
+    for match in sorted(set(_matches(pattern))):
         if not os.path.isdir(match):  # noqa: PTH112 # as above
             expanded.files.append(match)
         elif "**" not in pattern:  # with ** the files in the folders match too
@@ -60,6 +65,20 @@ def _expand_pattern(pattern: str, expanded: ExpandedNames) -> None:
         is_empty = False
     if is_empty:
         raise InputError(f"{pattern} matches no file", hint="check the pattern, and the folder you are in")
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield what a pattern matches; ``glob`` itself would follow links that lead back without an end."""
+    stars = _ANY_FOLDERS.search(pattern)
+    if stars is None:
+        yield from glob.glob(pattern)  # noqa: PTH207 # names stay as they were given
+        return
+    above, below = pattern[: stars.start()], pattern[stars.end() :] or "*"
+    for base in glob.glob(above) if above else [""]:  # noqa: PTH207 # as above
+        for path, folders, _ in os.walk(base or os.curdir):
+            folders[:] = [one for one in folders if not one.startswith(".")]
+            folder = path if base else path.removeprefix(os.curdir).removeprefix(os.sep)
+            yield from _matches(os.path.join(glob.escape(folder), below))  # noqa: PTH118 # as above
 
 
 def _expand_folder(folder: str, expanded: ExpandedNames) -> None:

@@ -18,7 +18,8 @@ class Wanted:
 
     In JSON and Parquet a name with dots is first taken as a key as it stands, else as a path of keys.
     ``payload.*`` is a whole object there, and ``payload_*`` all columns of that prefix in CSV: each as the
-    JSON text of a flat object, keys without the prefix, text or null.
+    JSON text of a flat object, keys without the prefix, text or null. A name that ends in a star is never
+    that of a single key or column.
     """
 
     names: tuple[str, ...]

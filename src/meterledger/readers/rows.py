@@ -15,7 +15,7 @@ from meterledger.readers.formats import InputFormat
 from meterledger.readers.json_array import JsonArray, element_reader
 from meterledger.readers.json_batches import jsonl_batches
 from meterledger.readers.json_rows import JsonLines, values_reader
-from meterledger.readers.lines import PhysicalLines
+from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines
 from meterledger.readers.parquet_rows import parquet_rows
 from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted, malformed, unreadable
 
@@ -71,6 +71,9 @@ class Rows:
                 while texts := lines.take_block(1):
                     yield from reader.rows(texts, lines.taken)
                 content.raise_damage(source.name, lines.taken)
+            case InputFormat.JSON if source.is_element:
+                raw = content.read(MAX_ROW_BYTES).decode(errors="surrogateescape")
+                yield 1, element_reader(self._wanted.names)(raw), raw
             case InputFormat.JSON:
                 array = JsonArray(content, self._wanted.names)
                 yield from array.rows()

@@ -74,11 +74,12 @@ def export_rejects(ledger: Ledger, selection: Selection, write: Callable[[bytes]
 
 def _line(row: Row, form: RowForm) -> bytes:
     values = (row["id"], row["reason"], row["message"], row["file"], row["line"])
-    raw: str = row["raw"]
+    raw = original_bytes(row["raw"], row["reason"]).decode(errors="surrogateescape")
     if row["input_format"] == InputFormat.JSON:
-        raw = " ".join(raw.splitlines())  # an element of a list may stand on several lines
+        # An element of a list may stand on several lines; line ends are white space between its tokens.
+        raw = raw.replace("\r", " ").replace("\n", " ")
     text = form.row(dict(zip(REASON_COLUMNS, values, strict=True)), raw)
-    return original_bytes(text, row["reason"]) + b"\n"
+    return text.encode(errors="surrogateescape") + b"\n"
 
 
 def _one_group(ledger: Ledger, selection: Selection) -> _Group:

@@ -103,7 +103,7 @@ def _file_of(row: Row) -> InputFile:
         case InputFormat.CSV | InputFormat.TSV:
             content = (row["header"] or "").encode() + b"\n" + content + b"\n"
         case InputFormat.JSON:
-            content = b"[" + content + b"]"
+            pass  # read as the element it is
         case InputFormat.JSONL | InputFormat.PARQUET:
             input_format = InputFormat.JSONL
     return InputFile(
@@ -113,6 +113,7 @@ def _file_of(row: Row) -> InputFile:
         size_bytes=len(content),
         input_format=input_format,
         delimiter=row["delimiter"] or ",",
+        is_element=input_format is InputFormat.JSON,
     )
 
 
