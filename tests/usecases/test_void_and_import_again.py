@@ -71,3 +71,15 @@ def test_what_another_import_brought_is_not_taken_back(ledger: Importing) -> Non
     assert effective(ledger) == [("r0", 1, 0), ("r1", 1, 0), ("r2", 2, 0)]
     assert counts(ledger.run(ledger.write("later.csv", row("r9", "4")))) == (1, 1, 0, 0, 0)
     assert is_sound(ledger)
+
+
+def test_a_conflict_with_usage_that_was_taken_back_has_its_file_read_again(ledger: Importing) -> None:
+    """The key that a row was in conflict over is free: the row is usage now."""
+    conflicting = ledger.write("late.csv", row("r1", "7"), row("r9"))
+    assert counts(ledger.run(conflicting)) == (2, 1, 0, 1, 0)
+    void(ledger, 2)
+
+    assert counts(ledger.run(conflicting)) == (2, 1, 1, 0, 0)
+    assert effective(ledger) == [("r0", 1, 0), ("r1", 7, 1), ("r9", 1, 0)]
+    assert ledger.run(conflicting).files[0].skipped
+    assert is_sound(ledger)

@@ -56,10 +56,14 @@ FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
     AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL AND i.followed = 0
-    -- Its duplicates may be of an import that was taken back since: their keys are free again.
-    AND (i.duplicates = 0 OR NOT EXISTS (
-        SELECT 1 FROM imports AS v WHERE v.source = i.source AND v.voided_at >= i.started_at
-    ))
+    -- What it did not take may stand on usage that was taken back since, of any source: a duplicate, a conflict.
+    AND (
+        i.accepted = i.rows_read
+        OR NOT EXISTS (SELECT 1 FROM imports AS v WHERE v.voided_at IS NOT NULL)
+        OR NOT EXISTS (
+            SELECT 1 FROM usage_closures AS x WHERE x.state = 'voided' AND x.closed_at >= i.started_at
+        )
+    )
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
