@@ -1,15 +1,21 @@
 """Usage that comes back under the identifier that it was, or would be, sealed with is the same usage."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from meterledger.config import Source
 from meterledger.domain.preset import Preset
 from meterledger.domain.source import source_of_preset
 from meterledger.ledger.imports import Counts
+from meterledger.ledger.rejects import RejectFilter
+from meterledger.usecases.export_rejects import export_rejects
 from meterledger.usecases.import_usage import ImportOptions, import_usage
 from meterledger.usecases.push import PushOptions
+from meterledger.usecases.select_rejects import REJECTION, Selection
 from meterledger.usecases.void_import import void_import
 from support.push_cases import SEATS, many
 from support.pushing import HOUR, START, Row, World
@@ -143,3 +149,28 @@ def test_what_a_second_void_frees_is_read_again_too(world: World) -> None:
 
     counts = import_bodies(world, bodies, again=False)
     assert counts == Counts(rows_read=len(ROWS), accepted=1, duplicates=len(ROWS) - 1)
+
+
+def test_a_mended_row_that_was_a_duplicate_of_a_body_is_open_again_without_it(
+    world: World, tmp_path: Path
+) -> None:
+    """It was closed with no usage event of its own; once any usage is taken back it is refused anew."""
+    bodies, _ = world.preview()
+    other = World(tmp_path / "other", world.config, world.time)
+    bad = [replace(ROWS[0], quantity="bad")]
+    other.import_rows(bad)
+    import_bodies(other, bodies)
+    written = io.BytesIO()
+    with other.ledger() as ledger:
+        export_rejects(ledger, Selection(matching=RejectFilter(kind=REJECTION)), written.write)
+    mended = other.folder / "mended.jsonl"
+    mended.write_text(written.getvalue().decode().replace('"bad"', f'"{ROWS[0].quantity}"'))
+    options = ImportOptions(files=[str(mended)], source=Source(name="default"))
+    with other.ledger() as ledger:
+        assert import_usage(ledger, other.settings, options, clock=world.time.clock).counts.duplicates == 1
+    assert other.select("SELECT closed_as, accepted_as FROM rejects") == [("accepted", None)]
+    with other.ledger() as ledger:
+        void_import(ledger, 2, note="mistake", clock=world.time.clock)
+
+    assert other.import_rows(bad).counts == Counts(rows_read=1, rejected=1)
+    assert other.select("SELECT COUNT(*) FROM rejects WHERE closed_at IS NULL") == [(1,)]

@@ -8,7 +8,7 @@ from meterledger.ledger import open_ledger
 from meterledger.usecases.verify import verify
 from meterledger.usecases.void_import import void_import
 from support.importing import counts, row
-from support.mending import Mending
+from support.mending import BUILDS, Mending
 
 
 @pytest.fixture
@@ -120,3 +120,70 @@ def test_an_exported_row_of_an_import_that_was_taken_back_is_open_again(ledger: 
     assert counts(ledger.run(path)) == counts(ledger.run(path)) == (1, 0, 0, 0, 1)
 
     assert ledger.open_ids() == [2]
+
+
+def test_a_row_whose_mended_form_was_taken_back_is_open_again(ledger: Mending) -> None:
+    """At once, and its file is read again; what mends it closes it again."""
+    path = str(ledger.folder / "a.csv")
+    mended = ledger.write("mended.csv", row("r3", "3"))
+    ledger.run(mended)
+    assert ledger.open_ids() == []
+    void(ledger, 3)
+    assert ledger.open_ids() == [2]
+    assert counts(ledger.run(path)) == (3, 0, 2, 0, 1)
+    assert ledger.rejects() == [(4, "invalid_quantity", 1, False), (4, "invalid_quantity", 2, True)]
+
+    assert counts(ledger.run(mended)) == (1, 1, 0, 0, 0)
+    assert ledger.open_ids() == []
+    assert counts(ledger.run(path)) == (3, 0, 2, 0, 1)
+    assert ledger.run(path).files[0].skipped
+    assert ledger.open_ids() == []
+    assert is_sound(ledger)
+
+
+def test_a_row_whose_retry_was_taken_back_is_open_again(tmp_path: Path) -> None:
+    """It can be retried again, and its file gives it too."""
+    ledger = Mending(tmp_path)
+    path = ledger.write("a.csv", row("b1", feature="builds"))
+    ledger.run(path)
+    ledger.configure(BUILDS)
+    ledger.retry()
+    void(ledger, 2)
+    assert ledger.open_ids() == [2]
+    assert ledger.retry().counts.accepted == 1
+    assert effective(ledger) == [("b1", 1, 1)]
+    void(ledger, 3)
+    assert ledger.open_ids() == [3]
+
+    assert counts(ledger.run(path)) == (1, 1, 0, 0, 0)
+    assert effective(ledger) == [("b1", 1, 2)]
+    assert ledger.open_ids() == []
+    assert is_sound(ledger)
+
+
+def test_attempts_to_mend_a_row_are_one_row_when_all_is_taken_back(ledger: Mending) -> None:
+    """Its first form is open again, and closes with the same mended file as before."""
+    exported, _ = ledger.export()
+    ledger.run(ledger.write_bytes("half.csv", exported.replace(b"bad", b"worse")))
+    again, _ = ledger.export()
+    whole = ledger.write_bytes("whole.csv", again.replace(b"worse", b"3").replace(b"bad", b"3"))
+    ledger.run(whole)
+    assert ledger.open_ids() == []
+    void(ledger, 4)
+    assert ledger.open_ids() == [3]
+
+    ledger.run(whole)
+    assert ledger.open_ids() == []
+    assert is_sound(ledger)
+
+
+def test_a_row_is_open_again_though_the_import_that_brought_it_is_gone(ledger: Mending) -> None:
+    """Its file, imported again after both it and its mended form were taken back, refuses it anew."""
+    ledger.run(ledger.write("mended.csv", row("r3", "3")))
+    void(ledger, 2)
+    void(ledger, 3)
+    assert ledger.open_ids() == []
+    assert counts(ledger.run(str(ledger.folder / "a.csv"))) == (3, 2, 0, 0, 1)
+
+    assert ledger.open_ids() == [2]
+    assert is_sound(ledger)

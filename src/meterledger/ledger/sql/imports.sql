@@ -69,7 +69,9 @@ WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_dige
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
         INNER JOIN imports AS other ON other.id = seen.import
         WHERE other.sha256 = i.sha256 AND other.source = i.source
-            AND r.kind = 'rejection' AND r.closed_at IS NULL
+            AND r.kind = 'rejection'
+            -- What was accepted since may not be refused any more.
+            AND (r.closed_at IS NULL OR (r.closed_as = 'accepted' AND r.closed_at > i.finished_at))
     )
 ORDER BY i.id DESC
 LIMIT 1;
