@@ -152,6 +152,15 @@ INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name <> :source AND i.accepted > 0 AND i.voided_at IS NULL
 ORDER BY i.id DESC LIMIT 1;
 
+-- name: import_to_be_sent
+-- The first import of the same content whose usage waits to be sent, or was sent.
+SELECT i.id, i.started_at
+FROM imports AS i
+INNER JOIN sources AS s ON s.id = i.source
+WHERE i.sha256 = :sha256 AND s.name = :source AND i.already_billed = 0 AND i.accepted > 0
+    AND i.voided_at IS NULL
+ORDER BY i.id LIMIT 1;
+
 -- name: source_has_unsealed
 SELECT 1 FROM unsealed AS q
 WHERE (SELECT u.source FROM usage_events AS u WHERE u.id = q.usage_event)
