@@ -187,3 +187,17 @@ def test_a_row_is_open_again_though_the_import_that_brought_it_is_gone(ledger: M
 
     assert ledger.open_ids() == [2]
     assert is_sound(ledger)
+
+
+def test_a_conflict_whose_row_was_taken_as_new_is_open_again_when_that_is_taken_back(ledger: Mending) -> None:
+    """What it became is gone, and the conflict with what is stored is not: a person decides again."""
+    ledger.run(ledger.write("late.csv", row("r1", "7")))
+    ledger.accept(2, "r1-second")
+    void(ledger, 4)
+
+    assert ledger.query("SELECT kind, import FROM rejects WHERE closed_at IS NULL ORDER BY id") == [
+        ("rejection", 2),
+        ("conflict", 3),
+    ]
+    assert ledger.query("SELECT COUNT(*) FROM reject_sightings WHERE reject = 3") == [(1,)]
+    assert is_sound(ledger)
