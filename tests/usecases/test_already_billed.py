@@ -11,8 +11,9 @@ from meterledger.usecases.explain import explain
 from meterledger.usecases.import_usage import Progress
 from meterledger.usecases.status import status
 from meterledger.usecases.verify import verify
+from meterledger.usecases.void_import import void_import
 from support.audits import landings
-from support.importing import SECOND, START, Importing, counts, row
+from support.importing import CONFIG, SECOND, START, Importing, counts, row
 from support.pushing import DAY, Row, World
 
 
@@ -87,6 +88,52 @@ def test_a_file_that_waits_to_be_sent_is_refused(ledger: Importing) -> None:
         ("r1", "unsealed"),
         ("r2", "already_billed"),
     ]
+
+
+@pytest.mark.parametrize("how", ["again", "another config", "cut off", "known as duplicates"])
+def test_no_way_of_reading_it_again_adopts_what_waits_to_be_sent(ledger: Importing, how: str) -> None:
+    """The content decides, not whether its file would be skipped: nothing would be adopted."""
+    path = ledger.write("a.csv", row("r1"), row("r2", "bad"))
+    ledger.run(path)
+    if how == "another config":
+        ledger.configure(CONFIG + "[meters.more]\nfeatures = ['more']\n")
+    if how == "cut off":
+        ledger.execute("UPDATE imports SET finished_at = NULL")
+    if how == "known as duplicates":
+        ledger.run(path, again=True)
+    report = ledger.run(path, already_billed=True, again=how != "another config")
+
+    assert [error.exit_code for error in report.failed] == [2]
+    assert "imports void 1" in report.failed[0].hint
+    assert report.files == []
+    with open_ledger(ledger.ledger_path) as opened:
+        void_import(opened, 1, note="billed before", clock=ledger.clock)
+    assert counts(ledger.run(path, already_billed=True)) == (2, 1, 0, 0, 1)
+    assert ledger.query("SELECT COUNT(*) FROM unsealed") == [(0,)]
+
+
+def test_a_plain_import_of_what_was_adopted_stands_in_nobodys_way(ledger: Importing) -> None:
+    """It brought no usage of its own: the file can be adopted again, and is skipped."""
+    path = ledger.write("a.csv", row("r1"))
+    ledger.run(path, already_billed=True)
+    ledger.run(path, again=True)
+    again = ledger.run(path, already_billed=True)
+
+    assert again.failed == []
+    assert counts(again) == (1, 0, 1, 0, 0)
+    assert again.warnings == []
+    assert ledger.run(path, already_billed=True).files[0].skipped
+
+
+def test_a_file_of_nothing_but_duplicates_is_not_skipped_as_adopted(ledger: Importing) -> None:
+    """All its rows wait to be sent by another file: skipping it would look as if it were adopted."""
+    ledger.run(ledger.write("all.csv", row("r1"), row("r2")))
+    path = ledger.write("a.csv", row("r1"))
+    ledger.run(path)
+    report = ledger.run(path, already_billed=True)
+
+    assert (report.files[0].skipped, counts(report)) == (False, (1, 0, 1, 0, 0))
+    assert "1 of its rows" in report.warnings[0]
 
 
 def test_rows_that_wait_to_be_sent_are_named(ledger: Importing) -> None:

@@ -53,13 +53,14 @@ def test_another_source_or_config_reads_the_file(ledger: Importing) -> None:
 
 
 def test_open_rejections_have_the_file_read_again(ledger: Importing) -> None:
-    """A file with open rejections is read each time, and no longer once all of them are closed."""
+    """A file with open rejections is read each time, and once more after all of them are closed."""
     path = ledger.write("a.csv", row("r1"), row("r2", "n/a"))
     ledger.run(path)
 
     assert not ledger.run(path).files[0].skipped
 
     ledger.run(ledger.write("mended.csv", row("r2")))
+    assert not ledger.run(path).files[0].skipped
     skipped = ledger.run(path)
 
     assert skipped.files[0].skipped

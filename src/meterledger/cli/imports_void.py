@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from meterledger.usecases.void_import import SentUsage, VoidReport
 
 _SHOWN = 10
-_COUNTS = ("voided", "already_billed", "dissolved", "voided_before", "written_off", "rejects_dismissed")
+_COUNTS = (
+    "voided", "already_billed", "dissolved", "voided_before", "written_off", "rejects_dismissed",
+    "rejects_opened",
+)  # fmt: skip
 _CORRECTION = (
     "request_id", "line", "identifier", "event_name", "stripe_customer_id", "value", "timestamp", "state",
     "accepted_at", "cancel_until", "remedy",

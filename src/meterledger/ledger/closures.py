@@ -30,7 +30,8 @@ class Voided:
     unsealed: int
     already_billed: int
     dissolved: int
-    rejects: int
+    rejects_dismissed: int
+    rejects_opened: int
 
 
 class ClosureStore:
@@ -85,14 +86,28 @@ class ClosureStore:
                 unsealed = self._database.run("void_unsealed_of_import", **closing)
             if Closed.ALREADY_BILLED in before:
                 already_billed = self._database.run("void_already_billed_of_import", **closing)
-            rejects = self._database.run("dismiss_rejects_of_import", **closing)
+            dismissed = self._database.run("dismiss_rejects_of_import", **closing)
+            opened = self._open_rejects_anew(number, now)
         return Voided(
             before=before,
             unsealed=unsealed,
             already_billed=already_billed,
             dissolved=len(pending),
-            rejects=rejects,
+            rejects_dismissed=dismissed,
+            rejects_opened=opened,
         )
+
+    def _open_rejects_anew(self, number: int, now: Instant) -> int:
+        """Open what was refused, and accepted as usage that is voided now; returns how many."""
+        rows = self._database.rows("rejects_accepted_as_voided", **{"import": number}, closed_at=now)
+        found = {row["id"] for row in rows}
+        # An attempt to mend a row is no second usage event.
+        first = [row["id"] for row in rows if row["mends"] not in found]
+        for reject in first:
+            opened = self._database.row("open_reject_anew", reject=reject, recorded_at=now)
+            if opened is not None:
+                self._database.run("sight_reject_anew", reject=reject, opened=opened["id"])
+        return len(first)
 
     def write_off(
         self,

@@ -99,6 +99,10 @@ class ImportStore:
         """Return the latest import of the same content under another source, if there is one."""
         return self._database.row("import_under_other_source", sha256=sha256, source=source)
 
+    def to_be_sent(self, sha256: str, source: str) -> Row | None:
+        """Return the first import that brought usage of the same content to be sent, if it still holds."""
+        return self._database.row("import_to_be_sent", sha256=sha256, source=source)
+
     def has_unsealed(self, source: str) -> bool:
         """Tell whether any usage of a source waits to be sent."""
         return self._database.row("source_has_unsealed", source=source) is not None

@@ -225,6 +225,8 @@ def _import_file(importing: _Importing, file: InputFile, path: str | None) -> No
     options, settings, report = importing.options, importing.settings, importing.report
     file_report = FileReport(file=file.name, sha256=file.sha256)
     digest = settings.import_digest(options.source)
+    if options.already_billed:
+        refuse_other_billing(importing.ledger, file.name, file.sha256, options.source.name)
     if not options.again and _skip(importing, file_report, digest):
         return
     _refuse_or_warn_of_other_source(importing, file)
@@ -324,9 +326,8 @@ def _skip(importing: _Importing, file_report: FileReport, digest: str) -> bool:
     """Skip a file imported whole before; its counts are those that reading it again would give."""
     options = importing.options
     known = importing.ledger.imports.whole_import_of(file_report.sha256, options.source.name, digest)
-    if known is None:
+    if known is None or (options.already_billed and not known["already_billed"]):
         return False
-    refuse_other_billing(file_report.file, known, already_billed=options.already_billed)
     importing.progress.notice(skip_notice(file_report.file, known))
     file_report.id, file_report.skipped, file_report.complete = known["id"], True, True
     file_report.counts = Counts(

@@ -1,25 +1,28 @@
 """Known content: what the ledger says of a file before it is read, by its SHA-256."""
 
-from meterledger.domain.instant import SECOND, to_text
+from meterledger.domain.instant import SECOND, Instant, to_text
 from meterledger.domain.usage import shown
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
 
 
-def refuse_other_billing(file: str, known: Row, *, already_billed: bool) -> None:
-    """Raise UsageError if usage that waits to be sent, or was sent, is now called already billed."""
-    if already_billed and not known["already_billed"]:
+def refuse_other_billing(ledger: Ledger, file: str, sha256: str, source: str) -> None:
+    """Raise UsageError if content that is to be called already billed waits to be sent, or was sent."""
+    row = ledger.imports.to_be_sent(sha256, source)
+    if row is not None:
+        which = _which(row["id"], row["started_at"])
         raise UsageError(
-            f"{file} was imported as usage to be sent, by {_which(known)}, and stays that",
-            hint=f"take it back first: `meterledger imports void {known['id']} --note TEXT`",
+            f"{file} was imported as usage to be sent, by {which}, and stays that",
+            hint=f"take it back first: `meterledger imports void {row['id']} --note TEXT`",
         )
 
 
 def skip_notice(file: str, known: Row) -> str:
     """Say that a file is not read again, and why."""
     how = ", as already billed" if known["already_billed"] else ""
-    return f"{file} is in the ledger by {_which(known)}{how}; it is not read again without --again."
+    which = _which(known["id"], known["finished_at"])
+    return f"{file} is in the ledger by {which}{how}; it is not read again without --again."
 
 
 def other_source_warning(ledger: Ledger, file: str, sha256: str, source: str) -> str:
@@ -34,6 +37,5 @@ def other_source_warning(ledger: Ledger, file: str, sha256: str, source: str) ->
     )
 
 
-def _which(known: Row) -> str:
-    finished = known["finished_at"]
-    return f"import {known['id']} of {to_text(finished - finished % SECOND)}"
+def _which(number: int, at: Instant) -> str:
+    return f"import {number} of {to_text(at - at % SECOND)}"

@@ -34,7 +34,7 @@ class SentUsage:
 
 @dataclass(slots=True, kw_only=True)
 class VoidReport:
-    """What taking an import back does, or would do; counts of usage events but for two."""
+    """What taking an import back does, or would do; counts of usage events but for three."""
 
     id: int
     file: str
@@ -49,6 +49,8 @@ class VoidReport:
     """Left as they are."""
     rejects_dismissed: int = 0
     """Refused rows, by this run; a dry run does not count them."""
+    rejects_opened: int = 0
+    """Refused rows that had been accepted as usage which is voided now; a dry run does not count them."""
     corrections: list[SentUsage] = field(default_factory=list)
 
 
@@ -77,7 +79,7 @@ def void_import(
         report = _report(row, done.before)
         report.voided = done.unsealed + done.already_billed
         report.already_billed, report.dissolved = done.already_billed, done.dissolved
-        report.rejects_dismissed = done.rejects
+        report.rejects_dismissed, report.rejects_opened = done.rejects_dismissed, done.rejects_opened
         if done.before.keys() & set(State):
             report.corrections = list(_corrections(ledger.closures.sealed(number), now))
         return report

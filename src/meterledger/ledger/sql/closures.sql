@@ -69,6 +69,42 @@ WHERE closed_at IS NULL
         WHERE seen.reject = rejects.id AND i.voided_at IS NULL
     );
 
+-- name: rejects_accepted_as_voided
+-- Refused rows of other imports that became usage of this one, which is taken back now.
+SELECT r.id, r.mends FROM rejects AS r
+INNER JOIN usage_events AS u ON u.id = r.accepted_as
+INNER JOIN usage_closures AS x ON x.usage_event = u.id
+WHERE u.import = :import AND x.state = 'voided' AND x.closed_at >= :closed_at
+    AND EXISTS (
+        SELECT 1 FROM reject_sightings AS seen INNER JOIN imports AS i ON i.id = seen.import
+        WHERE seen.reject = r.id AND i.voided_at IS NULL
+    )
+ORDER BY r.id;
+
+-- name: open_reject_anew
+-- Closed is closed for good: it is stored once more, of the imports that brought it and still hold.
+INSERT INTO rejects (
+    kind, import, source, line, reason, message, raw, raw_digest, request_id, customer_id, feature,
+    event_time, differences, recorded_at, times_seen
+)
+SELECT
+    r.kind, MIN(seen.import), r.source, r.line, r.reason, r.message, r.raw, r.raw_digest, r.request_id,
+    r.customer_id, r.feature, r.event_time, r.differences, :recorded_at, COUNT(*)
+FROM rejects AS r
+INNER JOIN reject_sightings AS seen ON seen.reject = r.id
+INNER JOIN imports AS i ON i.id = seen.import
+WHERE r.id = :reject AND i.voided_at IS NULL
+GROUP BY r.id
+RETURNING id;
+
+-- name: sight_reject_anew
+INSERT INTO reject_sightings (reject, import)
+SELECT opened.id, seen.import
+FROM reject_sightings AS seen
+INNER JOIN imports AS i ON i.id = seen.import
+INNER JOIN rejects AS opened ON opened.id = :opened
+WHERE seen.reject = :reject AND i.voided_at IS NULL;
+
 -- name: write_usage_off
 INSERT INTO usage_closures (usage_event, state, blocked_reason, note, closed_at)
 VALUES (:usage_event, 'written_off', :blocked_reason, :note, :closed_at);

@@ -56,16 +56,22 @@ FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name = :source AND i.config_digest = :config_digest
     AND i.finished_at IS NOT NULL AND i.voided_at IS NULL AND i.retry_of IS NULL AND i.followed = 0
-    -- Its duplicates may be of an import that was taken back since: their keys are free again.
-    AND (i.duplicates = 0 OR NOT EXISTS (
-        SELECT 1 FROM imports AS v WHERE v.source = i.source AND v.voided_at >= i.started_at
-    ))
+    -- What it did not take may stand on usage that was taken back since, of any source: a duplicate, a conflict.
+    AND (
+        i.accepted = i.rows_read
+        OR NOT EXISTS (SELECT 1 FROM imports AS v WHERE v.voided_at IS NOT NULL)
+        OR NOT EXISTS (
+            SELECT 1 FROM usage_closures AS x WHERE x.state = 'voided' AND x.closed_at >= i.started_at
+        )
+    )
     AND NOT EXISTS (
         SELECT 1 FROM rejects AS r
         INNER JOIN reject_sightings AS seen ON seen.reject = r.id
         INNER JOIN imports AS other ON other.id = seen.import
         WHERE other.sha256 = i.sha256 AND other.source = i.source
-            AND r.kind = 'rejection' AND r.closed_at IS NULL
+            AND r.kind = 'rejection'
+            -- What was accepted since may not be refused any more.
+            AND (r.closed_at IS NULL OR (r.closed_as = 'accepted' AND r.closed_at > i.finished_at))
     )
 ORDER BY i.id DESC
 LIMIT 1;
@@ -145,6 +151,15 @@ FROM imports AS i
 INNER JOIN sources AS s ON s.id = i.source
 WHERE i.sha256 = :sha256 AND s.name <> :source AND i.accepted > 0 AND i.voided_at IS NULL
 ORDER BY i.id DESC LIMIT 1;
+
+-- name: import_to_be_sent
+-- The first import of the same content whose usage waits to be sent, or was sent.
+SELECT i.id, i.started_at
+FROM imports AS i
+INNER JOIN sources AS s ON s.id = i.source
+WHERE i.sha256 = :sha256 AND s.name = :source AND i.already_billed = 0 AND i.accepted > 0
+    AND i.voided_at IS NULL
+ORDER BY i.id LIMIT 1;
 
 -- name: source_has_unsealed
 SELECT 1 FROM unsealed AS q

@@ -1,13 +1,26 @@
 -- name: same_reject
 -- The same row of the same file, or of a copy of it, refused before. An open one is the same whatever it was
--- refused for; a closed one only if nothing is new, or if a person dismissed it. A wide row may be refused
--- for several features: each is a refused row of its own, and is seen once by each import.
+-- refused for; a closed one only if nothing is new, or if a person dismissed it. What an import dismissed by
+-- being taken back is new, and what was accepted as usage that is taken back, or may be: where the usage is
+-- unknown, it came under another usage key. A wide row may be refused for several features: each is a refused
+-- row of its own, and is seen once by each import.
 SELECT r.id FROM rejects AS r
 INNER JOIN imports AS i ON i.id = r.import
 WHERE r.raw_digest = :raw_digest AND r.source = :source AND r.line = :line
     AND (i.file = :file OR i.sha256 = :sha256)
     AND (
         r.closed_at IS NULL OR (r.kind = :kind AND (r.reason = :reason OR r.closed_as = 'dismissed'))
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM reject_sightings AS s INNER JOIN imports AS v ON v.id = s.import
+        WHERE s.reject = r.id AND v.voided_at = r.closed_at AND v.void_note = r.closed_note
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM usage_closures AS x WHERE x.usage_event = r.accepted_as AND x.state = 'voided'
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM imports AS v
+        WHERE r.closed_as = 'accepted' AND r.accepted_as IS NULL AND v.voided_at >= r.closed_at
     )
     AND COALESCE(r.feature, :feature, '') = COALESCE(:feature, r.feature, '')
     AND NOT EXISTS (SELECT 1 FROM reject_sightings AS s WHERE s.reject = r.id AND s.import = :import)
@@ -19,6 +32,17 @@ LIMIT 1;
 -- of the same text. A wide row brings each of its features with each of its rows.
 SELECT r.id FROM rejects AS r
 WHERE r.raw_digest = :raw_digest AND r.source = :source AND (r.closed_at IS NULL OR r.id = :named)
+    AND NOT EXISTS (
+        SELECT 1 FROM reject_sightings AS s INNER JOIN imports AS v ON v.id = s.import
+        WHERE s.reject = r.id AND v.voided_at = r.closed_at AND v.void_note = r.closed_note
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM usage_closures AS x WHERE x.usage_event = r.accepted_as AND x.state = 'voided'
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM imports AS v
+        WHERE r.closed_as = 'accepted' AND r.accepted_as IS NULL AND v.voided_at >= r.closed_at
+    )
 ORDER BY (CASE WHEN COALESCE(r.feature, '') = COALESCE(:feature, '') THEN 0 ELSE 1 END),
     (CASE WHEN r.id = :named THEN 0 ELSE 1 END), r.id
 LIMIT 1;
@@ -67,6 +91,9 @@ WHERE kind = 'rejection' AND closed_at IS NULL AND source = :source AND request_
         SELECT 1 FROM usage_events AS u
         WHERE u.request_id = rejects.request_id AND u.source = rejects.source
             AND (u.import > rejects.import OR (u.import = rejects.import AND u.line > rejects.line))
+            AND NOT EXISTS (
+                SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.state = 'voided'
+            )
     );
 
 -- name: close_reject
