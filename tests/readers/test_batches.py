@@ -24,10 +24,16 @@ JSON_PIECES = st.sampled_from(
      '{"id":"r7","n":10000000000000000000,"other":1}', '{"id":"a","id":"b","n":1}', '{"id":"r8","n":1}',
      '{"id":"r9","n":[1],"other":2}', '{"id":"\\u0041","n":1,"other":2}', '{"n":1,"other":2,"id":"r10"}', "",
      '{"id":"r11","n":1,"other":2},{"id":"r12","n":1,"other":2}', '{"id":"a\u2028b","n":1e3,"other":"}"}',
-     " ", "5", '{"id":"r13","n":true,"other":2}', '{"id":"x","n":1,"other":', ' {"id":"e","n":3,"other":4} ']
+     '{"id":"r1","n":1,"other":"x}', '{","o":1,"id":"r","n":2}', " ", "5",
+     '{"id":"r13","n":true,"other":2}', '{"id":"x","n":1,"other":', ' {"id":"e","n":3,"other":4} ']
 )  # fmt: skip
 SAME = st.sampled_from(
-    ['{"id":"r","n":1,"other":true}', '{"id":"s","n":null,"other":2}', '{"id":" t","n":3,"other":"x"}']
+    [
+        '{"id":"y","n":1,"other":"x}\n{"}',
+        '{"id":"r","n":1,"other":true}',
+        '{"id":"s","n":null,"other":2}',
+        '{"id":" t","n":3,"other":"x"}',
+    ]
 )
 ENDS = st.sampled_from(["\n", "\n", "\r\n", ""])
 

@@ -107,6 +107,10 @@ class ImportStore:
         """Tell whether any usage of a source waits to be sent."""
         return self._database.row("source_has_unsealed", source=source) is not None
 
+    def last_import(self) -> Row | None:
+        """Return source and config digest of the last import; None if there is none."""
+        return self._database.row("last_import")
+
     def is_first_of(self, source: str) -> bool:
         """Tell whether nothing of a source has been imported whole yet."""
         return self._database.row("source_has_complete_import", source=source) is None

@@ -15,6 +15,8 @@ from meterledger.ledger.identifiers import IdentifierStore
 _NAMES_CACHED = 200_000
 _MAY_BE_THE_SAME = ("subscription_id", "feature", "scale", "received_at", "dimensions")
 
+Columns = dict[str, Sequence[object]]
+"""The arguments of add_usage_event by column, in their order in the statement."""
 RawOf = Callable[[int], str]
 """Returns the text of the row that starts on a line."""
 
@@ -36,6 +38,8 @@ class UsageWriter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._identifiers = IdentifierStore(database)
+        self._expects_known = False
+        """Whether most rows were in the ledger before, lately."""
         self._customers: dict[str, int] = {}
         self._features: dict[str, int] = {}
 
@@ -48,9 +52,14 @@ class UsageWriter:
     def add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
         """Add the usage events whose keys are free; return how many, and the rows in conflict, by line."""
         usage, conflicts = self._without_known_identifiers(to, usage, raw_of)
+        given = len(usage)
+        if self._expects_known and usage:
+            usage = self._without_known(to, usage)
         if not usage:
             return 0, conflicts
         accepted, others = self._add(to, usage, raw_of)
+        # What mostly was there before is looked for first: a look costs half of an attempt and a look.
+        self._expects_known = accepted * 2 < given
         return accepted, sorted(conflicts + others, key=lambda conflict: conflict.line)
 
     def _without_known_identifiers(
@@ -73,10 +82,22 @@ class UsageWriter:
         raws = [usage.raws[at] for at in left] if usage.raws else None
         return UsageColumns.of([events[at] for at in left], raws), conflicts
 
+    def _without_known(self, to: Destination, usage: UsageColumns) -> UsageColumns:
+        """Leave out the rows that are the stored usage event of their key to the letter."""
+        columns = self._columns(usage)
+        same, rows = _compared(columns)
+        found = self._database.rows_for("usage_not_in_ledger_as_given", rows, source=to.source, **same)
+        left = [row["position"] for row in found]
+        if len(left) == len(usage):
+            return usage
+        events = list(usage) if left else []
+        raws = [usage.raws[at] for at in left] if usage.raws else None
+        return UsageColumns.of([events[at] for at in left], raws)
+
     def _add(self, to: Destination, usage: UsageColumns, raw_of: RawOf) -> tuple[int, list[Conflict]]:
         columns = self._columns(usage)
         # A column that is the same in every row is bound once for many rows: that is half of the work.
-        same = {name: columns[name][0] for name in _MAY_BE_THE_SAME if len(set(columns[name])) == 1}
+        same = _same_in_every_row(columns)
         rows = list(zip(*(column for name, column in columns.items() if name not in same), strict=True))
         shared = {"source": to.source, "recorded_at": to.now, "import": to.import_id, **same}
         accepted = self._database.run_rows("add_usage_event", rows, **shared)
@@ -85,7 +106,7 @@ class UsageWriter:
         again, conflicts = self._look_closer(to, usage, columns, raw_of)
         return accepted + again, conflicts
 
-    def _columns(self, usage: UsageColumns) -> dict[str, Sequence[object]]:
+    def _columns(self, usage: UsageColumns) -> Columns:
         """Return the arguments of add_usage_event by column, in their order in the statement."""
         customers = self._numbered("customer", self._customers, set(usage.customer_ids), column="customer_id")
         features = self._numbered("feature", self._features, set(usage.features), column="name")
@@ -104,14 +125,13 @@ class UsageWriter:
         }
 
     def _look_closer(
-        self, to: Destination, usage: UsageColumns, columns: dict[str, Sequence[object]], raw_of: RawOf
+        self, to: Destination, usage: UsageColumns, columns: Columns, raw_of: RawOf
     ) -> tuple[int, list[Conflict]]:
         """Look at the rows that are not the stored usage event of their key to the letter."""
-        compared = (column for name, column in columns.items() if name not in ("received_at", "line"))
-        given = list(zip(range(len(usage)), *compared, strict=True))
+        same, given = _compared(columns)
         flagged = [
             found["position"]
-            for found in self._database.rows_for("usage_not_as_stored", given, source=to.source)
+            for found in self._database.rows_for("usage_not_as_stored", given, source=to.source, **same)
         ]
         if not flagged:
             return 0, []
@@ -152,6 +172,18 @@ class UsageWriter:
             self._database.run(f"add_{what}", **{column: name})
             known[name] = _required(self._database.row(statement, **{column: name}))["id"]
         return known
+
+
+def _same_in_every_row(columns: Columns) -> dict[str, object]:
+    return {name: columns[name][0] for name in _MAY_BE_THE_SAME if len(set(columns[name])) == 1}
+
+
+def _compared(columns: Columns) -> tuple[dict[str, object], list[tuple[object, ...]]]:
+    """Return what a comparison with stored usage takes: what is the same in every row, and the rows."""
+    content = {name: column for name, column in columns.items() if name not in ("received_at", "line")}
+    same = {name: value for name, value in _same_in_every_row(columns).items() if name in content}
+    varying = (column for name, column in content.items() if name not in same)
+    return same, list(zip(range(len(columns["line"])), *varying, strict=True))
 
 
 def content_differences(stored: Row, given: UsageEvent) -> Iterable[Difference]:

@@ -80,6 +80,9 @@ class RowShape:
             rows = self._decode_many(f"[{in_a_list}]")
         except msgspec.DecodeError:
             return None
+        # A text that runs over a line end makes one object of two lines.
+        if len(rows) != count:
+            return None
         columns: list[Sequence[Any] | None] = [None] * len(self._names)
         for position in self._present:
             column: Sequence[Any] | None = list(map(attrgetter(f"field{position}"), rows))
@@ -127,7 +130,7 @@ def _are_plain_objects(text: str, count: int) -> bool:
     return (
         text.startswith("{")
         and text.rstrip("\n").endswith("}")
-        and text.count("{") == text.count("}") == count == text.count("}\n{") + 1
+        and text.count("{") == count == text.count("}\n{") + 1
         and "\\" not in text
         and "[" not in text
     )

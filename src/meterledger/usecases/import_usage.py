@@ -147,7 +147,8 @@ def import_usage(
     Chunks are committed one by one, so that a killed import keeps what it had and the same command
     completes it. With ``dry_run``, or ``strict`` and a refused row, nothing is kept.
     """
-    refuse_coarser_scale(ledger, settings)
+    if not _is_config_of_last_import(ledger, settings, options.source):
+        refuse_coarser_scale(ledger, settings)
     report = ImportReport(committed=not options.dry_run)
     importing = _Importing(
         ledger=ledger,
@@ -172,6 +173,14 @@ def import_usage(
         for file in report.files:
             file.id = file.id if file.skipped else None
     return report
+
+
+def _is_config_of_last_import(ledger: Ledger, settings: Settings, source: Source) -> bool:
+    """Tell whether the meters are those of the last import, so that no scale can have become coarser."""
+    last = ledger.imports.last_import()
+    return last is not None and last["config_digest"] == settings.import_digest(
+        source if last["source"] == source.name else settings.sources.get(last["source"], source)
+    )
 
 
 def rules_for(ledger: Ledger, settings: Settings, source: Source) -> RowRules:

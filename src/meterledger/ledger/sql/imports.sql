@@ -23,6 +23,10 @@ WHERE sources.name = :source AND (imports.finished_at IS NOT NULL OR imports.fol
     AND imports.accepted > 0
 LIMIT 1;
 
+-- name: last_import
+SELECT s.name AS source, i.config_digest FROM imports AS i INNER JOIN sources AS s ON s.id = i.source
+ORDER BY i.id DESC LIMIT 1;
+
 -- name: begin_import
 INSERT INTO imports (
     source, file, path, sha256, size_bytes, input_format, compression, delimiter, header, mapping,
@@ -104,6 +108,29 @@ INSERT INTO usage_events (
     :source, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :received_at,
     :recorded_at, :import, :line, :dimensions, :generation
 );
+
+-- name: usage_not_in_ledger_as_given
+-- Of rows that are expected to be in the ledger: those that are not the stored usage event of their key to
+-- the letter, or not there, or whose key has a history.
+WITH given (position, request_id, customer, subscription_id, feature, quantity, scale, event_time, dimensions)
+AS (VALUES (
+    :position, :request_id, :customer, :subscription_id, :feature, :quantity, :scale, :event_time, :dimensions
+))
+SELECT given.position
+FROM given
+WHERE NOT EXISTS (
+    SELECT 1 FROM usage_events AS u
+    WHERE u.request_id = given.request_id AND u.source = :source AND u.generation = 0
+        AND u.customer = given.customer
+        AND COALESCE(u.subscription_id, '') = COALESCE(given.subscription_id, '')
+        AND u.feature = given.feature
+        AND u.quantity = given.quantity
+        AND u.scale = given.scale
+        AND u.event_time = given.event_time
+        AND COALESCE(u.dimensions, '') = COALESCE(given.dimensions, '')
+        AND NOT EXISTS (SELECT 1 FROM usage_closures AS x WHERE x.usage_event = u.id AND x.state = 'voided')
+)
+ORDER BY given.position;
 
 -- name: usage_not_as_stored
 -- Of rows whose keys are in the ledger: those that are not the stored usage event to the letter, or whose
