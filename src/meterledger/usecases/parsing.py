@@ -46,13 +46,18 @@ class RawTexts:
 
 @dataclass(frozen=True, slots=True)
 class ParsedChunk:
-    """The rows of one chunk, checked: usage in the order of request_id, rejections in file order."""
+    """The rows of one chunk, checked: usage in parts as it was read, rejections in file order."""
 
-    usage: UsageColumns
+    parts: Sequence[UsageColumns]
     rejections: Sequence[Rejection]
     raws: RawTexts
     bytes_read: int
     """How far the file was read when the chunk was complete."""
+
+    @property
+    def usage(self) -> UsageColumns:
+        """All parts together, in the order of request_id."""
+        return UsageColumns.joined(self.parts)
 
 
 def parsed_chunks(file: InputFile, rules: RowRules) -> Iterator[ParsedChunk]:
@@ -115,9 +120,7 @@ class _Checker:
 
     def chunk(self, bytes_read: int) -> ParsedChunk:
         """Return what was gathered, and begin the next chunk."""
-        chunk = ParsedChunk(
-            UsageColumns.joined(self._usage), self._rejections, RawTexts(self._texts), bytes_read
-        )
+        chunk = ParsedChunk(self._usage, self._rejections, RawTexts(self._texts), bytes_read)
         self._begin()
         return chunk
 

@@ -23,7 +23,7 @@ from meterledger.domain.row_rules import RowRules
 from meterledger.domain.usage import Reason, Rejection
 from meterledger.domain.usage_columns import Packer, Unpacker
 from meterledger.errors import IncompleteInputError, InputError
-from meterledger.readers import InputFile
+from meterledger.readers import DELIMITED, InputFile
 from meterledger.usecases.parsing import ParsedChunk, RawTexts, parsed_chunks
 
 WORTHWHILE_BYTES = 16 * 1024 * 1024
@@ -78,7 +78,8 @@ def chunks_from_process(file: InputFile, rules: RowRules) -> Iterator[ParsedChun
 
 def _parsed_chunk(answer: tuple[Any, ...], unpacker: Unpacker) -> ParsedChunk:
     _, usage, rejections, texts, bytes_read = answer
-    return ParsedChunk(unpacker.unpack(usage), list(map(_rejection, rejections)), RawTexts(texts), bytes_read)
+    parts = list(map(unpacker.unpack, usage))
+    return ParsedChunk(parts, list(map(_rejection, rejections)), RawTexts(texts), bytes_read)
 
 
 class _Ahead:
@@ -123,9 +124,10 @@ def _send(pipe: IO[bytes], *answer: Any) -> None:
     pipe.flush()
 
 
-def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk, packer: Packer) -> None:
+def _send_chunk(pipe: IO[bytes], chunk: ParsedChunk, packer: Packer, *, in_order: bool) -> None:
+    usage = [packer.pack(part) for part in ([chunk.usage] if in_order else chunk.parts)]
     rejections = list(map(_fields, chunk.rejections))
-    _send(pipe, _CHUNK, packer.pack(chunk.usage), rejections, chunk.raws.parts, chunk.bytes_read)
+    _send(pipe, _CHUNK, usage, rejections, chunk.raws.parts, chunk.bytes_read)
 
 
 def _fields(rejection: Rejection) -> tuple[object, ...]:
@@ -166,8 +168,10 @@ def _work() -> None:
         file = InputFile(file=content, **about)
         try:
             packer = Packer()
+            # Reading JSON keeps this process busier than writing does the other one: that one sorts then.
+            in_order = file.input_format in DELIMITED
             for chunk in parsed_chunks(file, rules):
-                _send_chunk(pipe, chunk, packer)
+                _send_chunk(pipe, chunk, packer, in_order=in_order)
                 del chunk  # or it would stay while the next one is made
         except InputError as error:
             _send(pipe, _ERROR, isinstance(error, IncompleteInputError), error.message, error.hint)
