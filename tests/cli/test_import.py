@@ -1,35 +1,19 @@
 """`meterledger import` as people and cron run it: exit codes, messages and the JSON that others rely on."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from meterledger.cli.main import run
+from support.commands import OF_OUR_OWN, Ended
 from support.importing import CONFIG, HEADER, Importing, row
 
-_OF_OUR_OWN = ("METERLEDGER_", "STRIPE_", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
 COUNTS = {"rows_read", "accepted", "duplicates", "conflicts", "rejected"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The JSON document on stdout: one, and nothing else."""
-        return json.loads(self.out)
 
 
 class Shop(Importing):
@@ -42,7 +26,7 @@ class Shop(Importing):
         self._capsys = capsys
         self._monkeypatch = monkeypatch
         monkeypatch.chdir(folder)
-        for name in [name for name in os.environ if name.startswith(_OF_OUR_OWN)]:
+        for name in [name for name in os.environ if name.startswith(OF_OUR_OWN)]:
             monkeypatch.delenv(name)
 
     def command(self, *arguments: str, environment: dict[str, str] | None = None) -> Ended:

@@ -1,11 +1,14 @@
 """Every format and packing gives the same rows, and a row that was kept reads as it did in its file."""
 
+from typing import Any, cast
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.domain.usage import MAX_RAW_BYTES, Reason, kept_raw
-from meterledger.readers import InputFormat, RowProblem, Wanted, read_rows, reread
+from meterledger.domain.usage import kept_raw
+from meterledger.readers import InputFormat, Wanted, read_rows
 from meterledger.readers.compression import Compression
+from meterledger.usecases.reading_again import _file_of
 from support.files import CSV_HEADER, input_file
 from support.packing import PACK
 from support.properties import quick, steady
@@ -71,8 +74,9 @@ def test_a_kept_row_reads_as_it_did_in_its_file(
         text = f"[{text}"
     rows = read_rows(input_file(text.encode(), input_format), WANTED)
     for _, found, raw in rows:
-        again = reread(kept_raw(raw), rows.header, input_format, ",", WANTED)
-        assert again == found
+        kept = {"raw": kept_raw(raw), "reason": "", "input_format": input_format, "header": rows.header}
+        again = read_rows(_file_of(cast("Any", {**kept, "delimiter": ",", "file": "usage"})), WANTED)
+        assert [values for _, values, _ in again] == [found]
 
 
 def test_the_header_is_there_once_a_row_was_asked_for() -> None:
@@ -84,12 +88,3 @@ def test_the_header_is_there_once_a_row_was_asked_for() -> None:
 
     assert before is None
     assert rows.header == 'request_id , "x" ,customer_id,feature,quantity,event_time'
-
-
-def test_text_that_was_cut_is_not_taken_for_the_row() -> None:
-    """A row of which only the beginning was kept cannot be read again."""
-    raw = kept_raw('{"request_id":"r1","x":"' + "\u00e9" * MAX_RAW_BYTES + '"}')
-    found = reread(raw, None, InputFormat.JSONL, ",", WANTED)
-
-    assert isinstance(found, RowProblem)
-    assert found.reason is Reason.ROW_TOO_LONG

@@ -11,7 +11,7 @@ import pytest
 from meterledger.cli.main import run
 from support.mending import Mending
 
-_OF_OUR_OWN = ("METERLEDGER_", "STRIPE_", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
+OF_OUR_OWN = ("METERLEDGER_", "STRIPE_", "COLUMNS", "NO_COLOR", "FORCE_COLOR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Workshop(Mending):
         super().__init__(folder)
         self._capsys = capsys
         monkeypatch.chdir(folder)
-        for name in [name for name in os.environ if name.startswith(_OF_OUR_OWN)]:
+        for name in [name for name in os.environ if name.startswith(OF_OUR_OWN)]:
             monkeypatch.delenv(name)
 
     def command(self, *arguments: str) -> Ended:

@@ -5,7 +5,7 @@ from meterledger.readers.first_record import first_record
 from meterledger.readers.formats import InputFormat, delimiter_of
 from meterledger.readers.names import ExpandedNames, expand_names
 from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted
-from meterledger.readers.rows import DELIMITED, Rows, read_rows, reread
+from meterledger.readers.rows import DELIMITED, Rows, read_rows
 
 __all__ = [
     "DELIMITED",
@@ -21,5 +21,4 @@ __all__ = [
     "first_record",
     "open_input",
     "read_rows",
-    "reread",
 ]

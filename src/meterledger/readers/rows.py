@@ -1,10 +1,7 @@
 """Rows of an input file: the fields that are wanted of each, its line and its text."""
 
-import io
 from collections.abc import Iterator
 
-from meterledger.domain.row_check import Values
-from meterledger.domain.usage import MAX_RAW_BYTES, Reason
 from meterledger.errors import InputError
 from meterledger.readers.batches import Batch, row_batches
 from meterledger.readers.content import Content
@@ -14,14 +11,12 @@ from meterledger.readers.files import InputFile
 from meterledger.readers.formats import InputFormat
 from meterledger.readers.json_array import JsonArray, element_reader
 from meterledger.readers.json_batches import jsonl_batches
-from meterledger.readers.json_rows import JsonLines, values_reader
+from meterledger.readers.json_rows import JsonLines
 from meterledger.readers.lines import MAX_ROW_BYTES, PhysicalLines
 from meterledger.readers.parquet_rows import parquet_rows
-from meterledger.readers.raw_rows import RawRow, RowProblem, Wanted, malformed, unreadable
+from meterledger.readers.raw_rows import RawRow, Wanted
 
 DELIMITED = frozenset({InputFormat.CSV, InputFormat.TSV})
-_CUT_CHARACTER_BYTES = 3
-"""By how much kept text may be shorter than its limit, where a character did not fit."""
 
 
 class Rows:
@@ -114,37 +109,3 @@ def read_rows(source: InputFile, wanted: Wanted) -> Rows:
         IncompleteInputError: It cannot be read on; every row before was brought.
     """
     return Rows(source, wanted)
-
-
-def reread(
-    raw: str, header: str | None, input_format: InputFormat, delimiter: str, wanted: Wanted
-) -> Values | RowProblem:
-    """
-    Read the kept text of one row again; it gives what reading the row in its file gave.
-
-    Not so for text that was cut when it was kept, which is `row_too_long` here, nor for rows that were
-    refused as `not_utf8`: their bytes were kept in another form, so do not ask for them.
-
-    Args:
-        raw: The text of the row; its line end may be missing.
-        header: The header of its file, for CSV and TSV.
-        input_format: The format of its file.
-        delimiter: What stands between fields of CSV and TSV.
-        wanted: What to bring.
-
-    Raises:
-        InputError: The header lacks a column that is required now.
-    """
-    if len(raw.encode(errors="surrogateescape")) >= MAX_RAW_BYTES - _CUT_CHARACTER_BYTES:
-        return RowProblem(
-            Reason.ROW_TOO_LONG,
-            f"only its first {MAX_RAW_BYTES} bytes were kept; import it from its file",
-        )
-    if input_format is InputFormat.JSON:
-        return element_reader(wanted.names)(raw)
-    if input_format not in DELIMITED:
-        return unreadable(raw) or values_reader(wanted.names)(raw)
-    text = f"{header or ''}\n{raw}"
-    lines = PhysicalLines(Content(io.BytesIO(text.encode(errors="surrogateescape"))))
-    rows = csv_rows(lines, read_header("the kept header", lines, wanted, delimiter), delimiter)
-    return next((values for _, values, _ in rows), malformed("it is blank"))

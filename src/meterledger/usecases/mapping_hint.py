@@ -33,7 +33,8 @@ def mapping_hint(file: str, input_format: InputFormat, chunk: ParsedChunk, rules
         lambda one: (one.reason, one.message) == (Reason.MISSING_FIELD, first.message), chunk.rejections
     )
     lacking = [one.line for one, _ in zip(alike, range(_ROWS_LOOKED_AT), strict=False)]
-    others = [*chunk.usage.lines, *(one.line for one in chunk.rejections[len(lacking) :])]
+    accepted = (line for part in chunk.parts for line in part.lines)
+    others = [*accepted, *(one.line for one in chunk.rejections[len(lacking) :])]
     if not lacking or (others and (min(others) < lacking[-1] or len(lacking) < _ROWS_LOOKED_AT)):
         return ""
     keys = _keys(first.raw)
