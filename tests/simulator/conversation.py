@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from meterledger.simulator.accounts import Rules
 from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.local_stripe import LocalStripe
-from meterledger.simulator.routes import ROUTES, Endpoint
-from meterledger.simulator.wire import Call
+from meterledger.simulator.protocol.api_request import Endpoint
+from meterledger.simulator.protocol.wire import Call
+from meterledger.simulator.routes import ROUTES
+from meterledger.simulator.rules import Rules
 
 START = 1_793_491_200  # 2026-11-01T00:00:00Z, a Sunday and the start of an hour and a day
 KEY = "sk_test_conversation"

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from meterledger.simulator.accounts import Rules
-from meterledger.simulator.api_keys import redact
+from meterledger.simulator.protocol.api_keys import redact
+from meterledger.simulator.rules import Rules
 from simulator.conversation import Conversation
 
 
@@ -79,15 +79,23 @@ def test_a_malformed_account_is_403(account: str) -> None:
     ("method", "path"),
     [
         ("GET", "/x"),
-        ("DELETE", "/v1/account"),
-        ("GET", "/v1/billing/meter_events"),
+        ("POST", "/v1/billing/meters/mtr_test_1/nothing"),
         ("GET", "/v1/customers/"),
     ],
 )
-def test_unknown_paths_and_methods_are_404(method: str, path: str) -> None:
-    """A path that does not exist, or not with this method, is answered in Stripe's words."""
+def test_unknown_paths_are_404(method: str, path: str) -> None:
+    """A path that does not exist is answered in Stripe's words."""
     reply = Conversation().call(method, path)
     assert (reply.status, reply.error["message"]) == (404, f"Unrecognized request URL ({method}: {path}).")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("DELETE", "/v1/account"), ("GET", "/v1/billing/meter_events"), ("PUT", "/v1/billing/meters/mtr_1")],
+)
+def test_wrong_methods_are_405(method: str, path: str) -> None:
+    """A path that exists, but not with this method, says so."""
+    assert Conversation().call(method, path).status == 405
 
 
 def test_a_path_that_is_no_text_is_404() -> None:

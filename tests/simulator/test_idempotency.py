@@ -1,9 +1,13 @@
 """Idempotency keys as Stripe's v1 API treats them."""
 
-from meterledger.simulator.accounts import Account
-from meterledger.simulator.parameters import Parameters
+from typing import Literal
+
+import pytest
+
+from meterledger.simulator.protocol.api_request import ApiRequest
+from meterledger.simulator.protocol.wire import Call
 from meterledger.simulator.routes import METER_EVENTS, ROUTES
-from meterledger.simulator.wire import Call
+from meterledger.simulator.rules import Readings, Rules
 from simulator.conversation import DAY, EVENTS, KEY, Conversation, event_fields
 
 
@@ -57,24 +61,34 @@ def test_keys_live_for_24_hours() -> None:
     assert talk.identifiers()["x"]["counted"] == 2
 
 
-def test_refusals_are_not_stored() -> None:
-    """Neither a bad parameter nor a duplicate identifier freezes its key."""
+def test_a_bad_parameter_does_not_freeze_its_key() -> None:
+    """A refusal that the parameters alone explain is not stored: the mended request is carried out."""
     talk = started()
     assert talk.post(EVENTS, event_fields("bad"), Idempotency_Key="k").status == 400
     assert talk.post(EVENTS, event_fields("1", identifier="x"), Idempotency_Key="k").status == 200
-    assert talk.post(EVENTS, event_fields("1", identifier="x"), Idempotency_Key="k2").status == 400
-    talk.clock.advance(DAY + 1)
-    assert talk.post(EVENTS, event_fields("1", identifier="x"), Idempotency_Key="k2").status == 200
+
+
+@pytest.mark.parametrize(("reading", "second"), [("executed", 400), ("none", 200)])
+def test_a_refusal_from_execution_is_stored_in_one_reading(
+    reading: Literal["executed", "none"], second: int
+) -> None:
+    """An unknown meter's refusal answers its key again even when the meter is there, or is made anew."""
+    talk = Conversation(Rules(readings=Readings(stored_refusals=reading)))
+    assert talk.post(EVENTS, event_fields(identifier="x"), Idempotency_Key="k").status == 400
+    talk.meter()
+    again = talk.post(EVENTS, event_fields(identifier="x"), Idempotency_Key="k")
+    assert again.status == second
+    assert ("Idempotent-Replayed" in again.headers) == (second == 400)
 
 
 def test_a_failure_is_stored_and_replayed() -> None:
     """A 500 is JSON without a traceback, and keeps answering its key even when the fault is gone."""
     faulty = True
 
-    def endpoint(account: Account, parameters: Parameters, now: float, object_id: str) -> dict[str, object]:
+    def endpoint(request: ApiRequest) -> dict[str, object]:
         if faulty:
             raise RuntimeError("secret detail")
-        return ROUTES["POST", METER_EVENTS](account, parameters, now, object_id)
+        return ROUTES["POST", METER_EVENTS](request)
 
     talk = Conversation(routes={**ROUTES, ("POST", METER_EVENTS): endpoint})
     talk.meter()
@@ -121,4 +135,4 @@ def test_expired_keys_are_forgotten() -> None:
     talk.clock.advance(DAY)
     talk.post(EVENTS, event_fields(), Idempotency_Key="last")
     (account,) = talk.stripe.accounts.all()
-    assert list(account.idempotency._answers) == ["last"]
+    assert [list(generation) for generation in account.v1_keys._generations] == [["last"]]

@@ -1,6 +1,6 @@
 """The page that says what the simulator counted."""
 
-from meterledger.simulator.wire import Call
+from meterledger.simulator.protocol.wire import Call
 from simulator.conversation import EVENTS, KEY, Conversation
 
 
@@ -36,13 +36,12 @@ def test_the_page_says_what_was_counted() -> None:
 
 
 def test_reading_needs_no_key_and_changes_nothing() -> None:
-    """The page is open, the root shows it too, and looking at a customer without usage adds no row."""
+    """The page is open, and looking at a customer without usage adds no row."""
     talk = Conversation()
     meter_id = talk.meter()
     talk.summary(meter_id, 0, 60)
-    for path in ("/", "/_simulator/ledger"):
-        reply = talk.call("GET", path, headers={"Authorization": ""})
-        assert (reply.status, reply.document["usage"]) == (200, [])
+    reply = talk.call("GET", "/_simulator/ledger", headers={"Authorization": ""})
+    assert (reply.status, reply.document["usage"]) == (200, [])
     assert talk.get("/_simulator/ledger", identifier=1).status == 400
 
 
@@ -51,7 +50,7 @@ def test_unknown_paths_are_counted_as_one() -> None:
     talk = Conversation()
     for number in range(5):
         talk.get(f"/x/{number}")
-    assert talk.get("/").document["requests"] == [
+    assert talk.get("/_simulator/ledger").document["requests"] == [
         {"method": "GET", "path": "(unknown)", "status": 404, "count": 5}
     ]
 
@@ -71,6 +70,6 @@ def test_the_highest_concurrency_is_kept_by_customer_and_meter() -> None:
         assert hold is not None
         hold.release()
     talk.event()
-    page = talk.get("/").document
+    page = talk.get("/_simulator/ledger").document
     assert {row["customer"]: row["highest"] for row in page["concurrency"]} == {"cus_A": 2, "cus_B": 1}
     assert page["max_concurrency"] == 2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterledger.simulator.accounts import Rules
+from meterledger.simulator.rules import Rules
 from simulator.conversation import DAY, EVENTS, MINUTE, START, Conversation, event_fields
 
 
@@ -27,7 +27,7 @@ def test_a_good_event_is_echoed_and_counted(talk: Conversation) -> None:
         "payload": {"stripe_customer_id": "cus_A", "value": "12.5", "region": "eu"},
         "timestamp": START - 60,
     }
-    usage = talk.get("/").document["usage"]
+    usage = talk.get("/_simulator/ledger").document["usage"]
     assert [(row["customer"], row["events"], row["total"]) for row in usage] == [("cus_A", 1, "12.5")]
 
 
@@ -74,7 +74,7 @@ def test_values_that_are_no_plain_decimal(talk: Conversation, value: str) -> Non
     """Exponents, signs in front and everything else that is no plain decimal is refused, and not counted."""
     reply = talk.event(value)
     assert (reply.status, reply.error["param"]) == (400, "payload[value]")
-    assert talk.get("/").document["usage"] == []
+    assert talk.get("/_simulator/ledger").document["usage"] == []
 
 
 @pytest.mark.parametrize("value", ["1000000000000000", "1.000000000000000", "-1234567.890123456"])
@@ -109,7 +109,7 @@ def test_bad_parameters(talk: Conversation, change: dict[str, object], code: str
     reply = talk.post(EVENTS, {**event_fields(), **change})
     assert (reply.status, reply.error.get("code"), reply.error["param"]) == (400, code, param)
     assert reply.error["type"] == "invalid_request_error"
-    assert talk.get("/").document["usage"] == []
+    assert talk.get("/_simulator/ledger").document["usage"] == []
 
 
 def test_no_active_meter(talk: Conversation) -> None:
@@ -127,7 +127,7 @@ def test_a_meters_own_keys_are_used(talk: Conversation) -> None:
         talk.event(event_name="tokens").error["message"] == "Customer mapping key who not found in payload."
     )
     assert talk.event(event_name="tokens", **{"payload[who]": "cus_B", "payload[many]": "4"}).status == 200
-    assert talk.get("/").document["usage"][0]["customer"] == "cus_B"
+    assert talk.get("/_simulator/ledger").document["usage"][0]["customer"] == "cus_B"
 
 
 def test_customers(talk: Conversation) -> None:
@@ -195,7 +195,7 @@ def test_an_identifier_is_free_again_after_24_hours(talk: Conversation) -> None:
     talk.clock.advance(2)
     assert talk.event("5", identifier="x").status == 200
     assert talk.identifiers() == {"x": {"arrivals": 3, "counted": 2}}
-    assert talk.get("/").document["usage"][0]["total"] == "10"
+    assert talk.get("/_simulator/ledger").document["usage"][0]["total"] == "10"
     talk.clock.advance(DAY - 1)
     assert talk.event("5", identifier="x").status == 400
 

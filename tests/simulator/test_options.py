@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from meterledger.simulator.accounts import Rules
-from meterledger.simulator.meters import Formula, MeterSpec, Window
+from meterledger.simulator.metering.meters import Formula, MeterSpec, Window
 from meterledger.simulator.options import Options, StartError, check, is_loopback
+from meterledger.simulator.rules import Rules
 from meterledger.simulator.seeds import read_seeds
 from simulator.conversation import METERS, START, Conversation
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import ClientSession, web
 
+from meterledger.simulator.rules import Readings, Rules
 from meterledger.simulator.server import make_server
 from simulator.conversation import EVENTS, KEY, Conversation, event_fields
 
@@ -44,7 +45,7 @@ async def send(session: ClientSession, url: str, customer: str, identifier: str)
 
 def test_overlapping_calls_are_seen() -> None:
     """With latency, five calls at once on one customer are five deep, and one on another is one."""
-    talk = Conversation()
+    talk = Conversation(Rules(readings=Readings(concurrent_calls="taken")))
     talk.meter()
 
     async def visit(session: ClientSession, url: str) -> list[int]:
@@ -53,7 +54,7 @@ def test_overlapping_calls_are_seen() -> None:
         return await asyncio.gather(*(send(session, url, who, f"x{n}") for n, who in enumerate(customers)))
 
     assert serve(talk, visit, 0.1) == [200] * 6
-    page = talk.get("/").document
+    page = talk.get("/_simulator/ledger").document
     assert {row["customer"]: row["highest"] for row in page["concurrency"]} == {"cus_A": 5, "cus_B": 1}
 
 
@@ -67,7 +68,7 @@ def test_calls_in_a_row_do_not_overlap() -> None:
         return [await send(session, url, "cus_A", f"x{number}") for number in range(20)]
 
     assert serve(talk, visit) == [200] * 20
-    assert talk.get("/").document["max_concurrency"] == 1
+    assert talk.get("/_simulator/ledger").document["max_concurrency"] == 1
 
 
 def test_headers_travel_and_a_huge_body_is_refused_in_json() -> None:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from meterledger.simulator.usage import plain
+from meterledger.simulator.metering.tally import plain
 from simulator.conversation import DAY, HOUR, METERS, MINUTE, START, Conversation
 
 
@@ -56,7 +56,7 @@ def test_sums_are_exact() -> None:
     assert values(talk, meter_id, START, START + MINUTE) == [100.0]
     for value in ("999999999999999", "0.000000000000001", "-999999999999999"):
         talk.event(value, customer="cus_B")
-    totals = {row["customer"]: row["total"] for row in talk.get("/").document["usage"]}
+    totals = {row["customer"]: row["total"] for row in talk.get("/_simulator/ledger").document["usage"]}
     assert totals == {"cus_A": "100", "cus_B": "0.000000000000001"}
 
 
@@ -68,7 +68,7 @@ def test_a_float_is_the_nearest_one_to_the_exact_sum() -> None:
         talk.event("900719925474099")
     talk.event("3")
     assert values(talk, meter_id, START, START + MINUTE) == [float(9_007_199_254_740_993)]
-    assert talk.get("/").document["usage"][0]["total"] == "9007199254740993"
+    assert talk.get("/_simulator/ledger").document["usage"][0]["total"] == "9007199254740993"
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,30 @@
 """The simulated Stripe as one object: a call goes in, an answer comes out, no IO in between."""
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
-import msgspec
-
-from meterledger.simulator.accounts import Account, AccountBook, Rules
-from meterledger.simulator.api_errors import (
-    CONTENT_TOO_LARGE,
-    SERVER_ERROR,
-    TOO_MANY_REQUESTS,
-    ApiError,
-    InternalError,
-    RateLimitedError,
-    unrecognized_url,
-)
-from meterledger.simulator.api_keys import authenticate
 from meterledger.simulator.clock import SimulatedClock
-from meterledger.simulator.control import (
-    CLOCK_PATH,
-    LEDGER_PATHS,
-    RequestCounts,
-    clock_page,
-    ledger_page,
-    turn_clock,
+from meterledger.simulator.control.clock import CLOCK_PATH, clock_page, turn_clock
+from meterledger.simulator.control.ledger import LEDGER_PATH, ledger_page
+from meterledger.simulator.control.requests import RequestCounts
+from meterledger.simulator.executor import carry_out, carry_out_once, internal
+from meterledger.simulator.happenings import catch_up
+from meterledger.simulator.protocol.api_errors import (
+    CONTENT_TOO_LARGE,
+    ApiError,
+    unrecognized_url,
+    wrong_method,
 )
-from meterledger.simulator.idempotency import StoredAnswer
-from meterledger.simulator.meter_events import note_arrival
-from meterledger.simulator.parameters import Parameters, parse_form
-from meterledger.simulator.routes import METER_EVENTS, ROUTES, Endpoint, Match, find_route
-from meterledger.simulator.wire import Answer, Call, HeaderWriter, Hold, echo
+from meterledger.simulator.protocol.api_keys import authenticate
+from meterledger.simulator.protocol.api_request import ApiRequest, Endpoint
+from meterledger.simulator.protocol.json_body import parse_json
+from meterledger.simulator.protocol.outcome import Outcome, answered, refused
+from meterledger.simulator.protocol.parameters import Parameters, parse_form
+from meterledger.simulator.protocol.wire import Answer, Call, HeaderWriter
+from meterledger.simulator.routes import ROUTES, Match, find_route, has_other_method
+from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.account_book import AccountBook
 
-OK = 200
 NO_ROUTE = "(unknown)"  # the pattern under which calls to unknown paths are counted
-
-_LOG = logging.getLogger(__name__)
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
-    hold: Hold | None = None
 
 
 class LocalStripe:
@@ -72,6 +52,7 @@ class LocalStripe:
         self._stopwatch = stopwatch
         self._routes = routes
         self._headers = HeaderWriter()
+        self._requests = 0
 
     def answer(self, call: Call) -> Answer:
         """
@@ -88,95 +69,58 @@ class LocalStripe:
             else:
                 pattern, outcome = self._control(call)
         except ApiError as refusal:
-            outcome = _refused(refusal)
+            outcome = refused(refusal)
         except Exception as failure:  # noqa: BLE001 - a bug here must look to the client like one at Stripe
-            outcome = _refused(_internal(failure))
+            outcome = refused(internal(failure))
         return self._written(call, pattern, outcome)
 
     def refuse_size(self, call: Call) -> Answer:
         """Answer a call whose body was too large to be read."""
         refusal = ApiError("The request's body is too large.", status=CONTENT_TOO_LARGE)
-        return self._written(call, NO_ROUTE, _refused(refusal))
+        return self._written(call, NO_ROUTE, refused(refusal))
 
-    def _written(self, call: Call, pattern: str, outcome: _Outcome) -> Answer:
+    def catch_up(self) -> None:
+        """Let everything happen, in every account, that has fallen due by now."""
+        now = self.clock.now()
+        for account in self.accounts.all():
+            catch_up(account, now)
+
+    def _written(self, call: Call, pattern: str, outcome: Outcome) -> Answer:
+        self._requests += 1
         self.counts.count(call.method, pattern, outcome.status)
-        headers = self._headers.write(call, self.clock.now())
+        headers = self._headers.write(call, f"req_{self._requests}", self.clock.now())
         headers.update(outcome.headers)
         return Answer(status=outcome.status, body=outcome.body, headers=headers, hold=outcome.hold)
 
-    def _control(self, call: Call) -> tuple[str, _Outcome]:
+    def _control(self, call: Call) -> tuple[str, Outcome]:
         match (call.method, call.path):
-            case ("GET", path) if path in LEDGER_PATHS:
+            case ("GET", path) if path == LEDGER_PATH:
+                self.catch_up()
                 page = ledger_page(self.clock, self.accounts.all(), self.counts, call.query)
             case ("GET", path) if path == CLOCK_PATH:
                 page = clock_page(self.clock)
             case ("POST", path) if path == CLOCK_PATH:
                 page = turn_clock(self.clock, call.body)
-            case _:
-                raise unrecognized_url(call.method, call.path)
-        return call.path, _Outcome(status=OK, body=_encode(page), headers={})
+                self.catch_up()
+            case (method, path) if has_other_method(self._routes, method, path):
+                raise wrong_method(method, path)
+            case (method, path):
+                raise unrecognized_url(method, path)
+        return call.path, answered(page)
 
-    def _api(self, call: Call, match: Match) -> _Outcome:
+    def _api(self, call: Call, match: Match) -> Outcome:
         now = self.clock.now()
         caller = authenticate(call.headers.get("Authorization"), self._rules.only_key)
         account = self.accounts.open(call.headers.get("Stripe-Account"), livemode=caller.livemode, now=now)
-        parameters = Parameters(parse_form(call.query) + parse_form(call.body))
-        if match.pattern == METER_EVENTS:
-            return self._meter_event(call, match, account, parameters, now)
+        catch_up(account, now)
+        in_json = match.version == "v2" and call.method == "POST"
+        request = ApiRequest(
+            account=account,
+            parameters=Parameters(parse_form(call.query) + ([] if in_json else parse_form(call.body))),
+            document=parse_json(call.body) if in_json else None,
+            now=now,
+            object_id=match.object_id,
+        )
         if call.method == "POST":
-            return _idempotent(call, match, account, parameters, now)
-        return _carry_out(account, match, parameters, now)
-
-    def _meter_event(
-        self, call: Call, match: Match, account: Account, parameters: Parameters, now: float
-    ) -> _Outcome:
-        lane = note_arrival(account, parameters)
-        key: str | None = None
-        try:
-            if account.limiter is not None and not account.limiter.take(self._stopwatch()):
-                raise RateLimitedError("Too many meter events.", status=TOO_MANY_REQUESTS, code="rate_limit")
-            outcome = _idempotent(call, match, account, parameters, now)
-            key = call.headers.get("Idempotency-Key")
-        except ApiError as refusal:
-            outcome = _refused(refusal)
-        hold = Hold(account=account, lane=lane, idempotency_key=key)
-        hold.take()
-        return _Outcome(status=outcome.status, body=outcome.body, headers=outcome.headers, hold=hold)
-
-
-def _idempotent(call: Call, match: Match, account: Account, parameters: Parameters, now: float) -> _Outcome:
-    key = call.headers.get("Idempotency-Key")
-    if not key:
-        return _carry_out(account, match, parameters, now)
-    fingerprint = hash((call.path, tuple(sorted(parameters.fields.items()))))
-    stored = account.idempotency.recall(key, fingerprint, now)
-    echoed = {"Idempotency-Key": echo(key) or ""}
-    if stored is not None:
-        headers = {**echoed, "Idempotent-Replayed": "true"}
-        if stored.status >= SERVER_ERROR:
-            headers["Stripe-Should-Retry"] = "true"
-        return _Outcome(status=stored.status, body=stored.body, headers=headers)
-    outcome = _carry_out(account, match, parameters, now)
-    answer = StoredAnswer(fingerprint=fingerprint, status=outcome.status, body=outcome.body, stored_at=now)
-    account.idempotency.keep(key, answer)
-    return _Outcome(status=outcome.status, body=outcome.body, headers={**outcome.headers, **echoed})
-
-
-def _carry_out(account: Account, match: Match, parameters: Parameters, now: float) -> _Outcome:
-    try:
-        document = match.endpoint(account, parameters, now, match.object_id)
-    except ApiError as refusal:
-        return _refused(refusal)
-    except Exception as failure:  # noqa: BLE001 - as in LocalStripe.answer; caught here so that the 500 is stored
-        return _refused(_internal(failure))
-    return _Outcome(status=OK, body=_encode(document), headers={})
-
-
-def _refused(refusal: ApiError) -> _Outcome:
-    headers = {"Stripe-Should-Retry": "true" if refusal.should_retry else "false", **refusal.extra_headers}
-    return _Outcome(status=refusal.status, body=_encode(refusal.body()), headers=headers)
-
-
-def _internal(failure: Exception) -> InternalError:
-    _LOG.error("the simulator failed: %r", failure)
-    return InternalError("The simulator failed while it answered this request.", status=SERVER_ERROR)
+            return carry_out_once(call, match, request, self._stopwatch)
+        return carry_out(match, request)

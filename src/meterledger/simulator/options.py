@@ -4,9 +4,9 @@ import ipaddress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from meterledger.simulator.accounts import Rules
-from meterledger.simulator.api_keys import KEY_PREFIXES, is_key
 from meterledger.simulator.instants import parse_duration, parse_instant
+from meterledger.simulator.protocol.api_keys import KEY_PREFIXES, is_key
+from meterledger.simulator.rules import Rules
 from meterledger.simulator.seeds import read_seeds
 
 DEFAULT_HOST = "127.0.0.1"

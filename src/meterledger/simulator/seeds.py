@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from meterledger.simulator.meters import (
+from meterledger.simulator.metering.meters import (
     DEFAULT_CUSTOMER_KEY,
     DEFAULT_VALUE_KEY,
     MAX_EVENT_NAME,

@@ -8,7 +8,7 @@ from functools import partial
 from aiohttp import web
 
 from meterledger.simulator.local_stripe import LocalStripe
-from meterledger.simulator.wire import Call
+from meterledger.simulator.protocol.wire import Call
 
 # Clients that die in mid-request are what the simulator is for, and no news: aiohttp's own words on them go
 # nowhere. Failures of the simulator itself are logged by `local_stripe`.

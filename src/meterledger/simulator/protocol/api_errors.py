@@ -6,6 +6,7 @@ BAD_REQUEST = 400
 UNAUTHORIZED = 401
 FORBIDDEN = 403
 NOT_FOUND = 404
+METHOD_NOT_ALLOWED = 405
 CONFLICT = 409
 CONTENT_TOO_LARGE = 413
 TOO_MANY_REQUESTS = 429
@@ -21,20 +22,29 @@ class ApiError(Exception):
         status: HTTP status.
         code: Stripe's machine-readable code, where the facts about Stripe give one.
         param: The request parameter at fault, bracketed as it was sent.
+        executed: Whether the refusal came after the parameters were found well-formed, so that an
+            idempotency key may be answered with it again.
     """
 
-    kind: ClassVar[str] = "invalid_request_error"
+    kind: ClassVar[str | None] = "invalid_request_error"
     should_retry: ClassVar[bool] = False
     extra_headers: ClassVar[dict[str, str]] = {}
 
     def __init__(
-        self, message: str, *, status: int = BAD_REQUEST, code: str | None = None, param: str | None = None
+        self,
+        message: str,
+        *,
+        status: int = BAD_REQUEST,
+        code: str | None = None,
+        param: str | None = None,
+        executed: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.code = code
         self.param = param
+        self.executed = executed
 
     def body(self) -> dict[str, object]:
         """Return the JSON document of the answer; a field that is not known stays away, as with Stripe."""
@@ -51,6 +61,12 @@ class IdempotencyMismatchError(ApiError):
 
 class ConcurrentKeyError(ApiError):
     """A second request came with an idempotency key whose first request is not answered yet."""
+
+    should_retry = True
+
+
+class LockedError(ApiError):
+    """A call for the same customer and meter is open."""
 
     should_retry = True
 
@@ -80,12 +96,19 @@ def unknown_parameter(name: str) -> ApiError:
 
 def no_such_object(kind: str, object_id: str, *, param: str, status: int = NOT_FOUND) -> ApiError:
     """Return the refusal of an id that nothing has."""
-    return ApiError(f"No such {kind}: '{object_id}'", status=status, code="resource_missing", param=param)
+    return ApiError(
+        f"No such {kind}: '{object_id}'", status=status, code="resource_missing", param=param, executed=True
+    )
 
 
 def unrecognized_url(method: str, path: str) -> ApiError:
-    """Return the refusal of a path, or of a method on a path, that does not exist."""
+    """Return the refusal of a path that does not exist."""
     return ApiError(f"Unrecognized request URL ({method}: {path}).", status=NOT_FOUND)
+
+
+def wrong_method(method: str, path: str) -> ApiError:
+    """Return the refusal of a method that a path does not have."""
+    return ApiError(f"Unrecognized request URL ({method}: {path}).", status=METHOD_NOT_ALLOWED)
 
 
 def _sound(text: str) -> str:

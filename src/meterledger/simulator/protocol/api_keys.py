@@ -4,7 +4,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 
-from meterledger.simulator.api_errors import UNAUTHORIZED, ApiError
+from meterledger.simulator.protocol.api_errors import UNAUTHORIZED, ApiError
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
 KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)

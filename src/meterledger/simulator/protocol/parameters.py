@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from urllib.parse import parse_qsl
 
-from meterledger.simulator.api_errors import ApiError, missing_parameter, unknown_parameter
+from meterledger.simulator.protocol.api_errors import ApiError, missing_parameter, unknown_parameter
 
 MAX_FIELDS = 1000  # per request; far above any real one, a limit for runaway clients
 

@@ -1,4 +1,4 @@
-"""How many meter-event calls of one customer on one meter were open at the same time."""
+"""How many meter-event calls of one customer on one meter are open at the same time, and were at most."""
 
 from typing import NamedTuple
 
@@ -16,6 +16,10 @@ class ConcurrencyBook:
     def __init__(self) -> None:
         self.highest: dict[Lane, int] = {}
         self._open: dict[Lane, int] = {}
+
+    def is_open(self, lane: Lane) -> bool:
+        """Tell whether a call is in the lane at this moment."""
+        return lane in self._open
 
     def enter(self, lane: Lane) -> None:
         """Note a call that has come."""

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from meterledger.simulator.api_errors import ApiError, no_such_object
 from meterledger.simulator.instants import DAY_SECONDS, HOUR_SECONDS
+from meterledger.simulator.protocol.api_errors import ApiError
+from meterledger.simulator.state.book import Book, Journal
 
 MAX_EVENT_NAME = 100  # characters
 MAX_DISPLAY_NAME = 250  # characters
@@ -44,6 +45,11 @@ class MeterSpec:
     customer_key: str = DEFAULT_CUSTOMER_KEY
     value_key: str = DEFAULT_VALUE_KEY
 
+    @property
+    def adds(self) -> bool:
+        """Whether every event counts by itself, so that order and windows change nothing."""
+        return self.event_time_window is None and self.formula is not Formula.LAST
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
@@ -57,27 +63,40 @@ class Meter:
     deactivated_at: int | None = None
 
     @property
+    def id(self) -> str:
+        """The meter's id."""
+        return self.meter_id
+
+    @property
     def active(self) -> bool:
         """Whether the meter takes events."""
         return self.deactivated_at is None
 
 
 class MeterBook:
-    """The meters of one account."""
+    """
+    The meters of one account.
 
-    def __init__(self) -> None:
-        self._by_id: dict[str, Meter] = {}
+    Args:
+        journal: Hears of every change.
+    """
+
+    KIND = "meter"
+
+    def __init__(self, journal: Journal) -> None:
+        self._by_id: Book[Meter] = Book(Meter, self.KIND, "billing meter", journal)
         self._active: dict[str, Meter] = {}
+        self._names: set[str] = set()  # of every meter there ever was
 
-    def add(self, meter: Meter) -> None:
+    def add(self, meter: Meter) -> Meter:
         """
-        Take in a new, active meter.
+        Take in a new, active meter, and return it.
 
         Raises:
             ApiError: An active meter has its event name.
         """
         self._refuse_taken_name(meter.spec.event_name)
-        self._store(meter)
+        return self._store(meter)
 
     def get(self, meter_id: str) -> Meter:
         """
@@ -86,18 +105,23 @@ class MeterBook:
         Raises:
             ApiError: 404 `resource_missing`.
         """
-        meter = self._by_id.get(meter_id)
-        if meter is None:
-            raise no_such_object("billing meter", meter_id, param="id")
-        return meter
+        return self._by_id.get(meter_id)
+
+    def find(self, meter_id: str) -> Meter | None:
+        """Return a meter, or None where nothing has the id."""
+        return self._by_id.find(meter_id)
 
     def active(self, event_name: str) -> Meter | None:
         """Return the active meter with the event name, if there is one."""
         return self._active.get(event_name)
 
+    def is_archived(self, event_name: str) -> bool:
+        """Tell whether the event name belongs to a meter that was deactivated, and to no active one."""
+        return event_name in self._names and event_name not in self._active
+
     def newest_first(self) -> list[Meter]:
         """Return every meter, the newest first."""
-        return list(reversed(self._by_id.values()))
+        return self._by_id.newest_first()
 
     def rename(self, meter_id: str, display_name: str | None, now: int) -> Meter:
         """Give a meter another display name, if one is given, at an instant in epoch seconds."""
@@ -134,10 +158,18 @@ class MeterBook:
             )
 
     def _store(self, meter: Meter) -> Meter:
-        self._by_id[meter.meter_id] = meter
+        return self._index(self._by_id.put(meter))
+
+    def _index(self, meter: Meter) -> Meter:
+        self._names.add(meter.spec.event_name)
         if meter.active:
             self._active[meter.spec.event_name] = meter
         return meter
+
+    def restore(self, key: str, document: bytes) -> None:
+        """Take in a meter of a state file."""
+        self._by_id.restore(key, document)
+        self._index(self._by_id.get(key))
 
 
 def meter_body(meter: Meter) -> dict[str, object]:

@@ -1,16 +1,28 @@
 """Stripe's cursor paging over a list that is already in its order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from meterledger.simulator.api_errors import BAD_REQUEST, ApiError, no_such_object
-from meterledger.simulator.parameters import Parameters
+from meterledger.simulator.protocol.api_errors import BAD_REQUEST, ApiError, no_such_object
+from meterledger.simulator.protocol.parameters import Parameters
 
 DEFAULT_LIMIT = 10  # objects per page
 MAX_LIMIT = 100  # objects per page
 MAX_ID_LENGTH = 5000  # characters
 
 PAGE_NAMES = frozenset({"limit", "starting_after", "ending_before"})
+
+
+class Identified(Protocol):
+    """An item with an id of its own."""
+
+    @property
+    def id(self) -> str:
+        """The item's id."""
+
+
+T = TypeVar("T", bound=Identified)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +54,14 @@ def read_page(parameters: Parameters) -> Page:
 
 
 def list_page(
-    objects: Sequence[Mapping[str, object]], page: Page, *, url: str, kind: str
+    items: Sequence[T], body: Callable[[T], Mapping[str, object]], page: Page, *, url: str, kind: str
 ) -> dict[str, object]:
     """
     Cut one page out of a list.
 
     Args:
-        objects: The whole list in its order, each with an `id`.
+        items: The whole list in its order.
+        body: Makes an object as the API shows it of an item; only those on the page are made.
         page: What was asked for.
         url: The path the list was read from.
         kind: What the objects are called in the refusal of an unknown cursor.
@@ -56,21 +69,21 @@ def list_page(
     Raises:
         ApiError: A cursor names no object of the list.
     """
-    ids = [item["id"] for item in objects]
     if page.ending_before is not None:
-        end = _position(ids, page.ending_before, kind, "ending_before")
+        end = _position(items, page.ending_before, kind, "ending_before")
         start = max(0, end - page.limit)
         has_more = start > 0
     else:
         cursor = page.starting_after
-        start = 0 if cursor is None else _position(ids, cursor, kind, "starting_after") + 1
+        start = 0 if cursor is None else _position(items, cursor, kind, "starting_after") + 1
         end = start + page.limit
-        has_more = end < len(objects)
-    return {"object": "list", "url": url, "has_more": has_more, "data": list(objects[start:end])}
+        has_more = end < len(items)
+    data = [body(item) for item in items[start:end]]
+    return {"object": "list", "url": url, "has_more": has_more, "data": data}
 
 
-def _position(ids: Sequence[object], cursor: str, kind: str, param: str) -> int:
-    try:
-        return ids.index(cursor)
-    except ValueError:
-        raise no_such_object(kind, cursor, param=param, status=BAD_REQUEST) from None
+def _position(items: Sequence[Identified], cursor: str, kind: str, param: str) -> int:
+    for place, item in enumerate(items):
+        if item.id == cursor:
+            return place
+    raise no_such_object(kind, cursor, param=param, status=BAD_REQUEST)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from meterledger.simulator.accounts import Account
-from meterledger.simulator.concurrency import Lane
+from meterledger.simulator.protocol.concurrency import ConcurrencyBook, Lane
+from meterledger.simulator.protocol.idempotency import IdempotencyStore
 
 DEFAULT_STRIPE_VERSION = "2026-10-28.endive"
 MAX_ECHO = 255  # characters of a header that an answer repeats
@@ -24,25 +24,26 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """What a meter-event call occupies until its answer leaves."""
+    """What a call occupies until its answer leaves: a lane, an idempotency key, both or neither."""
 
-    account: Account
+    lanes: ConcurrencyBook
     lane: Lane | None
-    idempotency_key: str | None
+    keys: IdempotencyStore
+    key: str | None
 
     def take(self) -> None:
         """Occupy the lane and the key."""
         if self.lane is not None:
-            self.account.concurrency.enter(self.lane)
-        if self.idempotency_key is not None:
-            self.account.idempotency.hold(self.idempotency_key)
+            self.lanes.enter(self.lane)
+        if self.key is not None:
+            self.keys.hold(self.key)
 
     def release(self) -> None:
         """Let go of the lane and the key."""
         if self.lane is not None:
-            self.account.concurrency.leave(self.lane)
-        if self.idempotency_key is not None:
-            self.account.idempotency.release(self.idempotency_key)
+            self.lanes.leave(self.lane)
+        if self.key is not None:
+            self.keys.release(self.key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +68,15 @@ class HeaderWriter:
     """Writes the headers that stand on every answer."""
 
     def __init__(self) -> None:
-        self._answers = 0
         self._date_second = -1
         self._date = ""
 
-    def write(self, call: Call, now: float) -> dict[str, str]:
-        """Return the headers of the next answer; now is in epoch seconds."""
-        self._answers += 1
+    def write(self, call: Call, request_id: str, now: float) -> dict[str, str]:
+        """Return the headers of an answer; now is in epoch seconds."""
         return {
             "Content-Type": "application/json",
             "Date": self._http_date(int(now)),
-            "Request-Id": f"req_{self._answers}",
+            "Request-Id": request_id,
             "Server": "meterledger-simulator",
             "Stripe-Version": echo(call.headers.get("Stripe-Version")) or DEFAULT_STRIPE_VERSION,
         }

@@ -1,0 +1,1 @@
+"""Who is billed, when, and for how much."""

@@ -1,0 +1,1 @@
+"""The pages under `/_simulator`, for whoever runs the simulator. They need no key."""

@@ -1,0 +1,159 @@
+"""Carries calls out: once for each idempotency key, one at a time for each customer and meter."""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from meterledger.simulator.endpoints import meter_events
+from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Way, scope_of
+from meterledger.simulator.protocol.api_errors import (
+    BAD_REQUEST,
+    CONFLICT,
+    SERVER_ERROR,
+    TOO_MANY_REQUESTS,
+    ApiError,
+    InternalError,
+    LockedError,
+    RateLimitedError,
+)
+from meterledger.simulator.protocol.api_request import ApiRequest
+from meterledger.simulator.protocol.arrival import Arrival
+from meterledger.simulator.protocol.idempotency import NO_ROW, IdempotencyStore, StoredAnswer
+from meterledger.simulator.protocol.outcome import OK, Outcome, answered, refused
+from meterledger.simulator.protocol.wire import Call, Hold, echo
+from meterledger.simulator.routes import Match
+from meterledger.simulator.state.account import Account
+
+_FINGERPRINT_BYTES = 8
+
+_ARRIVALS: Mapping[Way, Callable[[ApiRequest], Arrival]] = {Way.V1: meter_events.arrival}
+
+_LOG = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+
+
+def carry_out(match: Match, request: ApiRequest) -> Outcome:
+    """Carry a call out; a failure of the simulator itself is a 500."""
+    try:
+        return answered(match.endpoint(request))
+    except ApiError as refusal:
+        return refused(refusal)
+    except Exception as failure:  # noqa: BLE001 - caught here so that the 500 can be stored, as Stripe's are
+        return refused(internal(failure))
+
+
+def internal(failure: Exception) -> InternalError:
+    """Log a bug of the simulator, and return what its client sees of it."""
+    _LOG.error("the simulator failed: %r", failure)
+    return InternalError("The simulator failed while it answered this request.", status=SERVER_ERROR)
+
+
+def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Callable[[], float]) -> Outcome:
+    """
+    Carry out a call that changes something, unless its idempotency key has been answered before.
+
+    Of meter events there is one call at a time for each customer and meter.
+
+    Args:
+        call: The call as it came.
+        match: Its endpoint.
+        request: The call as the endpoint sees it.
+        stopwatch: Seconds of a real clock, for the limit on meter events.
+
+    Raises:
+        ApiError: The key cannot be used.
+    """
+    account, way = request.account, match.way
+    store = account.v2_keys if match.version == "v2" else account.v1_keys
+    if way is None:
+        return _once(call, match, request, store, None)
+    arrival = _ARRIVALS[way](request)
+    if 0 < len(arrival.identifier) <= MAX_IDENTIFIER:
+        account.identifiers.arrive(arrival.identifier, scope_of(account, arrival.event_name, way))
+    key: str | None = None
+    try:
+        if account.limiter is not None and not account.limiter.take(stopwatch()):
+            raise RateLimitedError("Too many meter events.", status=TOO_MANY_REQUESTS, code="rate_limit")
+        outcome = _once(call, match, request, store, arrival)
+        key = call.headers.get("Idempotency-Key")
+    except ApiError as refusal:
+        outcome = refused(refusal)
+    hold = Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key)
+    hold.take()
+    return Outcome(status=outcome.status, body=outcome.body, headers=outcome.headers, hold=hold)
+
+
+def _once(
+    call: Call, match: Match, request: ApiRequest, store: IdempotencyStore, arrival: Arrival | None
+) -> Outcome:
+    key = call.headers.get("Idempotency-Key")
+    if not key:
+        _check_lane(request.account, match.way, arrival)
+        return carry_out(match, request)
+    fingerprint = _fingerprint(call, request)
+    stored = store.recall(key, fingerprint, request.now)
+    echoed = {"Idempotency-Key": echo(key) or ""}
+    if stored is not None:
+        return _replayed(request.account, stored, echoed)
+    _check_lane(request.account, match.way, arrival)
+    outcome = carry_out(match, request)
+    if _is_kept(request.account, match.version, outcome):
+        if arrival is not None and arrival.identifier == key:
+            key = arrival.identifier  # the same string: a second copy for every event would cost memory
+        store.keep(key, _stored(request, match.way, fingerprint, outcome))
+    return Outcome(status=outcome.status, body=outcome.body, headers={**outcome.headers, **echoed})
+
+
+def _check_lane(account: Account, way: Way | None, arrival: Arrival | None) -> None:
+    """Refuse a call whose customer and meter are busy with another."""
+    if way is None or arrival is None or account.rules.readings.concurrent_calls == "taken":
+        return
+    if arrival.lane is None or not account.concurrency.is_open(arrival.lane):
+        return
+    message = "Cannot create multiple usage events for the same customer, meter concurrently."
+    if way is Way.V2:
+        raise LockedError(message, status=CONFLICT, code="too_many_concurrent_requests")
+    status = int(account.rules.readings.lock_status)
+    raise LockedError(message, status=status, code="lock_timeout" if status == TOO_MANY_REQUESTS else None)
+
+
+def _is_kept(account: Account, version: str, outcome: Outcome) -> bool:
+    """Tell whether an answer is stored under its idempotency key."""
+    if version == "v2":
+        return outcome.status == OK  # a v2 call that failed is carried out again
+    if BAD_REQUEST <= outcome.status < SERVER_ERROR:
+        return outcome.executed and account.rules.readings.stored_refusals == "executed"
+    return True
+
+
+def _stored(request: ApiRequest, way: Way | None, fingerprint: int, outcome: Outcome) -> StoredAnswer:
+    body: bytes | None = outcome.body
+    row = NO_ROW
+    if way is Way.V1 and outcome.status == OK:
+        row = len(request.account.usage) - 1
+        if _encode(meter_events.event_body(request.account, request.account.usage.event(row))) == body:
+            body = None  # it can be written again from the event
+    return StoredAnswer(
+        fingerprint=fingerprint, status=outcome.status, body=body, stored_at=request.now, row=row
+    )
+
+
+def _replayed(account: Account, stored: StoredAnswer, echoed: dict[str, str]) -> Outcome:
+    body = stored.body
+    if body is None:
+        body = _encode(meter_events.event_body(account, account.usage.event(stored.row)))
+    headers = {**echoed, "Idempotent-Replayed": "true"}
+    if stored.status != OK:
+        headers["Stripe-Should-Retry"] = "true" if stored.status >= SERVER_ERROR else "false"
+    return Outcome(status=stored.status, body=body, headers=headers)
+
+
+def _fingerprint(call: Call, request: ApiRequest) -> int:
+    """Return what stands for a call's path and parameters, whatever order they came in."""
+    named = repr((call.path, sorted(request.parameters.fields.items()), request.document)).encode(
+        errors="surrogatepass"
+    )
+    digest = hashlib.blake2b(named, digest_size=_FINGERPRINT_BYTES).digest()
+    return int.from_bytes(digest, signed=True)

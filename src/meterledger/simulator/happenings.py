@@ -1,0 +1,16 @@
+"""What happens by itself when the clock comes to it, by the names the timeline knows."""
+
+from collections.abc import Callable, Mapping
+
+from meterledger.simulator.state.account import Account
+
+Carry = Callable[[Account, str, float], None]
+"""Carries a happening out: the account, the id of what it happens to, when it was due in epoch seconds."""
+
+HAPPENINGS: Mapping[str, Carry] = {}
+
+
+def catch_up(account: Account, now: float) -> None:
+    """Carry out, in the order of time, everything that has fallen due by now (epoch seconds)."""
+    while (happening := account.timeline.take(now)) is not None:
+        HAPPENINGS[happening.what](account, happening.object_id, happening.due)

@@ -1,0 +1,1 @@
+"""Meters and what is counted on them."""

@@ -1,0 +1,31 @@
+"""One call to the API as its endpoint sees it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meterledger.simulator.protocol.parameters import Parameters
+from meterledger.simulator.state.account import Account
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """
+    A call that was authenticated and read.
+
+    Attributes:
+        account: Whose objects it is about.
+        parameters: The query, and the form of a v1 call.
+        document: The JSON body of a v2 call, decoded; None where there is none.
+        now: When it was received, in epoch seconds.
+        object_id: The id in the path; empty where it has none.
+    """
+
+    account: Account
+    parameters: Parameters
+    document: object
+    now: float
+    object_id: str
+
+
+Endpoint = Callable[[ApiRequest], dict[str, object]]
+"""Carries a call out and returns the document of its answer, or raises ApiError."""

@@ -1,0 +1,46 @@
+"""What became of a call, before the headers that every answer has."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from meterledger.simulator.protocol.api_errors import ApiError
+from meterledger.simulator.protocol.wire import Hold
+
+OK = 200
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """
+    What is answered, and what the call occupies until the answer leaves.
+
+    Attributes:
+        status: HTTP status.
+        body: JSON.
+        headers: Those of this answer alone.
+        executed: Of a refusal, whether it came after the parameters were found well-formed.
+        hold: What the call occupies, once that was taken.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+    executed: bool = False
+    hold: Hold | None = None
+
+
+def answered(document: object) -> Outcome:
+    """Return the outcome of a call that went well."""
+    return Outcome(status=OK, body=_encode(document), headers={})
+
+
+def refused(refusal: ApiError) -> Outcome:
+    """Return the outcome of a call that was refused."""
+    headers = {"Stripe-Should-Retry": "true" if refusal.should_retry else "false", **refusal.extra_headers}
+    return Outcome(
+        status=refusal.status, body=_encode(refusal.body()), headers=headers, executed=refusal.executed
+    )

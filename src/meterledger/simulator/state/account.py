@@ -1,0 +1,79 @@
+"""One account's whole state, in one mode."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from meterledger.simulator.billing.customers import CustomerBook
+from meterledger.simulator.instants import DAY_SECONDS
+from meterledger.simulator.metering.identifiers import IdentifierBook
+from meterledger.simulator.metering.meters import Meter, MeterBook, MeterSpec
+from meterledger.simulator.metering.usage import UsageBook
+from meterledger.simulator.protocol.concurrency import ConcurrencyBook
+from meterledger.simulator.protocol.idempotency import IdempotencyStore
+from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.book import Journal, Restorable
+from meterledger.simulator.state.ids import IdSource
+from meterledger.simulator.state.timeline import Timeline
+
+if TYPE_CHECKING:
+    from meterledger.simulator.protocol.rate_limit import RateLimiter
+
+V1_KEY_LIFE_SECONDS = DAY_SECONDS
+V2_KEY_LIFE_SECONDS = 30 * DAY_SECONDS
+
+
+class Account:
+    """
+    The state of one account in one mode.
+
+    Args:
+        account_id: `acct_...`.
+        livemode: Whether its keys are live ones.
+        rules: What the simulator was told to be like.
+        journal: Hears of every change.
+    """
+
+    def __init__(self, account_id: str, *, livemode: bool, rules: Rules, journal: Journal) -> None:
+        self.account_id = account_id
+        self.livemode = livemode
+        self.rules = rules
+        self.timeline = Timeline()
+        self.concurrency = ConcurrencyBook()
+        self.limiter: RateLimiter | None = None
+        self.ids = IdSource(journal)
+        self.meters = MeterBook(journal)
+        self.customers = CustomerBook(journal, known_only=rules.known_customers_only)
+        self.identifiers = IdentifierBook(journal)
+        self.usage = UsageBook(
+            self.meters,
+            journal,
+            lag_seconds=rules.lag_seconds,
+            last_by_receipt=rules.readings.last_by == "receipt",
+        )
+        self.v1_keys = IdempotencyStore("v1_key", V1_KEY_LIFE_SECONDS, journal)
+        self.v2_keys = IdempotencyStore("v2_key", V2_KEY_LIFE_SECONDS, journal)
+
+    def restorable(self) -> Mapping[str, Restorable]:
+        """Return what takes the documents of a state file back in, by their kind, in the order to do it."""
+        return {
+            self.ids.KIND: self.ids,
+            self.meters.KIND: self.meters,
+            self.customers.KIND: self.customers,
+            self.usage.KIND: self.usage,
+            self.identifiers.KIND: self.identifiers,
+            self.v1_keys.kind: self.v1_keys,
+            self.v2_keys.kind: self.v2_keys,
+        }
+
+    def add_meter(self, spec: MeterSpec, now: float) -> Meter:
+        """
+        Make a meter, at an instant in epoch seconds.
+
+        Raises:
+            ApiError: An active meter has its event name.
+        """
+        meter_id = self.ids.next("mtr_", livemode=self.livemode)
+        created = int(now)
+        return self.meters.add(
+            Meter(meter_id=meter_id, livemode=self.livemode, spec=spec, created=created, updated=created)
+        )
