@@ -12,6 +12,7 @@ from meterledger.simulator.protocol.concurrency import ConcurrencyBook
 from meterledger.simulator.protocol.idempotency import IdempotencyStore
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.book import Journal, Restorable
+from meterledger.simulator.state.event_log import EventLog
 from meterledger.simulator.state.ids import IdSource
 from meterledger.simulator.state.timeline import Timeline
 
@@ -41,6 +42,7 @@ class Account:
         self.concurrency = ConcurrencyBook()
         self.limiter: RateLimiter | None = None
         self.ids = IdSource(journal)
+        self.events = EventLog(self.ids, journal, livemode=livemode)
         self.meters = MeterBook(journal)
         self.customers = CustomerBook(journal, known_only=rules.known_customers_only)
         self.identifiers = IdentifierBook(journal)
@@ -57,6 +59,7 @@ class Account:
         """Return what takes the documents of a state file back in, by their kind, in the order to do it."""
         return {
             self.ids.KIND: self.ids,
+            self.events.KIND: self.events,
             self.meters.KIND: self.meters,
             self.customers.KIND: self.customers,
             self.usage.KIND: self.usage,
