@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from meterledger.simulator.endpoints import customers, meter_events, meters
+from meterledger.simulator.billing.alerts import AlertStatus
+from meterledger.simulator.endpoints import alerts, customers, events, meter_events, meters
 from meterledger.simulator.endpoints.account import get_account
 from meterledger.simulator.endpoints.summaries import list_summaries
 from meterledger.simulator.metering.acceptance import Way
 from meterledger.simulator.protocol.api_request import Endpoint
 
 METER_EVENTS = "/v1/billing/meter_events"
+_ALERTS = "/v1/billing/alerts"
 _CUSTOMERS = "/v1/customers"
 _METERS = "/v1/billing/meters"
 _ID = "{id}"
@@ -50,6 +52,14 @@ ROUTES: Mapping[tuple[str, str], Endpoint] = {
     ("POST", f"{_METERS}/{_ID}/deactivate"): meters.deactivate_meter,
     ("POST", f"{_METERS}/{_ID}/reactivate"): meters.reactivate_meter,
     ("GET", f"{_METERS}/{_ID}/event_summaries"): list_summaries,
+    ("GET", _ALERTS): alerts.list_alerts,
+    ("POST", _ALERTS): alerts.create_alert,
+    ("GET", f"{_ALERTS}/{_ID}"): alerts.get_alert,
+    ("POST", f"{_ALERTS}/{_ID}/activate"): alerts.turn_alert(AlertStatus.ACTIVE),
+    ("POST", f"{_ALERTS}/{_ID}/archive"): alerts.turn_alert(AlertStatus.ARCHIVED),
+    ("POST", f"{_ALERTS}/{_ID}/deactivate"): alerts.turn_alert(AlertStatus.INACTIVE),
+    ("GET", "/v1/events"): events.list_events,
+    ("GET", f"/v1/events/{_ID}"): events.get_event,
     ("GET", _CUSTOMERS): customers.list_customers,
     ("POST", _CUSTOMERS): customers.create_customer,
     ("GET", f"{_CUSTOMERS}/{_ID}"): customers.get_customer,

@@ -70,6 +70,7 @@ def accept(account: Account, submission: Submission, now: float) -> int:
         )
     )
     account.identifiers.hold(identifier, row, scope)
+    account.alerts.look(meter, customer, now)
     return row
 
 

@@ -42,20 +42,6 @@ class CountedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     canceled_at: float | None = None
 
 
-class Series:
-    """One customer's events on one meter: row numbers, in the order of receipt."""
-
-    __slots__ = ("customer", "meter_id", "number", "rows", "tallied", "tally")
-
-    def __init__(self, number: int, meter_id: str, customer: str) -> None:
-        self.number = number
-        self.meter_id = meter_id
-        self.customer = customer
-        self.rows = array("I")
-        self.tally: Tally | None = None  # of the first `tallied` rows, once somebody has asked
-        self.tallied = 0
-
-
 class Span(NamedTuple):
     """From start to before end, in epoch seconds."""
 
@@ -69,6 +55,22 @@ class Measured:
 
     events: int = 0
     total: Decimal = field(default=ZERO)
+
+
+class Series:
+    """One customer's events on one meter: row numbers, in the order of receipt."""
+
+    __slots__ = ("customer", "meter_id", "number", "rows", "sum", "summed", "tallied", "tally")
+
+    def __init__(self, number: int, meter_id: str, customer: str) -> None:
+        self.number = number
+        self.meter_id = meter_id
+        self.customer = customer
+        self.rows = array("I")
+        self.sum: Measured | None = None  # of the first `summed` rows, once somebody has asked
+        self.summed = 0
+        self.tally: Tally | None = None  # of the first `tallied` rows, once somebody has asked
+        self.tallied = 0
 
 
 class UsageBook:
@@ -134,7 +136,8 @@ class UsageBook:
     def cancel(self, row: int, now: float) -> None:
         """Let an event count no longer from now (epoch seconds) on."""
         self._canceled[row] = now
-        self._all_series[self._series_of[row]].tally = None
+        series = self._all_series[self._series_of[row]]
+        series.tally = series.sum = None
         self._journal.put(self.KIND, str(row), self.event(row))
 
     def series(self) -> list[Series]:
@@ -172,10 +175,14 @@ class UsageBook:
             received_until: Leaves out what was received after this instant (epoch seconds), and counts what
                 was canceled after it.
         """
-        rows = [row for row in series.rows if self._counts(row, received_until)]
         spec = self._meters.get(series.meter_id).spec
+        if spec.adds and span is None and received_until is None:
+            return self._sum_so_far(series, only_counts=spec.formula is Formula.COUNT)
+        rows = [row for row in series.rows if self._counts(row, received_until)]
         if spec.adds:
-            return self._added(rows, span, only_counts=spec.formula is Formula.COUNT)
+            if span is not None:
+                rows = [row for row in rows if span.start <= self._timestamps[row] < span.end]
+            return self._added(rows, only_counts=spec.formula is Formula.COUNT)
         tally = self._tally(series)
         for row in rows:
             tally.record(self._timestamps[row], self._value(row))
@@ -209,9 +216,19 @@ class UsageBook:
         self._places.append(event.value.places)
         return row
 
-    def _added(self, rows: list[int], span: Span | None, *, only_counts: bool) -> Measured:
-        if span is not None:
-            rows = [row for row in rows if span.start <= self._timestamps[row] < span.end]
+    def _sum_so_far(self, series: Series, *, only_counts: bool) -> Measured:
+        """Sum what came since somebody asked last, so that asking after each event costs little."""
+        if series.sum is None:
+            series.sum, series.summed = Measured(), 0
+        if series.summed < len(series.rows):
+            rows = [row for row in series.rows[series.summed :] if row not in self._canceled]
+            new = self._added(rows, only_counts=only_counts)
+            total = add(series.sum.total, new.total)
+            series.sum = Measured(events=series.sum.events + new.events, total=total)
+            series.summed = len(series.rows)
+        return series.sum
+
+    def _added(self, rows: list[int], *, only_counts: bool) -> Measured:
         if only_counts:
             return Measured(events=len(rows), total=Decimal(len(rows)))
         sums: dict[int, int] = {}  # by decimal places

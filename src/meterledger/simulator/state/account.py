@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from meterledger.simulator.billing.alerts import AlertBook
 from meterledger.simulator.billing.customers import CustomerBook
 from meterledger.simulator.instants import DAY_SECONDS
 from meterledger.simulator.metering.identifiers import IdentifierBook
@@ -52,6 +53,7 @@ class Account:
             lag_seconds=rules.lag_seconds,
             last_by_receipt=rules.readings.last_by == "receipt",
         )
+        self.alerts = AlertBook(journal, self.usage, self.events)
         self.v1_keys = IdempotencyStore("v1_key", V1_KEY_LIFE_SECONDS, journal)
         self.v2_keys = IdempotencyStore("v2_key", V2_KEY_LIFE_SECONDS, journal)
 
@@ -64,6 +66,8 @@ class Account:
             self.customers.KIND: self.customers,
             self.usage.KIND: self.usage,
             self.identifiers.KIND: self.identifiers,
+            self.alerts.KIND: self.alerts,
+            self.alerts.TRIGGERED_KIND: self.alerts.triggered,
             self.v1_keys.kind: self.v1_keys,
             self.v2_keys.kind: self.v2_keys,
         }
