@@ -129,6 +129,11 @@ class UsageBook:
         """Return when an event was received, in epoch seconds."""
         return self._received[row]
 
+    @property
+    def canceled_events(self) -> int:
+        """How many events were canceled."""
+        return len(self._canceled)
+
     def is_canceled(self, row: int) -> bool:
         """Tell whether an event was canceled."""
         return row in self._canceled
