@@ -4,6 +4,7 @@ import pytest
 
 from simulator.conversation import Conversation, Reply
 
+VERSION = "2026-10-28.endive"
 ALERTS = "/v1/billing/alerts"
 
 
@@ -64,6 +65,8 @@ def test_an_alert_is_told_once_and_counts_what_came_before() -> None:
     assert told(talk) == []
     talk.event("1.5")
     assert told(talk) == [("cus_A", 10)]
+    (thin, *_) = talk.call("GET", "/v2/core/events", headers={"Stripe-Version": VERSION}).document["data"]
+    assert (thin["type"], thin["related_object"]["id"]) == ("v1.billing.alert.triggered", "alrt_test_1")
     talk.event("100")
     talk.clock.advance(29 * 86_400)
     talk.event("100")

@@ -36,10 +36,10 @@ def test_no_key_is_401(header: str) -> None:
 def test_a_wrong_key_is_401_and_is_not_repeated() -> None:
     """A refused key is named in Stripe's words with all but its ends hidden."""
     reply = Conversation().call(
-        "GET", "/v1/account", headers={"Authorization": "Bearer pk_test_secretsecret1234"}
+        "GET", "/v1/account", headers={"Authorization": "Bearer xk_test_secretsecret1234"}
     )
     assert reply.status == 401
-    assert reply.error["message"] == "Invalid API Key provided: pk_test_************1234"
+    assert reply.error["message"] == "Invalid API Key provided: xk_test_************1234"
 
 
 def test_short_and_odd_keys_are_hidden_whole_and_safely() -> None:

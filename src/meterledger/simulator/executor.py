@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from meterledger.simulator.endpoints import meter_events
+from meterledger.simulator.endpoints import meter_event_stream, meter_events, v2_meter_events
 from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Way, scope_of
+from meterledger.simulator.metering.usage import CountedEvent
 from meterledger.simulator.protocol.api_errors import (
     BAD_REQUEST,
     CONFLICT,
@@ -16,22 +17,48 @@ from meterledger.simulator.protocol.api_errors import (
     ApiError,
     InternalError,
     LockedError,
-    RateLimitedError,
 )
 from meterledger.simulator.protocol.api_request import ApiRequest
 from meterledger.simulator.protocol.arrival import Arrival
 from meterledger.simulator.protocol.idempotency import NO_ROW, IdempotencyStore, StoredAnswer
 from meterledger.simulator.protocol.outcome import OK, Outcome, answered, refused
+from meterledger.simulator.protocol.rate_limit import Demand
 from meterledger.simulator.protocol.wire import Call, Hold, echo
 from meterledger.simulator.routes import Match
 from meterledger.simulator.state.account import Account
 
 _FINGERPRINT_BYTES = 8
 
-_ARRIVALS: Mapping[Way, Callable[[ApiRequest], Arrival]] = {Way.V1: meter_events.arrival}
+_ARRIVALS: Mapping[Way, Callable[[ApiRequest], Arrival]] = {
+    Way.V1: meter_events.arrival,
+    Way.V2: v2_meter_events.arrival,
+}
+_EVENT_BODIES: Mapping[Way, Callable[[Account, CountedEvent], dict[str, object]]] = {
+    Way.V1: meter_events.event_body,
+    Way.V2: v2_meter_events.v2_event_body,
+}
 
 _LOG = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
+_encode_sorted = msgspec.json.Encoder(order="deterministic").encode
+
+
+def admit(call: Call, match: Match, request: ApiRequest, now: float) -> None:
+    """
+    Let a call through the rate limits, at an instant in seconds of a real clock.
+
+    Raises:
+        ApiError: 429, a limit is reached.
+    """
+    request.account.limits.take(
+        Demand(
+            endpoint=f"{call.method} {match.pattern}",
+            is_meter_event=match.way is not None,
+            streamed=meter_event_stream.streamed(request),
+            connected="Stripe-Account" in call.headers,
+        ),
+        now,
+    )
 
 
 def carry_out(match: Match, request: ApiRequest) -> Outcome:
@@ -39,9 +66,9 @@ def carry_out(match: Match, request: ApiRequest) -> Outcome:
     try:
         return answered(match.endpoint(request))
     except ApiError as refusal:
-        return refused(refusal)
+        return refused(refusal, request.dialect)
     except Exception as failure:  # noqa: BLE001 - caught here so that the 500 can be stored, as Stripe's are
-        return refused(internal(failure))
+        return refused(internal(failure), request.dialect)
 
 
 def internal(failure: Exception) -> InternalError:
@@ -60,7 +87,7 @@ def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Cal
         call: The call as it came.
         match: Its endpoint.
         request: The call as the endpoint sees it.
-        stopwatch: Seconds of a real clock, for the limit on meter events.
+        stopwatch: Seconds of a real clock, for the rate limits.
 
     Raises:
         ApiError: The key cannot be used.
@@ -68,21 +95,27 @@ def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Cal
     account, way = request.account, match.way
     store = account.v2_keys if match.version == "v2" else account.v1_keys
     if way is None:
+        for streamed in meter_event_stream.arrivals(request):
+            _note_arrival(account, streamed, Way.STREAM)
+        admit(call, match, request, stopwatch())
         return _once(call, match, request, store, None)
     arrival = _ARRIVALS[way](request)
-    if 0 < len(arrival.identifier) <= MAX_IDENTIFIER:
-        account.identifiers.arrive(arrival.identifier, scope_of(account, arrival.event_name, way))
+    _note_arrival(account, arrival, way)
     key: str | None = None
     try:
-        if account.limiter is not None and not account.limiter.take(stopwatch()):
-            raise RateLimitedError("Too many meter events.", status=TOO_MANY_REQUESTS, code="rate_limit")
+        admit(call, match, request, stopwatch())
         outcome = _once(call, match, request, store, arrival)
         key = call.headers.get("Idempotency-Key")
     except ApiError as refusal:
-        outcome = refused(refusal)
+        outcome = refused(refusal, request.dialect)
     hold = Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key)
     hold.take()
     return Outcome(status=outcome.status, body=outcome.body, headers=outcome.headers, hold=hold)
+
+
+def _note_arrival(account: Account, arrival: Arrival, way: Way) -> None:
+    if 0 < len(arrival.identifier) <= MAX_IDENTIFIER:
+        account.identifiers.arrive(arrival.identifier, scope_of(account, arrival.event_name, way))
 
 
 def _once(
@@ -96,7 +129,7 @@ def _once(
     stored = store.recall(key, fingerprint, request.now)
     echoed = {"Idempotency-Key": echo(key) or ""}
     if stored is not None:
-        return _replayed(request.account, stored, echoed)
+        return _replayed(request.account, match.way, stored, echoed)
     _check_lane(request.account, match.way, arrival)
     outcome = carry_out(match, request)
     if _is_kept(request.account, match.version, outcome):
@@ -131,19 +164,26 @@ def _is_kept(account: Account, version: str, outcome: Outcome) -> bool:
 def _stored(request: ApiRequest, way: Way | None, fingerprint: int, outcome: Outcome) -> StoredAnswer:
     body: bytes | None = outcome.body
     row = NO_ROW
-    if way is Way.V1 and outcome.status == OK:
-        row = len(request.account.usage) - 1
-        if _encode(meter_events.event_body(request.account, request.account.usage.event(row))) == body:
+    latest = len(request.account.usage) - 1
+    if way is not None and outcome.status == OK and latest >= 0:
+        row = latest
+        if _event_body(request.account, way, row) == body:
             body = None  # it can be written again from the event
     return StoredAnswer(
         fingerprint=fingerprint, status=outcome.status, body=body, stored_at=request.now, row=row
     )
 
 
-def _replayed(account: Account, stored: StoredAnswer, echoed: dict[str, str]) -> Outcome:
+def _event_body(account: Account, way: Way, row: int) -> bytes:
+    return _encode(_EVENT_BODIES[way](account, account.usage.event(row)))
+
+
+def _replayed(account: Account, way: Way | None, stored: StoredAnswer, echoed: dict[str, str]) -> Outcome:
     body = stored.body
     if body is None:
-        body = _encode(meter_events.event_body(account, account.usage.event(stored.row)))
+        if way is None:
+            raise RuntimeError("an answer that is no meter event's was not kept")
+        body = _event_body(account, way, stored.row)
     headers = {**echoed, "Idempotent-Replayed": "true"}
     if stored.status != OK:
         headers["Stripe-Should-Retry"] = "true" if stored.status >= SERVER_ERROR else "false"
@@ -152,8 +192,11 @@ def _replayed(account: Account, stored: StoredAnswer, echoed: dict[str, str]) ->
 
 def _fingerprint(call: Call, request: ApiRequest) -> int:
     """Return what stands for a call's path and parameters, whatever order they came in."""
-    named = repr((call.path, sorted(request.parameters.fields.items()), request.document)).encode(
-        errors="surrogatepass"
-    )
+    named = repr((call.path, sorted(request.parameters.fields.items()))).encode(errors="surrogatepass")
+    if request.document is not None:
+        try:
+            named += _encode_sorted(request.document)
+        except RecursionError:
+            raise ApiError("The request's body is nested too deeply.") from None
     digest = hashlib.blake2b(named, digest_size=_FINGERPRINT_BYTES).digest()
     return int.from_bytes(digest, signed=True)

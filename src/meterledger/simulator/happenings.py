@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping
 
+from meterledger.simulator.metering.error_reports import ERROR_REPORT
 from meterledger.simulator.state.account import Account
 
 Carry = Callable[[Account, str, float], None]
 """Carries a happening out: the account, the id of what it happens to, when it was due in epoch seconds."""
 
-HAPPENINGS: Mapping[str, Carry] = {}
+HAPPENINGS: Mapping[str, Carry] = {
+    ERROR_REPORT: lambda account, report_id, due: account.error_reports.publish(report_id, due),
+}
 
 
 def catch_up(account: Account, now: float) -> None:

@@ -58,6 +58,11 @@ def format_instant(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, tz=UTC).isoformat().replace("+00:00", "Z")
 
 
+def format_milliseconds(seconds: float) -> str:
+    """Write an instant (seconds since the epoch) as v2 does: RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def _calendar_seconds(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)

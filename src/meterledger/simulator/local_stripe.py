@@ -6,22 +6,27 @@ from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.control.clock import CLOCK_PATH, clock_page, turn_clock
 from meterledger.simulator.control.ledger import LEDGER_PATH, ledger_page
 from meterledger.simulator.control.requests import RequestCounts
-from meterledger.simulator.executor import carry_out, carry_out_once, internal
+from meterledger.simulator.executor import admit, carry_out, carry_out_once, internal
 from meterledger.simulator.happenings import catch_up
 from meterledger.simulator.protocol.api_errors import (
+    BAD_REQUEST,
     CONTENT_TOO_LARGE,
+    UNAUTHORIZED,
     ApiError,
+    Dialect,
+    SessionExpiredError,
     unrecognized_url,
     wrong_method,
 )
-from meterledger.simulator.protocol.api_keys import authenticate
+from meterledger.simulator.protocol.api_keys import authenticate, check_v2_caller, invalid_key, sent_key
 from meterledger.simulator.protocol.api_request import ApiRequest, Endpoint
-from meterledger.simulator.protocol.json_body import parse_json
 from meterledger.simulator.protocol.outcome import Outcome, answered, refused
 from meterledger.simulator.protocol.parameters import Parameters, parse_form
+from meterledger.simulator.protocol.versions import check_version
 from meterledger.simulator.protocol.wire import Answer, Call, HeaderWriter
-from meterledger.simulator.routes import ROUTES, Match, find_route, has_other_method
+from meterledger.simulator.routes import ROUTES, STREAM, Match, find_route, has_other_method
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.account_book import AccountBook
 
 NO_ROUTE = "(unknown)"  # the pattern under which calls to unknown paths are counted
@@ -46,7 +51,7 @@ class LocalStripe:
         routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
     ) -> None:
         self.clock = clock
-        self.accounts = AccountBook(rules, stopwatch)
+        self.accounts = AccountBook(rules)
         self.counts = RequestCounts()
         self._rules = rules
         self._stopwatch = stopwatch
@@ -69,15 +74,15 @@ class LocalStripe:
             else:
                 pattern, outcome = self._control(call)
         except ApiError as refusal:
-            outcome = refused(refusal)
+            outcome = refused(refusal, self._dialect(call.path))
         except Exception as failure:  # noqa: BLE001 - a bug here must look to the client like one at Stripe
-            outcome = refused(internal(failure))
+            outcome = refused(internal(failure), self._dialect(call.path))
         return self._written(call, pattern, outcome)
 
     def refuse_size(self, call: Call) -> Answer:
         """Answer a call whose body was too large to be read."""
         refusal = ApiError("The request's body is too large.", status=CONTENT_TOO_LARGE)
-        return self._written(call, NO_ROUTE, refused(refusal))
+        return self._written(call, NO_ROUTE, refused(refusal, self._dialect(call.path)))
 
     def catch_up(self) -> None:
         """Let everything happen, in every account, that has fallen due by now."""
@@ -110,17 +115,51 @@ class LocalStripe:
 
     def _api(self, call: Call, match: Match) -> Outcome:
         now = self.clock.now()
-        caller = authenticate(call.headers.get("Authorization"), self._rules.only_key)
-        account = self.accounts.open(call.headers.get("Stripe-Account"), livemode=caller.livemode, now=now)
+        account = self._account(call, match, now)
         catch_up(account, now)
         in_json = match.version == "v2" and call.method == "POST"
         request = ApiRequest(
             account=account,
             parameters=Parameters(parse_form(call.query) + ([] if in_json else parse_form(call.body))),
-            document=parse_json(call.body) if in_json else None,
+            document=match.reader(call.body) if in_json else None,
             now=now,
             object_id=match.object_id,
+            dialect=self._dialect(call.path),
         )
         if call.method == "POST":
             return carry_out_once(call, match, request, self._stopwatch)
+        admit(call, match, request, self._stopwatch())
         return carry_out(match, request)
+
+    def _account(self, call: Call, match: Match, now: float) -> Account:
+        """Return the account that a call is about, once its key or token and its version are found good."""
+        authorization, in_v2 = call.headers.get("Authorization"), match.version == "v2"
+        version = call.headers.get("Stripe-Version")
+        if match.pattern == STREAM:
+            account = self._streaming(sent_key(authorization), now)
+            check_version(version, required=True)
+            return account
+        caller = authenticate(authorization, self._rules.only_key)
+        if in_v2:
+            check_v2_caller(caller, test_keys=self._rules.readings.v2_test_keys == "taken")
+        check_version(version, required=in_v2)
+        return self.accounts.open(call.headers.get("Stripe-Account"), livemode=caller.livemode, now=now)
+
+    def _streaming(self, token: str, now: float) -> Account:
+        found = self.accounts.with_session(token)
+        if found is None:
+            raise invalid_key(token)
+        account, session = found
+        if session.is_expired(now):
+            in_401 = self._rules.readings.session_expired == "401"
+            raise SessionExpiredError(
+                "Session token has expired.",
+                status=UNAUTHORIZED if in_401 else BAD_REQUEST,
+                code="billing_meter_event_session_expired",
+            )
+        return account
+
+    def _dialect(self, path: str) -> Dialect:
+        if not path.startswith("/v2/"):
+            return Dialect.V1
+        return Dialect.V2_TYPED if self._rules.readings.v2_error_type == "present" else Dialect.V2

@@ -1,18 +1,32 @@
 """Which function answers which method and path of the API."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from meterledger.simulator.billing.alerts import AlertStatus
-from meterledger.simulator.endpoints import alerts, customers, events, meter_events, meters
+from meterledger.simulator.endpoints import (
+    adjustments,
+    alerts,
+    core_events,
+    customers,
+    events,
+    meter_event_stream,
+    meter_events,
+    meters,
+    v2_meter_events,
+)
 from meterledger.simulator.endpoints.account import get_account
 from meterledger.simulator.endpoints.summaries import list_summaries
 from meterledger.simulator.metering.acceptance import Way
 from meterledger.simulator.protocol.api_request import Endpoint
+from meterledger.simulator.protocol.json_body import parse_json
 
 METER_EVENTS = "/v1/billing/meter_events"
 _ALERTS = "/v1/billing/alerts"
+V2_METER_EVENTS = "/v2/billing/meter_events"
+STREAM = "/v2/billing/meter_event_stream"
+_CORE_EVENTS = "/v2/core/events"
 _CUSTOMERS = "/v1/customers"
 _METERS = "/v1/billing/meters"
 _ID = "{id}"
@@ -38,13 +52,27 @@ class Match:
         """The API's version: `v1` or `v2`."""
         return self.pattern[1:3]
 
+    @property
+    def reader(self) -> Callable[[bytes], object]:
+        """What reads the JSON body of a call here."""
+        return _READERS.get(self.pattern, parse_json)
 
-WAYS: Mapping[str, Way] = {METER_EVENTS: Way.V1}
+
+WAYS: Mapping[str, Way] = {METER_EVENTS: Way.V1, V2_METER_EVENTS: Way.V2}
 """The endpoints that take one meter event in a call."""
+
+_READERS: Mapping[str, Callable[[bytes], object]] = {STREAM: meter_event_stream.read_batch}
 
 ROUTES: Mapping[tuple[str, str], Endpoint] = {
     ("GET", "/v1/account"): get_account,
     ("POST", METER_EVENTS): meter_events.create_meter_event,
+    ("POST", V2_METER_EVENTS): v2_meter_events.create_v2_meter_event,
+    ("POST", "/v2/billing/meter_event_session"): meter_event_stream.create_session,
+    ("POST", STREAM): meter_event_stream.receive_batch,
+    ("POST", "/v1/billing/meter_event_adjustments"): adjustments.create_adjustment,
+    ("POST", "/v2/billing/meter_event_adjustments"): adjustments.create_v2_adjustment,
+    ("GET", _CORE_EVENTS): core_events.list_core_events,
+    ("GET", f"{_CORE_EVENTS}/{_ID}"): core_events.get_core_event,
     ("GET", _METERS): meters.list_meters,
     ("POST", _METERS): meters.create_meter,
     ("GET", f"{_METERS}/{_ID}"): meters.get_meter,

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from meterledger.simulator.metering.meters import MeterSpec
+from meterledger.simulator.protocol.rate_limit import Limits
 
-Limits = Literal["live", "test"]
+REPORT_SAMPLES = 5  # Stripe does not say how many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ class Rules:
         known_customers_only: Refuse usage for customers that were not made here.
         events_per_second: A limit of its own on meter-event calls per account and second; none when None.
         limits: Stripe's rate limits of live or of test mode; none when None.
+        report_samples: How many samples an error report gives of one kind of error, at most.
         lag_seconds: How long after its receipt an event shows in summaries.
         readings: How open questions are read.
         seeds: Meters that every account starts with.
@@ -94,6 +96,7 @@ class Rules:
     known_customers_only: bool = False
     events_per_second: int | None = None
     limits: Limits | None = None
+    report_samples: int = REPORT_SAMPLES
     lag_seconds: float = 0.0
     readings: Readings = field(default_factory=Readings)
     seeds: tuple[MeterSpec, ...] = ()

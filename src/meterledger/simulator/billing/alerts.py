@@ -8,6 +8,7 @@ from meterledger.simulator.metering.meters import Meter
 from meterledger.simulator.metering.usage import UsageBook
 from meterledger.simulator.protocol.api_errors import ApiError
 from meterledger.simulator.state.book import Book, Journal
+from meterledger.simulator.state.core_events import CoreEventLog, RelatedObject
 from meterledger.simulator.state.event_log import EventLog
 
 MAX_TITLE = 256  # characters
@@ -64,15 +65,19 @@ class AlertBook:
     Args:
         journal: Hears of every change.
         usage: What was counted.
-        events: Where triggered alerts are told.
+        events: Where triggered alerts are told with their usage.
+        core_events: Where it is told that they were triggered.
     """
 
     KIND = "alert"
     TRIGGERED_KIND = "alert_triggered"
 
-    def __init__(self, journal: Journal, usage: UsageBook, events: EventLog) -> None:
+    def __init__(
+        self, journal: Journal, usage: UsageBook, events: EventLog, core_events: CoreEventLog
+    ) -> None:
         self._usage = usage
         self._events = events
+        self._core_events = core_events
         self._book: Book[Alert] = Book(Alert, self.KIND, "billing alert", journal)
         self.triggered: Book[Triggered] = Book(Triggered, self.TRIGGERED_KIND, "triggered alert", journal)
         self._by_meter: dict[str, dict[str, Alert]] = {}
@@ -149,6 +154,8 @@ class AlertBook:
             "value": int(total),
         }
         self._events.record("billing.alert.triggered", document, now)
+        related = RelatedObject(id=alert.id, type="billing.alert", url=f"/v1/billing/alerts/{alert.id}")
+        self._core_events.record("v1.billing.alert.triggered", related, None, now)
 
     def _put(self, alert: Alert) -> Alert:
         return self._index(self._book.put(alert))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD, Customer, customer_body
+from meterledger.simulator.metering.reception import drop_unprocessed
 from meterledger.simulator.protocol.api_request import ApiRequest
 from meterledger.simulator.protocol.paging import PAGE_NAMES, list_page, read_page
 from meterledger.simulator.protocol.parameters import Parameters
@@ -39,9 +40,11 @@ def update_customer(request: ApiRequest) -> dict[str, object]:
 
 
 def delete_customer(request: ApiRequest) -> dict[str, object]:
-    """Delete a customer; its usage stays counted."""
+    """Delete a customer; its usage stays counted, but for what is still being processed."""
     request.parameters.allow(())
-    return customer_body(request.account.customers.delete(request.object_id))
+    deleted = request.account.customers.delete(request.object_id)
+    drop_unprocessed(request.account, deleted.id, request.now)
+    return customer_body(deleted)
 
 
 def list_customers(request: ApiRequest) -> dict[str, object]:

@@ -39,11 +39,9 @@ def get_event(request: ApiRequest) -> dict[str, object]:
 
 def _types(parameters: Parameters) -> list[str]:
     one = parameters.optional_text("type", max_length=MAX_TYPE)
-    several = list(parameters.family("types").values())
+    several = parameters.items("types", max_items=MAX_TYPES, max_length=MAX_TYPE)
     if one is not None and several:
         raise ApiError("You may send type or types, not both.", param="types")
-    if len(several) > MAX_TYPES:
-        raise ApiError(f"Invalid types: at most {MAX_TYPES} can be named", param="types")
     return several if one is None else [one]
 
 

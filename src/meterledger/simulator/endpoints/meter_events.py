@@ -1,7 +1,8 @@
 """`POST /v1/billing/meter_events`."""
 
-from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Submission, Way, accept, scope_of
+from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Submission, Way, scope_of
 from meterledger.simulator.metering.meters import MAX_EVENT_NAME
+from meterledger.simulator.metering.reception import receive
 from meterledger.simulator.metering.refusals import EventRefusedError, Reason
 from meterledger.simulator.metering.usage import CountedEvent
 from meterledger.simulator.protocol.api_errors import ApiError, missing_parameter
@@ -32,23 +33,33 @@ def create_meter_event(request: ApiRequest) -> dict[str, object]:
     account = request.account
     submission = _read(request)
     try:
-        row = accept(account, submission, request.now)
+        receive(account, submission, request.now)
     except EventRefusedError as refusal:
         raise _refused(account, refusal) from None
-    return {**event_body(account, account.usage.event(row)), "payload": submission.payload}
+    return _body(account, submission, request.now)
 
 
 def event_body(account: Account, event: CountedEvent) -> dict[str, object]:
     """Return a counted event as the API shows it, with the payload that is known of it."""
+    return _body(account, known_of(account, event, Way.V1), event.received_at)
+
+
+def known_of(account: Account, event: CountedEvent, way: Way) -> Submission:
+    """Return a counted event as it was sent, as far as it is kept."""
     spec = account.meters.get(event.meter).spec
+    payload = {spec.customer_key: event.customer, spec.value_key: str(event.value)}
+    return Submission(spec.event_name, payload, event.identifier, event.timestamp, way)
+
+
+def _body(account: Account, submission: Submission, received_at: float) -> dict[str, object]:
     return {
         "object": "billing.meter_event",
-        "created": int(event.received_at),
-        "event_name": spec.event_name,
-        "identifier": event.identifier,
+        "created": int(received_at),
+        "event_name": submission.event_name,
+        "identifier": submission.identifier,
         "livemode": account.livemode,
-        "payload": {spec.customer_key: event.customer, spec.value_key: str(event.value)},
-        "timestamp": event.timestamp,
+        "payload": submission.payload,
+        "timestamp": submission.timestamp,
     }
 
 

@@ -1,5 +1,6 @@
 """`/v1/billing/meters`."""
 
+from meterledger.simulator.metering.error_reports import related_meter
 from meterledger.simulator.metering.meters import (
     DEFAULT_CUSTOMER_KEY,
     DEFAULT_VALUE_KEY,
@@ -7,6 +8,7 @@ from meterledger.simulator.metering.meters import (
     MAX_EVENT_NAME,
     MAX_PAYLOAD_KEY,
     Formula,
+    Meter,
     MeterSpec,
     Window,
     meter_body,
@@ -31,7 +33,8 @@ _METER_NAMES = frozenset(
 def create_meter(request: ApiRequest) -> dict[str, object]:
     """Make a meter."""
     request.parameters.allow(_METER_NAMES)
-    return meter_body(request.account.add_meter(_read_spec(request.parameters), request.now))
+    made = request.account.add_meter(_read_spec(request.parameters), request.now)
+    return _changed(request, "created", None, made)
 
 
 def get_meter(request: ApiRequest) -> dict[str, object]:
@@ -44,19 +47,27 @@ def update_meter(request: ApiRequest) -> dict[str, object]:
     """Give a meter another display name, the only thing about it that can change."""
     request.parameters.allow(("display_name",))
     display_name = request.parameters.optional_text("display_name", max_length=MAX_DISPLAY_NAME)
-    return meter_body(request.account.meters.rename(request.object_id, display_name, int(request.now)))
+    meters = request.account.meters
+    before = meters.get(request.object_id)
+    return _changed(
+        request, "updated", before, meters.rename(request.object_id, display_name, int(request.now))
+    )
 
 
 def deactivate_meter(request: ApiRequest) -> dict[str, object]:
     """Stop a meter taking events."""
     request.parameters.allow(())
-    return meter_body(request.account.meters.deactivate(request.object_id, int(request.now)))
+    meters = request.account.meters
+    before = meters.get(request.object_id)
+    return _changed(request, "deactivated", before, meters.deactivate(request.object_id, int(request.now)))
 
 
 def reactivate_meter(request: ApiRequest) -> dict[str, object]:
     """Let a meter take events again."""
     request.parameters.allow(())
-    return meter_body(request.account.meters.reactivate(request.object_id, int(request.now)))
+    meters = request.account.meters
+    before = meters.get(request.object_id)
+    return _changed(request, "reactivated", before, meters.reactivate(request.object_id, int(request.now)))
 
 
 def list_meters(request: ApiRequest) -> dict[str, object]:
@@ -72,6 +83,14 @@ def list_meters(request: ApiRequest) -> dict[str, object]:
     return list_page(
         chosen, meter_body, read_page(parameters), url="/v1/billing/meters", kind="billing meter"
     )
+
+
+def _changed(request: ApiRequest, what: str, before: Meter | None, after: Meter) -> dict[str, object]:
+    """Show a meter that a call may have changed, and let `/v2/core/events` tell of it if it did."""
+    if after is not before:
+        related = related_meter(after.id)
+        request.account.core_events.record(f"v1.billing.meter.{what}", related, None, request.now)
+    return meter_body(after)
 
 
 def _read_spec(parameters: Parameters) -> MeterSpec:

@@ -58,7 +58,7 @@ def accept(account: Account, submission: Submission, now: float) -> int:
     _check_timestamp(timestamp, int(now))
     scope = scope_of(account, event_name, way)
     if is_reserved(account, identifier, scope, now):
-        raise EventRefusedError(Reason.DUPLICATE, f"An event already exists with identifier {identifier}.")
+        raise EventRefusedError.duplicate(identifier)
     row = account.usage.count(
         CountedEvent(
             meter=meter.meter_id,

@@ -119,6 +119,14 @@ class MeterBook:
         """Tell whether the event name belongs to a meter that was deactivated, and to no active one."""
         return event_name in self._names and event_name not in self._active
 
+    def latest(self, event_name: str) -> Meter | None:
+        """Return the active meter with the event name, else the newest that had it, if there is one."""
+        active = self._active.get(event_name)
+        if active is not None:
+            return active
+        named = (meter for meter in self.newest_first() if meter.spec.event_name == event_name)
+        return next(named, None)
+
     def newest_first(self) -> list[Meter]:
         """Return every meter, the newest first."""
         return self._by_id.newest_first()

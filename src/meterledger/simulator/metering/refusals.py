@@ -1,6 +1,7 @@
 """Why a meter event is refused, whatever way it came; each way has words of its own for it."""
 
 from enum import StrEnum
+from typing import Self
 
 
 class Reason(StrEnum):
@@ -61,3 +62,8 @@ class EventRefusedError(Exception):
         self.reason = reason
         self.message = message
         self.param = param
+
+    @classmethod
+    def duplicate(cls, identifier: str) -> Self:
+        """Return the refusal of an identifier that another event holds."""
+        return cls(Reason.DUPLICATE, f"An event already exists with identifier {identifier}.")

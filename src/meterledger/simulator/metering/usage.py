@@ -60,7 +60,18 @@ class Measured:
 class Series:
     """One customer's events on one meter: row numbers, in the order of receipt."""
 
-    __slots__ = ("customer", "meter_id", "number", "rows", "sum", "summed", "tallied", "tally")
+    __slots__ = (
+        "canceled",
+        "customer",
+        "left_out",
+        "meter_id",
+        "number",
+        "rows",
+        "sum",
+        "summed",
+        "tallied",
+        "tally",
+    )
 
     def __init__(self, number: int, meter_id: str, customer: str) -> None:
         self.number = number
@@ -71,6 +82,8 @@ class Series:
         self.summed = 0
         self.tally: Tally | None = None  # of the first `tallied` rows, once somebody has asked
         self.tallied = 0
+        self.canceled: list[int] = []  # the rows that were canceled
+        self.left_out = 0  # how many of them the tally leaves out
 
 
 class UsageBook:
@@ -139,10 +152,8 @@ class UsageBook:
         return row in self._canceled
 
     def cancel(self, row: int, now: float) -> None:
-        """Let an event count no longer from now (epoch seconds) on."""
-        self._canceled[row] = now
-        series = self._all_series[self._series_of[row]]
-        series.tally = series.sum = None
+        """Let an event count no longer from now (epoch seconds) on; summaries follow after their lag."""
+        self._note_canceled(row, now)
         self._journal.put(self.KIND, str(row), self.event(row))
 
     def series(self) -> list[Series]:
@@ -160,10 +171,12 @@ class UsageBook:
     def shown(self, series: Series, now: float) -> Tally:
         """Return what summaries show of a series at an instant in epoch seconds, lagging as they do."""
         visible = self._visible(series, now)
-        if series.tally is None or series.tallied > visible:
-            series.tally, series.tallied = self._tally(series), 0
+        shown_until = now - self.lag_seconds  # cancelations are as late as events
+        left_out = {row for row in series.canceled if self._canceled[row] <= shown_until}
+        if series.tally is None or series.tallied > visible or series.left_out != len(left_out):
+            series.tally, series.tallied, series.left_out = self._tally(series), 0, len(left_out)
         for row in series.rows[series.tallied : visible]:
-            if row not in self._canceled:
+            if row not in left_out:
                 series.tally.record(self._timestamps[row], self._value(row))
         series.tallied = visible
         return series.tally
@@ -203,7 +216,14 @@ class UsageBook:
         if row != int(key):
             raise ValueError(f"event {key} of the state file is out of order")
         if event.canceled_at is not None:
-            self._canceled[row] = event.canceled_at
+            self._note_canceled(row, event.canceled_at)
+
+    def _note_canceled(self, row: int, at: float) -> None:
+        series = self._all_series[self._series_of[row]]
+        series.sum = None
+        if row not in self._canceled:
+            series.canceled.append(row)
+        self._canceled[row] = at
 
     def _append(self, event: CountedEvent) -> int:
         row = len(self._identifiers)

@@ -73,7 +73,6 @@ class Activity:
             hours[hour] = add(hours.get(hour, ZERO), self._used(event))
         self._rows = len(self._usage)
 
-
     def _used(self, event: CountedEvent) -> Decimal:
         counts = self._meters.get(event.meter).spec.formula is Formula.COUNT
         return _ONE if counts else scaled(*event.value)

@@ -1,6 +1,5 @@
 """What the page shows, gathered from the simulator's state; no HTML yet."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -127,7 +126,9 @@ def _meter(account: Account, meter: Meter, activity: Activity, now: float) -> Me
     return MeterView(
         id=meter.meter_id,
         event_name=spec.event_name,
-        kind=spec.formula if spec.event_time_window is None else f"{spec.formula}, one for each {spec.event_time_window}",
+        kind=spec.formula
+        if spec.event_time_window is None
+        else f"{spec.formula}, one for each {spec.event_time_window}",
         active=meter.active,
         events=sum(one.events for one in used),
         customers=len(used),

@@ -1,6 +1,7 @@
 """The refusals of the simulated API, in the shape Stripe gives its errors."""
 
-from typing import ClassVar
+from enum import Enum, auto
+from typing import ClassVar, Literal
 
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
@@ -11,6 +12,29 @@ CONFLICT = 409
 CONTENT_TOO_LARGE = 413
 TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
+
+_DOCUMENTATION = "https://docs.stripe.com/error-codes"
+
+_V2_CODES = {  # every refusal of v2 has a code; these stand for those that have none of their own
+    UNAUTHORIZED: "invalid_api_key",
+    FORBIDDEN: "forbidden",
+    NOT_FOUND: "not_found",
+    METHOD_NOT_ALLOWED: "method_not_allowed",
+    CONTENT_TOO_LARGE: "content_too_large",
+    SERVER_ERROR: "internal_error",
+}
+_V2_CODE = "invalid_request"
+
+
+RateReason = Literal["global-rate", "endpoint-rate"]
+
+
+class Dialect(Enum):
+    """How a refusal is written down."""
+
+    V1 = auto()
+    V2 = auto()
+    V2_TYPED = auto()  # v2, with a type on every refusal
 
 
 class ApiError(Exception):
@@ -26,9 +50,10 @@ class ApiError(Exception):
             idempotency key may be answered with it again.
     """
 
-    kind: ClassVar[str | None] = "invalid_request_error"
+    kind: ClassVar[str] = "invalid_request_error"
+    v2_kind: ClassVar[str | None] = None  # the type that v2 gives it in any case
+    doc_url: ClassVar[str | None] = None
     should_retry: ClassVar[bool] = False
-    extra_headers: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self,
@@ -46,9 +71,21 @@ class ApiError(Exception):
         self.param = param
         self.executed = executed
 
-    def body(self) -> dict[str, object]:
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """The headers of this refusal alone."""
+        return {}
+
+    def body(self, dialect: Dialect = Dialect.V1) -> dict[str, object]:
         """Return the JSON document of the answer; a field that is not known stays away, as with Stripe."""
-        error = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
+        error: dict[str, str | None]
+        if dialect is Dialect.V1:
+            error = {"type": self.kind, "code": self.code, "message": self.message, "param": self.param}
+        else:
+            typed = self.kind if dialect is Dialect.V2_TYPED else None
+            code = self.code or _V2_CODES.get(self.status, _V2_CODE)
+            error = {"type": self.v2_kind or typed, "code": code, "message": self.message}
+        error["doc_url"] = self.doc_url
         # What a client sent may stand in a message, and headers can hold bytes that are no text.
         return {"error": {name: _sound(value) for name, value in error.items() if value is not None}}
 
@@ -57,6 +94,7 @@ class IdempotencyMismatchError(ApiError):
     """An idempotency key came back with other parameters."""
 
     kind = "idempotency_error"
+    v2_kind = "idempotency_error"
 
 
 class ConcurrentKeyError(ApiError):
@@ -71,16 +109,43 @@ class LockedError(ApiError):
     should_retry = True
 
 
-class RateLimitedError(ApiError):
-    """More meter events in a second than the simulator was told to take."""
+class SessionExpiredError(ApiError):
+    """The token of a stream session came after its 15 minutes."""
 
-    extra_headers: ClassVar[dict[str, str]] = {"Stripe-Rate-Limited-Reason": "endpoint-rate"}
+    kind = "temporary_session_expired"
+    v2_kind = "temporary_session_expired"
+    doc_url = _DOCUMENTATION
+
+
+class RateLimitedError(ApiError):
+    """
+    More calls in a second than are taken.
+
+    Args:
+        reason: Which kind of limit was reached.
+    """
+
+    v2_kind = "rate_limit"
+
+    def __init__(self, reason: RateReason) -> None:
+        super().__init__(
+            "Too many requests in too short a time. Slow down and try again.",
+            status=TOO_MANY_REQUESTS,
+            code="rate_limit",
+        )
+        self.reason = reason
+
+    @property
+    def extra_headers(self) -> dict[str, str]:
+        """The reason, by which clients tell a limit from a lock."""
+        return {"Stripe-Rate-Limited-Reason": self.reason}
 
 
 class InternalError(ApiError):
     """The simulator itself failed; the client sees what Stripe shows when it does."""
 
     kind = "api_error"
+    v2_kind = "api_error"
     should_retry = True
 
 

@@ -1,27 +1,26 @@
-"""Who is calling: API keys by Bearer or Basic, and whether they are live."""
+"""Who is calling: API keys by Bearer or Basic, whether they are live, and what they may do."""
 
 import base64
 import binascii
 from dataclasses import dataclass
 
-from meterledger.simulator.protocol.api_errors import UNAUTHORIZED, ApiError
+from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
 KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)
 
+_RESTRICTED_PREFIX = "rk_"
+_PUBLISHABLE_PREFIX = "pk_"
 _SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
 _SHOWN_HEAD = len("sk_test_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The holder of an accepted key."""
+    """The holder of an accepted key: in which mode, and whether the key is a restricted one."""
 
     livemode: bool
-
-
-_TEST_CALLER = Caller(livemode=False)
-_LIVE_CALLER = Caller(livemode=True)
+    restricted: bool
 
 
 def is_key(text: str) -> bool:
@@ -40,15 +39,54 @@ def authenticate(authorization: str | None, only_key: str | None) -> Caller:
     Raises:
         ApiError: 401, without a key or with one that is not accepted.
     """
+    key = sent_key(authorization)
+    if key.startswith(_PUBLISHABLE_PREFIX):
+        raise ApiError(
+            "A publishable API key cannot make this call. Use a secret key.",
+            status=UNAUTHORIZED,
+            code="secret_key_required",
+        )
+    if not is_key(key) or only_key not in (None, key):
+        raise invalid_key(key)
+    return Caller(livemode=key.startswith(LIVE_PREFIXES), restricted=key.startswith(_RESTRICTED_PREFIX))
+
+
+def check_v2_caller(caller: Caller, *, test_keys: bool) -> None:
+    """
+    Refuse a caller whose kind of key v2 does not take.
+
+    Args:
+        caller: Who calls.
+        test_keys: Whether test keys are taken.
+
+    Raises:
+        ApiError: 403, the key is restricted, or a test key where they are not taken.
+    """
+    if caller.restricted:
+        raise ApiError("A restricted API key cannot call API v2. Use a secret key.", status=FORBIDDEN)
+    if not (caller.livemode or test_keys):
+        raise ApiError("API v2 does not take keys of test mode. Use a sandbox.", status=FORBIDDEN)
+
+
+def sent_key(authorization: str | None) -> str:
+    """
+    Return the key or token in an Authorization header.
+
+    Raises:
+        ApiError: 401, there is none.
+    """
     key = _key_in(authorization or "")
     if not key:
         raise ApiError(
             "You did not provide an API key. Send it in the Authorization header, as Bearer or Basic.",
             status=UNAUTHORIZED,
         )
-    if not is_key(key) or only_key not in (None, key):
-        raise ApiError(f"Invalid API Key provided: {redact(key)}", status=UNAUTHORIZED)
-    return _LIVE_CALLER if key.startswith(LIVE_PREFIXES) else _TEST_CALLER
+    return key
+
+
+def invalid_key(key: str) -> ApiError:
+    """Return the refusal of a key that is not accepted."""
+    return ApiError(f"Invalid API Key provided: {redact(key)}", status=UNAUTHORIZED)
 
 
 def redact(key: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meterledger.simulator.protocol.api_errors import Dialect
 from meterledger.simulator.protocol.parameters import Parameters
 from meterledger.simulator.state.account import Account
 
@@ -15,9 +16,10 @@ class ApiRequest:
     Attributes:
         account: Whose objects it is about.
         parameters: The query, and the form of a v1 call.
-        document: The JSON body of a v2 call, decoded; None where there is none.
+        document: The JSON body of a v2 call, decoded or as its route reads it; None without one.
         now: When it was received, in epoch seconds.
         object_id: The id in the path; empty where it has none.
+        dialect: How its refusal is written down.
     """
 
     account: Account
@@ -25,6 +27,7 @@ class ApiRequest:
     document: object
     now: float
     object_id: str
+    dialect: Dialect = Dialect.V1
 
 
 Endpoint = Callable[[ApiRequest], dict[str, object]]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from meterledger.simulator.protocol.api_errors import ApiError
+from meterledger.simulator.protocol.api_errors import ApiError, Dialect
 from meterledger.simulator.protocol.wire import Hold
 
 OK = 200
@@ -38,9 +38,8 @@ def answered(document: object) -> Outcome:
     return Outcome(status=OK, body=_encode(document), headers={})
 
 
-def refused(refusal: ApiError) -> Outcome:
-    """Return the outcome of a call that was refused."""
+def refused(refusal: ApiError, dialect: Dialect = Dialect.V1) -> Outcome:
+    """Return the outcome of a call that was refused, written as its version of the API writes it."""
     headers = {"Stripe-Should-Retry": "true" if refusal.should_retry else "false", **refusal.extra_headers}
-    return Outcome(
-        status=refusal.status, body=_encode(refusal.body()), headers=headers, executed=refusal.executed
-    )
+    body = _encode(refusal.body(dialect))
+    return Outcome(status=refusal.status, body=body, headers=headers, executed=refusal.executed)

@@ -29,10 +29,11 @@ def parse_form(encoded: bytes | str) -> list[tuple[str, str]]:
 class Parameters:
     """The parameters of one request, flat: `cancel[identifier]` is a name like any other."""
 
-    __slots__ = ("fields",)
+    __slots__ = ("_pairs", "fields")
 
     def __init__(self, pairs: Collection[tuple[str, str]]) -> None:
         self.fields = dict(pairs)
+        self._pairs = pairs
 
     def allow(self, names: Collection[str], families: tuple[str, ...] = ("expand[",)) -> None:
         """
@@ -130,6 +131,22 @@ class Parameters:
         if value is None:
             raise missing_parameter(name)
         return value
+
+    def items(self, name: str, *, max_items: int, max_length: int) -> list[str]:
+        """
+        Return a list sent as `name[0]`, `name[1]` or as `name[]` again and again, in the order sent.
+
+        Raises:
+            ApiError: There are more than `max_items`, or one is empty or longer than `max_length` characters.
+        """
+        place = re.compile(re.escape(name) + r"\[[0-9]*\]")
+        found = [(full, value) for full, value in self._pairs if place.fullmatch(full)]
+        if len(found) > max_items:
+            raise ApiError(f"Invalid {name}: at most {max_items} can be sent", param=name)
+        for full, value in found:
+            if not 0 < len(value) <= max_length:
+                raise ApiError(f"Invalid {full}: send 1 to {max_length} characters", param=full)
+        return [value for _, value in found]
 
     def family(self, name: str) -> dict[str, str]:
         """

@@ -1,24 +1,24 @@
 """One account's whole state, in one mode."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from meterledger.simulator.billing.alerts import AlertBook
 from meterledger.simulator.billing.customers import CustomerBook
 from meterledger.simulator.instants import DAY_SECONDS
+from meterledger.simulator.metering.error_reports import ErrorReports
 from meterledger.simulator.metering.identifiers import IdentifierBook
 from meterledger.simulator.metering.meters import Meter, MeterBook, MeterSpec
+from meterledger.simulator.metering.stream_sessions import SessionBook
 from meterledger.simulator.metering.usage import UsageBook
 from meterledger.simulator.protocol.concurrency import ConcurrencyBook
 from meterledger.simulator.protocol.idempotency import IdempotencyStore
+from meterledger.simulator.protocol.rate_limit import RateLimits
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.book import Journal, Restorable
+from meterledger.simulator.state.core_events import CoreEventLog
 from meterledger.simulator.state.event_log import EventLog
 from meterledger.simulator.state.ids import IdSource
 from meterledger.simulator.state.timeline import Timeline
-
-if TYPE_CHECKING:
-    from meterledger.simulator.protocol.rate_limit import RateLimiter
 
 V1_KEY_LIFE_SECONDS = DAY_SECONDS
 V2_KEY_LIFE_SECONDS = 30 * DAY_SECONDS
@@ -41,10 +41,15 @@ class Account:
         self.rules = rules
         self.timeline = Timeline()
         self.concurrency = ConcurrencyBook()
-        self.limiter: RateLimiter | None = None
+        self.limits = RateLimits(rules.limits, rules.events_per_second)
         self.ids = IdSource(journal)
         self.events = EventLog(self.ids, journal, livemode=livemode)
+        self.core_events = CoreEventLog(self.ids, journal, livemode=livemode)
+        self.error_reports = ErrorReports(
+            self.core_events, self.timeline, journal, max_samples=rules.report_samples
+        )
         self.meters = MeterBook(journal)
+        self.sessions = SessionBook(journal)
         self.customers = CustomerBook(journal, known_only=rules.known_customers_only)
         self.identifiers = IdentifierBook(journal)
         self.usage = UsageBook(
@@ -53,7 +58,7 @@ class Account:
             lag_seconds=rules.lag_seconds,
             last_by_receipt=rules.readings.last_by == "receipt",
         )
-        self.alerts = AlertBook(journal, self.usage, self.events)
+        self.alerts = AlertBook(journal, self.usage, self.events, self.core_events)
         self.v1_keys = IdempotencyStore("v1_key", V1_KEY_LIFE_SECONDS, journal)
         self.v2_keys = IdempotencyStore("v2_key", V2_KEY_LIFE_SECONDS, journal)
 
@@ -64,6 +69,9 @@ class Account:
             self.events.KIND: self.events,
             self.meters.KIND: self.meters,
             self.customers.KIND: self.customers,
+            self.sessions.KIND: self.sessions,
+            self.core_events.KIND: self.core_events,
+            self.error_reports.KIND: self.error_reports,
             self.usage.KIND: self.usage,
             self.identifiers.KIND: self.identifiers,
             self.alerts.KIND: self.alerts,

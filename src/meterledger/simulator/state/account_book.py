@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
+from meterledger.simulator.metering.stream_sessions import StreamSession
 from meterledger.simulator.protocol.api_errors import FORBIDDEN, ApiError
-from meterledger.simulator.protocol.rate_limit import RateLimiter
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.book import Journal, NoJournal
@@ -23,18 +23,15 @@ class AccountBook:
 
     Args:
         rules: What the simulator was told to be like.
-        stopwatch: Seconds of a real clock that never goes back; the limits are about real traffic.
         journal_for: Gives the journal of a new account.
     """
 
     def __init__(
         self,
         rules: Rules,
-        stopwatch: Callable[[], float],
         journal_for: Callable[[AccountKey], Journal] = lambda _: NoJournal(),
     ) -> None:
         self._rules = rules
-        self._stopwatch = stopwatch
         self._journal_for = journal_for
         self._accounts: dict[AccountKey, Account] = {}
 
@@ -53,6 +50,14 @@ class AccountBook:
                 account.add_meter(spec, now)
         return account
 
+    def with_session(self, token: str) -> tuple[Account, StreamSession] | None:
+        """Return the stream session with a token and its account, or None where no session has it."""
+        for account in self._accounts.values():
+            session = account.sessions.find(token)
+            if session is not None:
+                return account, session
+        return None
+
     def all(self) -> list[Account]:
         """Return every account, by id and mode."""
         return [account for _, account in sorted(self._accounts.items())]
@@ -66,7 +71,5 @@ class AccountBook:
                 code="account_invalid",
             )
         account = Account(account_id, livemode=livemode, rules=self._rules, journal=self._journal_for(key))
-        if self._rules.events_per_second is not None:
-            account.limiter = RateLimiter(self._rules.events_per_second, self._stopwatch())
         self._accounts[key] = account
         return account

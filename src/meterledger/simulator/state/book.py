@@ -85,6 +85,11 @@ class Book(Generic[T]):
         self._journal.put(self._kind, item.id, item)
         return item
 
+    def drop(self, object_id: str) -> None:
+        """Forget an object."""
+        del self._by_id[object_id]
+        self._journal.drop(self._kind, object_id)
+
     def newest_first(self) -> list[T]:
         """Return every object, the newest first."""
         return list(reversed(self._by_id.values()))
