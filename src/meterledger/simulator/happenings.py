@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
+from meterledger.simulator.billing.cycle import end_period
+from meterledger.simulator.billing.invoices import FINALIZE_INVOICE
+from meterledger.simulator.billing.invoicing import finalize_when_due
+from meterledger.simulator.billing.subscriptions import END_PERIOD
 from meterledger.simulator.state.account import Account
 
 Carry = Callable[[Account, str, float], None]
 """Carries a happening out: the account, the id of what it happens to, when it was due in epoch seconds."""
 
-HAPPENINGS: Mapping[str, Carry] = {}
+HAPPENINGS: Mapping[str, Carry] = {END_PERIOD: end_period, FINALIZE_INVOICE: finalize_when_due}
 
 
 def catch_up(account: Account, now: float) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from meterledger.simulator.billing.grace import GraceRules
 from meterledger.simulator.metering.meters import MeterSpec
 
 Limits = Literal["live", "test"]
@@ -73,6 +74,10 @@ class Readings:
         default="received",
         metadata={"help": "An invoice bills what was received until then, or what summaries showed then."},
     )
+    canceled_invoice: Literal["at-once", "grace"] = field(
+        default="at-once",
+        metadata={"help": "Whether the invoice of a cancellation at once is final at once, or has grace."},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +91,7 @@ class Rules:
         events_per_second: A limit of its own on meter-event calls per account and second; none when None.
         limits: Stripe's rate limits of live or of test mode; none when None.
         lag_seconds: How long after its receipt an event shows in summaries.
+        grace: How long draft invoices stay open.
         readings: How open questions are read.
         seeds: Meters that every account starts with.
     """
@@ -95,5 +101,6 @@ class Rules:
     events_per_second: int | None = None
     limits: Limits | None = None
     lag_seconds: float = 0.0
+    grace: GraceRules = field(default_factory=GraceRules)
     readings: Readings = field(default_factory=Readings)
     seeds: tuple[MeterSpec, ...] = ()
