@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from simulator.conversation import DAY, HOUR, START, Conversation
+from simulator.conversation import DAY, START, Conversation
 
 SUBSCRIPTIONS = "/v1/subscriptions"
 INVOICES = "/v1/invoices"
@@ -41,9 +41,7 @@ class BillingConversation(Conversation):
 
     def subscribe(self, *prices: str, customer: str = "cus_A", **more: object) -> str:
         """Subscribe a customer to prices, or to a new metered one."""
-        items = {
-            f"items[{place}][price]": price for place, price in enumerate(prices or (self.price(),))
-        }
+        items = {f"items[{place}][price]": price for place, price in enumerate(prices or (self.price(),))}
         return self.made(SUBSCRIPTIONS, {"customer": customer, **items, **more})
 
     def subscription(self, subscription_id: str) -> Any:
@@ -111,6 +109,3 @@ class BillingConversation(Conversation):
 def lines(invoice: Any) -> Any:
     """Return an invoice's lines."""
     return invoice["lines"]["data"]
-
-
-GRACE = HOUR

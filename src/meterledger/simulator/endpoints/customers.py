@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD, Customer, customer_body
+from meterledger.simulator.billing.cycle import cancel
+from meterledger.simulator.billing.subscriptions import Status
 from meterledger.simulator.protocol.api_request import ApiRequest
 from meterledger.simulator.protocol.paging import PAGE_NAMES, list_page, read_page
 from meterledger.simulator.protocol.parameters import Parameters
@@ -39,9 +41,14 @@ def update_customer(request: ApiRequest) -> dict[str, object]:
 
 
 def delete_customer(request: ApiRequest) -> dict[str, object]:
-    """Delete a customer; its usage stays counted."""
+    """Delete a customer and end its subscriptions; its usage stays counted, and is not billed."""
     request.parameters.allow(())
-    return customer_body(request.account.customers.delete(request.object_id))
+    account = request.account
+    deleted = account.customers.delete(request.object_id)
+    for subscription in account.subscriptions.newest_first():
+        if subscription.customer == deleted.id and subscription.status is Status.ACTIVE:
+            cancel(account, subscription, int(request.now), invoice_now=False)
+    return customer_body(deleted)
 
 
 def list_customers(request: ApiRequest) -> dict[str, object]:
