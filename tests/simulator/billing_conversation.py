@@ -94,7 +94,8 @@ class BillingConversation(Conversation):
         return page["periods"], page["invoices"], page["unbilled"]
 
     def happened(self) -> list[str]:
-        """Return the types of what happened, the oldest first."""
+        """Return the types of what has happened by now, the oldest first."""
+        self.stripe.catch_up()
         (account,) = self.stripe.accounts.all()
         return [event.type for event in reversed(account.events.newest_first(0))]
 
