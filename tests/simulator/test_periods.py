@@ -58,6 +58,7 @@ def test_where_the_calendar_ends(interval: Interval) -> None:
     """After the last day of the year 9999 there is one more boundary, which never comes."""
     cycle = Cycle(interval=interval, count=1)
     assert next_boundary(LATEST_EPOCH_SECONDS - 5, cycle, LATEST_EPOCH_SECONDS) == NEVER
+    assert next_boundary(LATEST_EPOCH_SECONDS - 5, cycle, NEVER) == NEVER
 
 
 @given(anchor=instants, cycle=cycles, number=st.integers(-40, 40), part=st.floats(0, 0.999))

@@ -73,6 +73,8 @@ def boundary(anchor: int, cycle: Cycle, number: int) -> int:
 
 def next_boundary(anchor: int, cycle: Cycle, instant: int) -> int:
     """Return the first boundary after an instant; all in seconds since the epoch."""
+    if instant >= NEVER:
+        return NEVER
     number = _periods_between(anchor, cycle, instant) - 1
     while (found := boundary(anchor, cycle, number)) <= instant:
         number += 1
