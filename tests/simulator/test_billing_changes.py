@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from meterledger.simulator.billing.grace import parse_grace
 from meterledger.simulator.rules import Readings, Rules
 from simulator.billing_conversation import DECEMBER, JANUARY, NOVEMBER, BillingConversation, lines
 from simulator.conversation import DAY, HOUR, MINUTE
@@ -241,3 +242,62 @@ def test_bad_changes(change: dict[str, object], param: str) -> None:
     reply = talk.post("/v1/subscriptions/sub_test_1", change)
     assert (reply.status, reply.error["param"]) == (400, param)
     assert talk.subscription("sub_test_1") == before
+
+
+def test_nothing_is_dropped_where_the_cycle_begins_anew() -> None:
+    """What a classic subscription used before is billed then, and the ledger says so."""
+    talk = _used("classic")
+    _reprice(talk, talk.price(unit_amount=7), billing_cycle_anchor="now")
+    periods, _, unbilled = talk.billing_ledger()
+    assert [(row["start"], row["state"], row["billed"], row["late"]) for row in periods] == [
+        (NOVEMBER, "final", "10", "0"),
+        (MIDDLE, "running", "0", "0"),
+    ]
+    assert unbilled == []
+
+
+def test_licensed_items_at_the_edges() -> None:
+    """A short first period bills none of them, and with the end nothing is billed ahead any more."""
+    talk = BillingConversation()
+    subscription = talk.subscribe(talk.licensed(), billing_cycle_anchor=MIDDLE)
+    assert talk.subscription(subscription)["latest_invoice"] is None
+    talk.go_to(MIDDLE)
+    assert _bill(talk.latest()) == [(MIDDLE, MIDDLE + 30 * DAY, "1", 1000)]
+    talk.change(subscription, cancel_at_period_end="true")
+    preview = talk.post("/v1/invoices/create_preview", {"subscription": subscription}).document
+    assert (lines(preview), preview["total"]) == ([], 0)
+    talk.go_to(MIDDLE + 60 * DAY)
+    assert len(talk.invoices()) == 1
+    assert talk.subscription(subscription)["status"] == "canceled"
+
+
+def test_a_price_change_in_the_periods_first_second() -> None:
+    """It changes nothing in mid-cycle, so usage during grace still counts."""
+    talk = BillingConversation()
+    talk.subscribe()
+    _reprice(talk, talk.price(unit_amount=7))
+    talk.go_to(DECEMBER)
+    talk.use("3", NOVEMBER)
+    assert _bill(talk.latest()) == [(NOVEMBER, DECEMBER, "3", 21)]
+
+
+def test_two_price_changes_in_one_second() -> None:
+    """The first of them was one in mid-cycle, so usage during grace counts on no invoice."""
+    talk = _used("classic")
+    second, third = talk.price(unit_amount=7), talk.price(unit_amount=11)
+    _reprice(talk, second)
+    _reprice(talk, third)
+    talk.use("2", MIDDLE)
+    talk.go_to(DECEMBER)
+    talk.use("3", MIDDLE)
+    assert _bill(talk.latest()) == [(MIDDLE, DECEMBER, "2", 22)]
+
+
+def test_the_invoice_of_a_cancellation_is_not_of_a_cycle() -> None:
+    """Where it has grace at all, rules for subscription cycles do not match it."""
+    grace = parse_grace("2h", ["subscription_cycle=12h"])
+    talk = BillingConversation(Rules(grace=grace, readings=Readings(canceled_invoice="grace")))
+    talk.subscribe()
+    talk.go_to(MIDDLE)
+    talk.cancel("sub_test_1", invoice_now="true")
+    assert talk.latest()["automatically_finalizes_at"] == MIDDLE + 2 * HOUR

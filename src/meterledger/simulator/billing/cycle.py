@@ -12,13 +12,13 @@ from meterledger.simulator.billing.invoicing import (
     licensed_line,
     metered_line,
 )
+from meterledger.simulator.billing.subscription_body import subscription_body
 from meterledger.simulator.billing.subscriptions import (
     BillingMode,
     Item,
     Segment,
     Status,
     Subscription,
-    subscription_body,
 )
 from meterledger.simulator.metering.usage import Span
 from meterledger.simulator.state.account import Account

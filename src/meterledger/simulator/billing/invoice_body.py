@@ -73,19 +73,10 @@ def invoice_body(invoice: Invoice) -> dict[str, object]:
         "livemode": invoice.livemode,
         "metadata": invoice.metadata,
         "number": invoice.number,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": invoice.subscription_metadata,
-                "subscription": invoice.subscription,
-            },
-            "type": "subscription_details",
-        },
-        "payment_settings": {
-            "default_mandate": None,
-            "payment_method_options": None,
-            "payment_method_types": None,
-        },
+        "parent": _parent(invoice),
+        "payment_settings": dict.fromkeys(
+            ("default_mandate", "payment_method_options", "payment_method_types")
+        ),
         "period_end": invoice.period_end,
         "period_start": invoice.period_start,
         "starting_balance": 0,
@@ -158,6 +149,11 @@ def _amounts(invoice: Invoice) -> dict[str, object]:
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
     }
+
+
+def _parent(invoice: Invoice) -> dict[str, object]:
+    details = {"metadata": invoice.subscription_metadata, "subscription": invoice.subscription}
+    return {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
 
 
 def _due_date(invoice: Invoice) -> int | None:

@@ -1,10 +1,8 @@
 """Subscriptions: what a customer has subscribed to, and the billing period that runs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from meterledger.simulator.billing.catalog import Price, plan_body, price_body
 from meterledger.simulator.billing.periods import Cycle, next_boundary
 from meterledger.simulator.protocol.api_errors import ApiError, no_such_object
 from meterledger.simulator.state.book import Book, Journal
@@ -241,84 +239,3 @@ def refuse_canceled(subscription: Subscription) -> None:
             f"The subscription '{subscription.id}' is canceled; only its metadata can change.",
             executed=True,
         )
-
-
-def item_body(subscription: Subscription, item: Item, price: Price) -> dict[str, object]:
-    """Return an item as the API shows it."""
-    return {
-        "id": item.id,
-        "object": "subscription_item",
-        "billed_until": item.billed_until,
-        "billing_thresholds": None,
-        "created": item.created,
-        "current_period_end": subscription.period_end,
-        "current_period_start": subscription.period_start,
-        "discounts": [],
-        "metadata": item.metadata,
-        "plan": plan_body(price),
-        "price": price_body(price),
-        **({} if item.quantity is None else {"quantity": item.quantity}),
-        "subscription": subscription.id,
-        "tax_rates": [],
-    }
-
-
-def subscription_body(subscription: Subscription, price_of: Callable[[str], Price]) -> dict[str, object]:
-    """Return a subscription as the API shows it; price_of finds a price by its id."""
-    items = [item_body(subscription, item, price_of(item.price)) for item in subscription.items]
-    return {
-        "id": subscription.id,
-        "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": subscription.anchor,
-        "billing_cycle_anchor_config": None,
-        "billing_mode": {"type": subscription.mode},
-        "billing_thresholds": None,
-        "cancel_at": subscription.ends_at,
-        "cancel_at_period_end": subscription.cancel_at_period_end,
-        "canceled_at": subscription.canceled_at,
-        "cancellation_details": {
-            "comment": None,
-            "feedback": None,
-            "reason": None if subscription.canceled_at is None else "cancellation_requested",
-        },
-        "collection_method": subscription.collection,
-        "created": subscription.created,
-        "currency": subscription.currency,
-        "customer": subscription.customer,
-        "days_until_due": subscription.days_until_due,
-        "default_payment_method": None,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": subscription.description,
-        "discounts": [],
-        "ended_at": subscription.ended_at,
-        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
-        "items": {
-            "object": "list",
-            "data": items,
-            "has_more": False,
-            "total_count": len(items),
-            "url": f"/v1/subscription_items?subscription={subscription.id}",
-        },
-        "latest_invoice": subscription.latest_invoice,
-        "livemode": subscription.livemode,
-        "metadata": subscription.metadata,
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
-        "payment_settings": None,
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": subscription.start_date,
-        "status": subscription.status,
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": None,
-    }

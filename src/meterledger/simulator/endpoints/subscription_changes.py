@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from meterledger.simulator.billing.cycle import cancel, reprice, restart, told
+from meterledger.simulator.billing.subscription_body import item_body
 from meterledger.simulator.billing.subscriptions import (
     Item,
     Status,
     Subscription,
-    item_body,
     refuse_canceled,
 )
 from meterledger.simulator.endpoints.billing_parameters import merged_metadata, optional_flag

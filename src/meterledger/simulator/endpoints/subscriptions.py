@@ -7,12 +7,12 @@ from meterledger.simulator.billing.catalog import Price
 from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD
 from meterledger.simulator.billing.cycle import begin
 from meterledger.simulator.billing.periods import next_boundary
+from meterledger.simulator.billing.subscription_body import subscription_body
 from meterledger.simulator.billing.subscriptions import (
     BillingMode,
     Collection,
     Item,
     Subscription,
-    subscription_body,
 )
 from meterledger.simulator.endpoints.billing_parameters import (
     merged_metadata,
