@@ -11,9 +11,14 @@ from meterledger.simulator.endpoints import (
     core_events,
     customers,
     events,
+    invoices,
     meter_event_stream,
     meter_events,
     meters,
+    prices,
+    products,
+    subscription_changes,
+    subscriptions,
     v2_meter_events,
 )
 from meterledger.simulator.endpoints.account import get_account
@@ -28,7 +33,12 @@ V2_METER_EVENTS = "/v2/billing/meter_events"
 STREAM = "/v2/billing/meter_event_stream"
 _CORE_EVENTS = "/v2/core/events"
 _CUSTOMERS = "/v1/customers"
+_INVOICES = "/v1/invoices"
 _METERS = "/v1/billing/meters"
+_PRICES = "/v1/prices"
+_PRODUCTS = "/v1/products"
+_SUBSCRIPTIONS = "/v1/subscriptions"
+_SUBSCRIPTION_ITEMS = "/v1/subscription_items"
 _ID = "{id}"
 _ID_PLACES = (3, 4)  # which segments of a path may be an id
 _METHODS = ("GET", "POST", "DELETE")
@@ -93,6 +103,25 @@ ROUTES: Mapping[tuple[str, str], Endpoint] = {
     ("GET", f"{_CUSTOMERS}/{_ID}"): customers.get_customer,
     ("POST", f"{_CUSTOMERS}/{_ID}"): customers.update_customer,
     ("DELETE", f"{_CUSTOMERS}/{_ID}"): customers.delete_customer,
+    ("GET", _PRODUCTS): products.list_products,
+    ("POST", _PRODUCTS): products.create_product,
+    ("GET", f"{_PRODUCTS}/{_ID}"): products.get_product,
+    ("GET", _PRICES): prices.list_prices,
+    ("POST", _PRICES): prices.create_price,
+    ("GET", f"{_PRICES}/{_ID}"): prices.get_price,
+    ("GET", _SUBSCRIPTIONS): subscriptions.list_subscriptions,
+    ("POST", _SUBSCRIPTIONS): subscriptions.create_subscription,
+    ("GET", f"{_SUBSCRIPTIONS}/{_ID}"): subscriptions.get_subscription,
+    ("POST", f"{_SUBSCRIPTIONS}/{_ID}"): subscription_changes.update_subscription,
+    ("DELETE", f"{_SUBSCRIPTIONS}/{_ID}"): subscription_changes.cancel_subscription,
+    ("GET", _SUBSCRIPTION_ITEMS): subscription_changes.list_items,
+    ("GET", f"{_SUBSCRIPTION_ITEMS}/{_ID}"): subscription_changes.get_item,
+    ("GET", _INVOICES): invoices.list_invoices,
+    ("POST", f"{_INVOICES}/create_preview"): invoices.preview_invoice,
+    ("GET", f"{_INVOICES}/{_ID}"): invoices.get_invoice,
+    ("POST", f"{_INVOICES}/{_ID}"): invoices.update_invoice,
+    ("GET", f"{_INVOICES}/{_ID}/lines"): invoices.list_lines,
+    ("POST", f"{_INVOICES}/{_ID}/finalize"): invoices.finalize_invoice,
 }
 
 

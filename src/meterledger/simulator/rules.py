@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from meterledger.simulator.billing.grace import GraceRules
 from meterledger.simulator.metering.meters import MeterSpec
 from meterledger.simulator.protocol.rate_limit import Limits
 
@@ -74,6 +75,10 @@ class Readings:
         default="received",
         metadata={"help": "An invoice bills what was received until then, or what summaries showed then."},
     )
+    canceled_invoice: Literal["at-once", "grace"] = field(
+        default="at-once",
+        metadata={"help": "Whether the invoice of a cancellation at once is final at once, or has grace."},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +93,7 @@ class Rules:
         limits: Stripe's rate limits of live or of test mode; none when None.
         report_samples: How many samples an error report gives of one kind of error, at most.
         lag_seconds: How long after its receipt an event shows in summaries.
+        grace: How long draft invoices stay open.
         readings: How open questions are read.
         seeds: Meters that every account starts with.
     """
@@ -98,5 +104,6 @@ class Rules:
     limits: Limits | None = None
     report_samples: int = REPORT_SAMPLES
     lag_seconds: float = 0.0
+    grace: GraceRules = field(default_factory=GraceRules)
     readings: Readings = field(default_factory=Readings)
     seeds: tuple[MeterSpec, ...] = ()

@@ -1,6 +1,7 @@
 """`/_simulator/ledger`: exactly what was counted, for whom, and how often each identifier came."""
 
 from meterledger.simulator.clock import SimulatedClock
+from meterledger.simulator.control.billing_ledger import billing_rows
 from meterledger.simulator.control.clock import clock_page
 from meterledger.simulator.control.requests import RequestCounts
 from meterledger.simulator.metering.tally import plain
@@ -30,6 +31,7 @@ def ledger_page(
         "simulator": "meterledger simulator (not Stripe)",
         **clock_page(clock),
         "usage": _usage(accounts),
+        **billing_rows(accounts, clock.now()),
         "identifier_totals": _identifier_totals(accounts),
         "requests": requests.rows(),
         "concurrency": concurrency,

@@ -3,6 +3,8 @@
 from dataclasses import replace
 
 from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD, Customer, customer_body
+from meterledger.simulator.billing.cycle import cancel
+from meterledger.simulator.billing.subscriptions import Status
 from meterledger.simulator.metering.reception import drop_unprocessed
 from meterledger.simulator.protocol.api_request import ApiRequest
 from meterledger.simulator.protocol.paging import PAGE_NAMES, list_page, read_page
@@ -40,10 +42,18 @@ def update_customer(request: ApiRequest) -> dict[str, object]:
 
 
 def delete_customer(request: ApiRequest) -> dict[str, object]:
-    """Delete a customer; its usage stays counted, but for what is still being processed."""
+    """
+    Delete a customer and end its subscriptions.
+
+    Its usage stays counted, but for what is still being processed, and is not billed.
+    """
     request.parameters.allow(())
-    deleted = request.account.customers.delete(request.object_id)
-    drop_unprocessed(request.account, deleted.id, request.now)
+    account = request.account
+    deleted = account.customers.delete(request.object_id)
+    drop_unprocessed(account, deleted.id, request.now)
+    for subscription in account.subscriptions.newest_first():
+        if subscription.customer == deleted.id and subscription.status is Status.ACTIVE:
+            cancel(account, subscription, int(request.now), invoice_now=False)
     return customer_body(deleted)
 
 

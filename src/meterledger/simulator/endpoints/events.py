@@ -5,7 +5,7 @@ from functools import partial
 
 from meterledger.simulator.protocol.api_errors import ApiError
 from meterledger.simulator.protocol.api_request import ApiRequest
-from meterledger.simulator.protocol.created_range import CREATED_NAMES, read_created
+from meterledger.simulator.protocol.instant_range import range_names, read_range
 from meterledger.simulator.protocol.paging import PAGE_NAMES, list_page, read_page
 from meterledger.simulator.protocol.parameters import Parameters
 from meterledger.simulator.protocol.wire import DEFAULT_STRIPE_VERSION
@@ -19,9 +19,9 @@ MAX_TYPE = 100  # characters
 def list_events(request: ApiRequest) -> dict[str, object]:
     """List the events of the last 30 days, the newest first; `type` may end in `*`."""
     parameters, account = request.parameters, request.account
-    parameters.allow(PAGE_NAMES | CREATED_NAMES | {"type"}, ("types[", "expand["))
+    parameters.allow(PAGE_NAMES | range_names("created") | {"type"}, ("types[", "expand["))
     types = _types(parameters)
-    created = read_created(parameters)
+    created = read_range(parameters, "created")
     chosen = [
         event
         for event in account.events.newest_first(request.now)

@@ -6,7 +6,8 @@ stand in arrays at that place. What a meter makes of them is worked out when it 
 """
 
 from array import array
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -208,6 +209,27 @@ class UsageBook:
             events=sum(span is None or span.start <= self._timestamps[row] < span.end for row in rows),
             total=tally.total() if span is None else tally.between(*span),
         )
+
+    def measure_each(self, series: Series, spans: Sequence[Span]) -> list[Measured]:
+        """Measure a series in each of several spans, sorted and apart from each other, in one pass."""
+        starts = [span.start for span in spans]
+        groups: list[list[int]] = [[] for _ in spans]
+        counted = [row for row in series.rows if row not in self._canceled]
+        for row in counted:
+            place = bisect_right(starts, self._timestamps[row]) - 1
+            if place >= 0 and self._timestamps[row] < spans[place].end:
+                groups[place].append(row)
+        spec = self._meters.get(series.meter_id).spec
+        if spec.adds:
+            only_counts = spec.formula is Formula.COUNT
+            return [self._added(rows, only_counts=only_counts) for rows in groups]
+        tally = self._tally(series)
+        for row in counted:
+            tally.record(self._timestamps[row], self._value(row))
+        return [
+            Measured(events=len(rows), total=tally.between(*span))
+            for rows, span in zip(groups, spans, strict=True)
+        ]
 
     def restore(self, key: str, document: bytes) -> None:
         """Take in an event of a state file."""

@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 
 from meterledger.simulator.billing.alerts import AlertBook
+from meterledger.simulator.billing.catalog import PRICE_KIND, PRODUCT_KIND, Price, Product
 from meterledger.simulator.billing.customers import CustomerBook
+from meterledger.simulator.billing.invoices import InvoiceBook
+from meterledger.simulator.billing.subscriptions import SubscriptionBook
 from meterledger.simulator.instants import DAY_SECONDS
 from meterledger.simulator.metering.error_reports import ErrorReports
 from meterledger.simulator.metering.identifiers import IdentifierBook
@@ -14,7 +17,7 @@ from meterledger.simulator.protocol.concurrency import ConcurrencyBook
 from meterledger.simulator.protocol.idempotency import IdempotencyStore
 from meterledger.simulator.protocol.rate_limit import RateLimits
 from meterledger.simulator.rules import Rules
-from meterledger.simulator.state.book import Journal, Restorable
+from meterledger.simulator.state.book import Book, Journal, Restorable
 from meterledger.simulator.state.core_events import CoreEventLog
 from meterledger.simulator.state.event_log import EventLog
 from meterledger.simulator.state.ids import IdSource
@@ -59,6 +62,10 @@ class Account:
             last_by_receipt=rules.readings.last_by == "receipt",
         )
         self.alerts = AlertBook(journal, self.usage, self.events, self.core_events)
+        self.products: Book[Product] = Book(Product, PRODUCT_KIND, "product", journal)
+        self.prices: Book[Price] = Book(Price, PRICE_KIND, "price", journal)
+        self.subscriptions = SubscriptionBook(journal, self.timeline)
+        self.invoices = InvoiceBook(journal, self.timeline)
         self.v1_keys = IdempotencyStore("v1_key", V1_KEY_LIFE_SECONDS, journal)
         self.v2_keys = IdempotencyStore("v2_key", V2_KEY_LIFE_SECONDS, journal)
 
@@ -76,6 +83,10 @@ class Account:
             self.identifiers.KIND: self.identifiers,
             self.alerts.KIND: self.alerts,
             self.alerts.TRIGGERED_KIND: self.alerts.triggered,
+            PRODUCT_KIND: self.products,
+            PRICE_KIND: self.prices,
+            self.subscriptions.KIND: self.subscriptions,
+            self.invoices.KIND: self.invoices,
             self.v1_keys.kind: self.v1_keys,
             self.v2_keys.kind: self.v2_keys,
         }

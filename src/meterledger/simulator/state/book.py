@@ -1,6 +1,7 @@
 """The objects of one kind in one account, and the journal that hears of every change to them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Generic, Protocol, TypeVar
 
 import msgspec
@@ -89,6 +90,11 @@ class Book(Generic[T]):
         """Forget an object."""
         del self._by_id[object_id]
         self._journal.drop(self._kind, object_id)
+
+    def drop_first(self, is_over: Callable[[T], bool]) -> None:
+        """Forget the first objects, up to the first that is not over."""
+        for item in list(takewhile(is_over, self)):
+            self.drop(item.id)
 
     def newest_first(self) -> list[T]:
         """Return every object, the newest first."""

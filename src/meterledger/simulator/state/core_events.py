@@ -65,7 +65,7 @@ class CoreEventLog:
             data: What is told of it, fit for JSON; None for a thin event.
             at: When, in epoch seconds.
         """
-        self._forget_old(at)
+        self._book.drop_first(lambda event: at - event.created > KEPT_SECONDS)
         event_id = self._ids.next("evt_", livemode=self._livemode)
         return self._book.put(
             CoreEvent(
@@ -85,12 +85,3 @@ class CoreEventLog:
     def restore(self, key: str, document: bytes) -> None:
         """Take in an event of a state file."""
         self._book.restore(key, document)
-
-    def _forget_old(self, now: float) -> None:
-        old = []
-        for event in self._book:
-            if now - event.created <= KEPT_SECONDS:
-                break  # they stand in the order they were recorded
-            old.append(event.id)
-        for event_id in old:
-            self._book.drop(event_id)

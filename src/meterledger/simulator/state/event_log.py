@@ -47,6 +47,7 @@ class EventLog:
 
     def record(self, event_type: str, document: dict[str, object], at: float) -> None:
         """Note that something happened to an object, given as the API shows it; at is in epoch seconds."""
+        self._book.drop_first(lambda event: at - event.created > KEPT_SECONDS)
         event_id = self._ids.next("evt_", livemode=self._livemode)
         self._book.put(Event(id=event_id, type=event_type, created=int(at), document=document))
 
