@@ -16,7 +16,7 @@ from support.simulator_process import SimulatorProcess
 
 _KEY = "sk_test_benchmark"
 _EVENT_NAME = "api_requests"
-_WAYS: tuple[Way, ...] = ("v1",)
+_WAYS: tuple[Way, ...] = ("v1", "stream")
 _LEAST_A_SECOND: dict[Way, int] = {"v1": 1_200, "stream": 20_000}
 _LOADS: dict[Way, int] = {"v1": 1, "stream": 10}  # the stream is quicker, so that it gets more events
 _WORDS: dict[Way, str] = {"v1": "v1", "stream": "the stream"}
