@@ -83,6 +83,15 @@ def run(
         )
 
 
+def resident_bytes(pid: int) -> int | None:
+    """Return the memory that a running process holds, or None where there is no /proc."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+
 class _PeakWatch(threading.Thread):
     """
     Looks at a process and those below it now and then, and keeps the peak of each.

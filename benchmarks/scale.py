@@ -17,6 +17,8 @@ class Scale:
     """How many times ``rows`` a large ledger holds."""
     events: int
     """Meter events of one push."""
+    load: int
+    """Meter events of the load on the simulator, by one call each; of the stream more."""
     customers: int = 1_000
     starts: int
     """How often each program is started."""
@@ -34,5 +36,7 @@ class Scale:
             yield number
 
 
-FULL = Scale(rows=1_000_000, many_rows=4_000_000, parts_held=10, events=6_000, starts=15, rounds=5)
-QUICK = Scale(rows=100_000, many_rows=300_000, parts_held=2, events=2_000, starts=5, rounds=1)
+FULL = Scale(
+    rows=1_000_000, many_rows=4_000_000, parts_held=10, events=6_000, load=20_000, starts=15, rounds=5
+)
+QUICK = Scale(rows=100_000, many_rows=300_000, parts_held=2, events=2_000, load=4_000, starts=5, rounds=1)

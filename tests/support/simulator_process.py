@@ -6,12 +6,14 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 STOP_SECONDS = 10.0
 REQUEST_SECONDS = 10.0
 
+_PROGRAM = (sys.executable, "-m", "meterledger.simulator")
 _LISTENING = "meterledger simulator listening on "
 
 
@@ -20,7 +22,8 @@ class SimulatorProcess:
     A running simulator on a free port of this machine.
 
     Args:
-        extra: Further options of `python -m meterledger.simulator`.
+        extra: Further options of the program.
+        program: What to run; `python -m meterledger.simulator` unless told otherwise.
 
     Attributes:
         url: Where it listens, without a slash at the end.
@@ -31,9 +34,9 @@ class SimulatorProcess:
         RuntimeError: It did not start; the message holds its stderr.
     """
 
-    def __init__(self, *extra: str) -> None:
+    def __init__(self, *extra: str, program: Sequence[str] = _PROGRAM) -> None:
         self.stderr = ""
-        command = [sys.executable, "-m", "meterledger.simulator", "--port", "0", *extra]
+        command = [*program, "--port", "0", *extra]
         # A file, not a pipe: a pipe that nobody reads would in the end hold the simulator up.
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by stop()
         self.process = subprocess.Popen(

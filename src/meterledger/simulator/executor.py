@@ -133,8 +133,6 @@ def _once(
     _check_lane(request.account, match.way, arrival)
     outcome = carry_out(match, request)
     if _is_kept(request.account, match.version, outcome):
-        if arrival is not None and arrival.identifier == key:
-            key = arrival.identifier  # the same string: a second copy for every event would cost memory
         store.keep(key, _stored(request, match.way, fingerprint, outcome))
     return Outcome(status=outcome.status, body=outcome.body, headers={**outcome.headers, **echoed})
 

@@ -1,5 +1,7 @@
 """Idempotency keys: which answer a key was first given, for as long as Stripe remembers it."""
 
+import hashlib
+import struct
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,12 @@ from meterledger.simulator.state.book import Journal
 
 MAX_KEY_LENGTH = 255  # characters
 NO_ROW = -1
+
+_DIGEST_BYTES = 16
+_RECORD = struct.Struct(f"<{_DIGEST_BYTES}sqdHi")  # digest, fingerprint, stored_at, status, row
+_FREE = -1  # a slot of a table that leads to no place
+_FIRST_SLOTS = 64  # a power of two, as every size of a table
+_MAX_GENERATION = 100_000  # keys; bounds how long the growth of a table can hold a call up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,40 +47,72 @@ class StoredAnswer:
 
 
 class _Generation:
-    """Answers that were stored within one life of a key, in columns: there may be one for each event."""
+    """
+    Answers that were stored within one life of a key.
+
+    There may be one for each event, so they stand packed in one row of bytes. Keys are known by their
+    digests and found through a table of places: a dict of the keys took more memory than all that is kept
+    of an event.
+    """
 
     def __init__(self) -> None:
         self.newest = 0.0
-        self._places: dict[str, int] = {}
-        self._fingerprints = array("q")
-        self._stored_at = array("d")
-        self._statuses = array("H")
-        self._rows = array("i")
-        self._bodies: list[bytes | None] = []
+        self._records = bytearray()
+        self._bodies: dict[int, bytes] = {}
+        self._table = array("i", [_FREE]) * _FIRST_SLOTS
 
-    def find(self, key: str) -> StoredAnswer | None:
-        place = self._places.get(key)
-        if place is None:
+    def __len__(self) -> int:
+        return len(self._records) // _RECORD.size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self._digest(place) for place in range(len(self)))
+
+    def find(self, digest: bytes) -> StoredAnswer | None:
+        place = self._table[self._slot(digest)]
+        if place == _FREE:
             return None
+        _, fingerprint, stored_at, status, row = _RECORD.unpack_from(self._records, place * _RECORD.size)
         return StoredAnswer(
-            fingerprint=self._fingerprints[place],
-            status=self._statuses[place],
-            body=self._bodies[place],
-            stored_at=self._stored_at[place],
-            row=self._rows[place],
+            fingerprint=fingerprint,
+            status=status,
+            body=self._bodies.get(place),
+            stored_at=stored_at,
+            row=row,
         )
 
-    def keep(self, key: str, answer: StoredAnswer) -> None:
+    def keep(self, digest: bytes, answer: StoredAnswer) -> None:
         self.newest = max(self.newest, answer.stored_at)
-        self._places[key] = len(self._bodies)
-        self._fingerprints.append(answer.fingerprint)
-        self._stored_at.append(answer.stored_at)
-        self._statuses.append(answer.status)
-        self._rows.append(answer.row)
-        self._bodies.append(answer.body)
+        slot = self._slot(digest)
+        place = self._table[slot]
+        if place == _FREE:
+            place = self._table[slot] = len(self)
+            self._records.extend(bytes(_RECORD.size))
+        _RECORD.pack_into(
+            *(self._records, place * _RECORD.size, digest),
+            *(answer.fingerprint, answer.stored_at, answer.status, answer.row),
+        )
+        self._bodies.pop(place, None)
+        if answer.body is not None:
+            self._bodies[place] = answer.body
+        if len(self) * 2 > len(self._table):
+            self._grow()
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+    def _slot(self, digest: bytes) -> int:
+        """Return the slot that leads to a key, or the free one where it belongs."""
+        table, last = self._table, len(self._table) - 1
+        slot = int.from_bytes(digest) & last
+        while (place := table[slot]) != _FREE and self._digest(place) != digest:
+            slot = (slot + 1) & last
+        return slot
+
+    def _digest(self, place: int) -> bytes:
+        start = place * _RECORD.size
+        return bytes(self._records[start : start + _DIGEST_BYTES])
+
+    def _grow(self) -> None:
+        self._table = array("i", [_FREE]) * (2 * len(self._table))
+        for place, digest in enumerate(self):
+            self._table[self._slot(digest)] = place
 
 
 class IdempotencyStore:
@@ -80,7 +120,7 @@ class IdempotencyStore:
     The keys of one account in one version of the API.
 
     A key's answer is found for exactly its life. What is older is forgotten a generation at a time, so
-    that nothing has to be swept key by key.
+    that nothing has to be swept key by key. The journal knows a key by its digest.
 
     Args:
         kind: The name of such keys in the journal.
@@ -117,7 +157,7 @@ class IdempotencyStore:
                 code="idempotency_key_in_use",
             )
         self._forget_expired(now)
-        stored = self._find(key)
+        stored = self._find(_digest(key))
         if stored is None or now - stored.stored_at >= self._life_seconds:
             return None
         if stored.fingerprint != fingerprint:
@@ -128,8 +168,9 @@ class IdempotencyStore:
 
     def keep(self, key: str, answer: StoredAnswer) -> None:
         """Store a key's answer."""
-        self._generation_for(answer.stored_at).keep(key, answer)
-        self._journal.put(self.kind, key, answer)
+        digest = _digest(key)
+        self._generation_for(answer.stored_at).keep(digest, answer)
+        self._journal.put(self.kind, digest.hex(), answer)
 
     def hold(self, key: str) -> None:
         """Mark a key as in use until its answer has left."""
@@ -142,23 +183,31 @@ class IdempotencyStore:
     def restore(self, key: str, document: bytes) -> None:
         """Take in a key of a state file."""
         answer = msgspec.json.decode(document, type=StoredAnswer)
-        self._generation_for(answer.stored_at).keep(key, answer)
+        self._generation_for(answer.stored_at).keep(bytes.fromhex(key), answer)
 
-    def _find(self, key: str) -> StoredAnswer | None:
+    def _find(self, digest: bytes) -> StoredAnswer | None:
         for generation in reversed(self._generations):
-            stored = generation.find(key)
+            stored = generation.find(digest)
             if stored is not None:
                 return stored
         return None
 
     def _generation_for(self, stored_at: float) -> _Generation:
-        if not self._generations or stored_at - self._opened >= self._life_seconds:
+        if (
+            not self._generations
+            or stored_at - self._opened >= self._life_seconds
+            or len(self._generations[-1]) >= _MAX_GENERATION
+        ):
             self._generations.append(_Generation())
             self._opened = stored_at
         return self._generations[-1]
 
     def _forget_expired(self, now: float) -> None:
         while self._generations and now - self._generations[0].newest >= self._life_seconds:
-            for key in self._generations.pop(0):
-                if self._find(key) is None:
-                    self._journal.drop(self.kind, key)
+            for digest in self._generations.pop(0):
+                if self._find(digest) is None:
+                    self._journal.drop(self.kind, digest.hex())
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES).digest()
