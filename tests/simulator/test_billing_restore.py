@@ -19,7 +19,7 @@ class _Diary:
 
     def drop(self, kind: str, key: str) -> None:
         """Forget a document."""
-        del self.documents[kind, key]
+        self.documents.pop((kind, key), None)
 
 
 def _recorded(diary: _Diary) -> BillingConversation:

@@ -65,7 +65,7 @@ def test_finalizing_by_hand() -> None:
     assert talk.get(path).document == final
     again = talk.post(f"{path}/finalize", {})
     assert (again.status, again.error["code"]) == (400, "invoice_not_editable")
-    assert talk.happened().count("invoice.finalized") == 2
+    assert talk.happened().count("invoice.finalized") == 1  # the first is older than 30 days
 
 
 @pytest.mark.parametrize(

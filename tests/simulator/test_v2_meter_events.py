@@ -182,7 +182,7 @@ def test_counted_answers_are_not_kept_twice(talk: V2Conversation) -> None:
     talk.v2_event(key="plain", timestamp="2026-10-31T23:00:00Z")
     talk.v2_event(key="fraction", timestamp="2026-10-31T23:00:00.5Z")
     (account,) = talk.stripe.accounts.all()
-    assert account.v2_keys._generations[0]._bodies[0] is None
+    assert account.v2_keys._generations[0]._bodies.get(0) is None
     replayed = talk.v2_event(key="fraction", timestamp="2026-10-31T23:00:00.5Z")
     assert replayed.document["timestamp"] == "2026-10-31T23:00:00.500Z"
 
