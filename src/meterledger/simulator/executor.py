@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from meterledger.simulator.endpoints import meter_events
+from meterledger.simulator.faults.striking import refused_by
 from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Way, scope_of
 from meterledger.simulator.protocol.api_errors import (
     BAD_REQUEST,
@@ -35,7 +36,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def carry_out(match: Match, request: ApiRequest) -> Outcome:
-    """Carry a call out; a failure of the simulator itself is a 500."""
+    """Carry a call out; a failure of the simulator itself is a 500, and so may be one that was planned."""
+    strike = request.strike
+    if strike is None or strike.refusal is None:
+        return _done(match, request)
+    if strike.fault.counted:
+        _done(match, request)  # what came of it is not told
+    return refused_by(strike)
+
+
+def _done(match: Match, request: ApiRequest) -> Outcome:
     try:
         return answered(match.endpoint(request))
     except ApiError as refusal:
@@ -65,14 +75,18 @@ def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Cal
     Raises:
         ApiError: The key cannot be used.
     """
-    account, way = request.account, match.way
+    account, way, strike = request.account, match.way, request.strike
     store = account.v2_keys if match.version == "v2" else account.v1_keys
-    if way is None:
-        return _once(call, match, request, store, None)
-    arrival = _ARRIVALS[way](request)
-    if 0 < len(arrival.identifier) <= MAX_IDENTIFIER:
-        account.identifiers.arrive(arrival.identifier, scope_of(account, arrival.event_name, way))
-    key: str | None = None
+    arrival = None if way is None else _noted(request, way)
+    if strike is not None and strike.is_early:
+        return refused_by(strike)
+    if arrival is None:
+        outcome = _once(call, match, request, store, None)
+        if strike is None or not strike.delay_seconds:
+            return outcome
+        key = call.headers.get("Idempotency-Key")
+        return _holding(outcome, Hold(lanes=account.concurrency, lane=None, keys=store, key=key))
+    key = None
     try:
         if account.limiter is not None and not account.limiter.take(stopwatch()):
             raise RateLimitedError("Too many meter events.", status=TOO_MANY_REQUESTS, code="rate_limit")
@@ -80,7 +94,19 @@ def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Cal
         key = call.headers.get("Idempotency-Key")
     except ApiError as refusal:
         outcome = refused(refusal)
-    hold = Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key)
+    return _holding(outcome, Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key))
+
+
+def _noted(request: ApiRequest, way: Way) -> Arrival:
+    """Note that a meter event came, whatever becomes of it."""
+    arrival = _ARRIVALS[way](request)
+    if 0 < len(arrival.identifier) <= MAX_IDENTIFIER:
+        scope = scope_of(request.account, arrival.event_name, way)
+        request.account.identifiers.arrive(arrival.identifier, scope)
+    return arrival
+
+
+def _holding(outcome: Outcome, hold: Hold) -> Outcome:
     hold.take()
     return Outcome(status=outcome.status, body=outcome.body, headers=outcome.headers, hold=hold)
 
@@ -99,7 +125,7 @@ def _once(
         return _replayed(request.account, stored, echoed)
     _check_lane(request.account, match.way, arrival)
     outcome = carry_out(match, request)
-    if _is_kept(request.account, match.version, outcome):
+    if _is_kept(request, match.version, outcome):
         if arrival is not None and arrival.identifier == key:
             key = arrival.identifier  # the same string: a second copy for every event would cost memory
         store.keep(key, _stored(request, match.way, fingerprint, outcome))
@@ -119,12 +145,14 @@ def _check_lane(account: Account, way: Way | None, arrival: Arrival | None) -> N
     raise LockedError(message, status=status, code="lock_timeout" if status == TOO_MANY_REQUESTS else None)
 
 
-def _is_kept(account: Account, version: str, outcome: Outcome) -> bool:
+def _is_kept(request: ApiRequest, version: str, outcome: Outcome) -> bool:
     """Tell whether an answer is stored under its idempotency key."""
     if version == "v2":
         return outcome.status == OK  # a v2 call that failed is carried out again
+    if request.strike is not None and request.strike.refusal is not None:
+        return request.strike.fault.is_stored
     if BAD_REQUEST <= outcome.status < SERVER_ERROR:
-        return outcome.executed and account.rules.readings.stored_refusals == "executed"
+        return outcome.executed and request.account.rules.readings.stored_refusals == "executed"
     return True
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
 from meterledger.simulator.protocol.api_errors import UNAUTHORIZED, ApiError
@@ -11,6 +12,7 @@ KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)
 
 _SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
 _SHOWN_HEAD = len("sk_test_")
+_KEY_IN_TEXT = re.compile(r"([srp]k_(?:test|live)_|tok_sess_)[^\s&\"'/?]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +59,11 @@ def redact(key: str) -> str:
         return "*" * len(key)
     hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
     return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
+
+
+def without_keys(text: str) -> str:
+    """Return a text with what looks like an API key or a session's token hidden, for logs."""
+    return _KEY_IN_TEXT.sub(r"\1***", text) if "_" in text else text
 
 
 def _key_in(authorization: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meterledger.simulator.faults.strike import Strike
 from meterledger.simulator.protocol.parameters import Parameters
 from meterledger.simulator.state.account import Account
 
@@ -18,6 +19,7 @@ class ApiRequest:
         document: The JSON body of a v2 call, decoded; None where there is none.
         now: When it was received, in epoch seconds.
         object_id: The id in the path; empty where it has none.
+        strike: The fault that strikes it, if one does.
     """
 
     account: Account
@@ -25,6 +27,7 @@ class ApiRequest:
     document: object
     now: float
     object_id: str
+    strike: Strike | None = None
 
 
 Endpoint = Callable[[ApiRequest], dict[str, object]]

@@ -53,6 +53,10 @@ class AccountBook:
                 account.add_meter(spec, now)
         return account
 
+    def forget(self) -> None:
+        """Forget every account."""
+        self._accounts.clear()
+
     def all(self) -> list[Account]:
         """Return every account, by id and mode."""
         return [account for _, account in sorted(self._accounts.items())]
