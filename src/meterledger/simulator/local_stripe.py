@@ -185,6 +185,7 @@ class LocalStripe:
         caller = authenticate(call.headers.get("Authorization"), self._rules.only_key)
         account = self.accounts.open(call.headers.get("Stripe-Account"), livemode=caller.livemode, now=now)
         asker.account, asker.livemode = account.account_id, account.livemode
+        account.usage.lag_seconds = self._rules.lag_seconds + self.faults.summary_lag()
         catch_up(account, now)
         in_json = match.version == "v2" and call.method == "POST"
         request = ApiRequest(

@@ -1,5 +1,7 @@
 """What a request is about, read for the faults that pick their requests by it."""
 
+import msgspec
+
 from meterledger.simulator.faults.fault import Encounter
 from meterledger.simulator.metering.meters import DEFAULT_CUSTOMER_KEY
 from meterledger.simulator.protocol.api_request import ApiRequest
@@ -27,6 +29,8 @@ def encounter(call: Call, pattern: str, request: ApiRequest, request_id: str) ->
 
 def _subjects(request: ApiRequest) -> tuple[Arrival, ...]:
     document = request.document
+    if isinstance(document, msgspec.Struct):  # a body that its route has read already
+        document = msgspec.to_builtins(document)
     if not isinstance(document, dict):
         return (_in_form(request.account, request.parameters.fields),)
     events = document.get("events")

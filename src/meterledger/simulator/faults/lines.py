@@ -20,7 +20,9 @@ _CLOSING = frozenset(",]}\n")
 _END = ""
 
 
-class _Token(NamedTuple):
+class Token(NamedTuple):
+    """A string, a mark or a bare word of a document, and its line, from 1."""
+
     text: str
     line: int
     kind: str | None = None
@@ -31,20 +33,17 @@ class LineFinder:
     Walks through a document that is known to be sound.
 
     Args:
-        text: The document.
+        tokens: What the document is made of.
         toml: Whether it is TOML, not JSON.
 
     Attributes:
         found: The path and the line, from 1, of every key and every item, in the order they stand.
-
-    Raises:
-        RecursionError: It is nested too deeply.
     """
 
-    def __init__(self, text: str, *, toml: bool) -> None:
+    def __init__(self, tokens: list[Token], *, toml: bool) -> None:
         self.found: list[tuple[Path, int]] = []
         self._toml = toml
-        self._tokens = _tokens(text)
+        self._tokens = tokens
         self._next = 0
         self._tables: dict[Path, int] = {}  # the place reached in each array of tables
         if toml:
@@ -52,15 +51,15 @@ class LineFinder:
         else:
             self._value(())
 
-    def _peek(self) -> _Token:
+    def _peek(self) -> Token:
         return self._tokens[min(self._next, len(self._tokens) - 1)]
 
-    def _take(self) -> _Token:
+    def _take(self) -> Token:
         token = self._peek()
         self._next += 1
         return token
 
-    def _skip(self, marks: str) -> _Token:
+    def _skip(self, marks: str) -> Token:
         """Pass over some marks, and return what follows without taking it."""
         while self._peek().text != _END and self._peek().text in marks:
             self._next += 1
@@ -132,12 +131,13 @@ class LineFinder:
             place += 1
 
 
-def _tokens(text: str) -> list[_Token]:
+def read_tokens(text: str) -> list[Token]:
+    """Split a document into what it is made of, comments left out, with an empty token at the end."""
     tokens, line, reached = [], 1, 0
     for match in _TOKEN.finditer(text):
         line += text.count("\n", reached, match.start())
         reached = match.start()
         if match.lastgroup != "comment":
-            tokens.append(_Token(match[0], line, match.lastgroup))
-    tokens.append(_Token(_END, line))
+            tokens.append(Token(match[0], line, match.lastgroup))
+    tokens.append(Token(_END, line))
     return tokens

@@ -9,6 +9,7 @@ from meterledger.simulator.faults.fault import Fault
 from meterledger.simulator.faults.kinds import RANDOM_KINDS, Kind
 
 MAX_FAULTS = 1000
+MAX_SEED = 10**15  # no reader of JSON rounds it
 
 
 class RandomFaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,7 @@ class RandomFaults(msgspec.Struct, frozen=True, kw_only=True):
         delay: How long a slow answer is held back, e.g. `3s`.
     """
 
-    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+    seed: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEED)] = 0
     rate: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     kinds: tuple[Kind, ...] = RANDOM_KINDS
     on: str = "meter_events"
@@ -50,8 +51,8 @@ def with_random(plan: FaultPlan, *, seed: int | None, rate: float | None) -> Fau
     """
     random = plan.random
     if seed is not None:
-        if seed < 0:
-            raise ValueError("a seed is a whole number from 0")
+        if not 0 <= seed <= MAX_SEED:
+            raise ValueError(f"a seed is a whole number from 0 to {MAX_SEED}")
         random = msgspec.structs.replace(random, seed=seed)
     if rate is not None:
         if not 0 <= rate <= 1:

@@ -11,17 +11,21 @@ import msgspec
 
 from meterledger.simulator.faults.fault import Fault
 from meterledger.simulator.faults.kinds import RANDOM_KINDS, REASONS, Kind, keys_of, required_keys
-from meterledger.simulator.faults.lines import LineFinder, Path
+from meterledger.simulator.faults.lines import LineFinder, Path, Token, read_tokens
 from meterledger.simulator.faults.places import NAMES
 from meterledger.simulator.faults.plan import MAX_FAULTS, FaultPlan, RandomFaults
 from meterledger.simulator.instants import DAY_SECONDS, parse_duration
 
 MAX_PLAN_BYTES = 1024 * 1024
+MAX_DEPTH = 20  # of tables and arrays in each other
+MAX_DIGITS = 18
 MAX_DELAY_DAYS = 30
 MAX_DELAY_SECONDS = MAX_DELAY_DAYS * DAY_SECONDS
 METHODS = ("GET", "POST", "DELETE")
 
-_TOML_LINE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
+_NO_NUMBERS = frozenset({"NaN", "Infinity", "-Infinity"})
+_DIGITS = re.compile(r"[-+]?[0-9_]+")
 _PLAN_KEYS = ("faults", "random")
 _CLOSE_ENOUGH = 0.6
 _SHOWN = 60  # characters of what stands in the plan
@@ -85,29 +89,39 @@ class _PlanReader:
         )
 
     def _parsed(self) -> object:
+        tokens = read_tokens(self._text)
+        self._check_tokens(tokens)
         try:
-            parsed = (
-                tomllib.loads(self._text) if self._toml else json.loads(self._text, parse_constant=_no_number)
-            )
-            found = LineFinder(self._text, toml=self._toml).found
-        except RecursionError:
-            self._refuse(1, "", "the plan is nested too deeply")
+            parsed: object = tomllib.loads(self._text) if self._toml else json.loads(self._text)
         except json.JSONDecodeError as failure:
             self._refuse(failure.lineno, "", f"no JSON: {failure.msg}")
-        except ValueError as failure:  # of TOML, and of numbers with thousands of digits
-            self._refuse_syntax(str(failure))
+        except tomllib.TOMLDecodeError as failure:
+            self._refuse_toml(str(failure))
+        found = LineFinder(tokens, toml=self._toml).found
         for path, line in found:
             if path in self._lines and not self._toml:
                 self._refuse(line, _named(path), f"the key stands already on line {self._lines[path]}")
             self._lines[path] = line
         return parsed
 
-    def _refuse_syntax(self, words: str) -> NoReturn:
-        match = _TOML_LINE.search(words)
+    def _check_tokens(self, tokens: list[Token]) -> None:
+        """Refuse what the parsers would take, or fail at without a line."""
+        depth = 0
+        for token in tokens:
+            depth += (token.text in ("[", "{")) - (token.text in ("]", "}"))
+            if depth > MAX_DEPTH:
+                self._refuse(token.line, "", f"the plan is nested more than {MAX_DEPTH} deep")
+            if token.text in _NO_NUMBERS and not self._toml:
+                self._refuse(token.line, "", f"no JSON: {token.text} is no number")
+            if token.kind == "bare" and len(token.text) > MAX_DIGITS and _DIGITS.fullmatch(token.text):
+                self._refuse(token.line, "", f"a number has at most {MAX_DIGITS} digits")
+
+    def _refuse_toml(self, words: str) -> NoReturn:
+        match = _TOML_PLACE.search(words)
         last = self._text.count("\n") + 1
-        line = int(match[1] or last) if match is not None else 1
+        line = last if match is None or match[1] is None else int(match[1])
         what = words if match is None else words[: match.start()]
-        self._refuse(line, "", f"no {'TOML' if self._toml else 'JSON'}: {what[:_SHOWN]}")
+        self._refuse(line, "", f"no TOML: {what[:_SHOWN_WORDS]}")
 
     def _fault(self, given: dict[str, object], path: Path) -> Fault:
         if "kind" not in given:
@@ -194,13 +208,9 @@ def _named(path: Path) -> str:
 
 def _closest(word: str, words: Collection[str]) -> str:
     near = difflib.get_close_matches(word[:_SHOWN], words, n=1, cutoff=_CLOSE_ENOUGH)
-    meant = f"; did you mean {near[0]!r}?" if near else ";"
+    meant = f"; did you mean '{near[0]}'?" if near else ";"
     return f"{meant} {_allowed(words)}"
 
 
 def _allowed(words: Collection[str]) -> str:
     return f"allowed: {', '.join(words)}"
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")

@@ -2,11 +2,13 @@
 
 import ipaddress
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from meterledger.simulator.protocol.api_errors import FORBIDDEN, ApiError
 
 _FRAMES = frozenset({"iframe", "frame", "embed", "object"})
+_REMEMBERED_HOSTS = 16
 
 
 def check_origin(headers: Mapping[str, str], *, on_loopback: bool) -> None:
@@ -24,7 +26,7 @@ def check_origin(headers: Mapping[str, str], *, on_loopback: bool) -> None:
         ApiError: 403.
     """
     host = headers.get("Host")
-    if on_loopback and host is not None and not is_loopback(_name(host)):
+    if on_loopback and host is not None and not _leads_to_loopback(host):
         raise _refused("The simulator listens on loopback, and the Host header names another host.")
     origin = headers.get("Origin")
     if origin is not None and origin.partition("://")[2].lower() != (host or "").lower():
@@ -38,15 +40,16 @@ def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host.rstrip(".") == "localhost"
+        return host == "localhost"
 
 
-def _name(host: str) -> str:
-    """Return the name or address in a Host header, without its port."""
+@lru_cache(maxsize=_REMEMBERED_HOSTS)  # nearly every request has the same
+def _leads_to_loopback(header: str) -> bool:
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        name = urlsplit(f"//{header}").hostname or ""
     except ValueError:
-        return ""
+        return False
+    return is_loopback(name) or name.endswith(".localhost")
 
 
 def _refused(message: str) -> ApiError:

@@ -1,0 +1,499 @@
+"""Faults: what each kind does to a request, when it strikes, and what the log tells of it."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterledger.simulator.faults.kinds import RANDOM_KINDS, Kind
+from meterledger.simulator.faults.log import KEPT_STRIKES
+from meterledger.simulator.faults.places import NAMES, STREAM, covers
+from meterledger.simulator.faults.plan import FaultPlan, RandomFaults
+from meterledger.simulator.protocol.api_request import ApiRequest
+from meterledger.simulator.protocol.arrival import Arrival
+from meterledger.simulator.protocol.wire import Call, Delivery
+from meterledger.simulator.routes import ROUTES
+from simulator.conversation import EVENTS, HOUR, KEY, START, Conversation, Reply, event_fields
+
+FAULTS = "/_simulator/faults"
+REASON = "Stripe-Rate-Limited-Reason"
+
+
+def started(*faults: dict[str, object]) -> Conversation:
+    """Return a conversation with one sum meter and a plan of faults."""
+    talk = Conversation()
+    talk.meter()
+    assert talk.faults(*faults).status == 200
+    return talk
+
+
+def send(talk: Conversation, identifier: str | None = "x", key: str | None = None) -> Reply:
+    """Send an event, under an idempotency key if one is given."""
+    headers = {} if key is None else {"Idempotency_Key": key}
+    return talk.post(EVENTS, event_fields(identifier=identifier), **headers)
+
+
+def counted(talk: Conversation) -> int:
+    """Return how many events were counted."""
+    return sum(row["events"] for row in talk.get("/_simulator/ledger").document["usage"])
+
+
+def log(talk: Conversation) -> Any:
+    """Return the log of strikes, the newest first."""
+    return talk.get(FAULTS).document["log"]
+
+
+def test_a_lost_answer_was_counted() -> None:
+    """The event is counted, nothing is sent; the same key replays the answer that was lost."""
+    talk = started({"kind": "answer_lost"})
+    lost = send(talk, key="k")
+    assert (lost.delivery, counted(talk)) == (Delivery.DROPPED, 1)
+    again = send(talk, key="k")
+    assert (again.delivery, again.status, again.headers["Idempotent-Replayed"]) == (
+        Delivery.SENT,
+        200,
+        "true",
+    )
+    assert counted(talk) == 1
+
+
+def test_a_replayed_answer_can_be_lost_too() -> None:
+    """A fault that strikes twice loses the first answer and its replay, and the third call hears it."""
+    talk = started({"kind": "answer_lost", "times": 2})
+    assert [send(talk, key="k").delivery for _ in range(3)] == ["dropped", "dropped", "sent"]
+    assert counted(talk) == 1
+
+
+def test_a_lost_request_was_not_counted() -> None:
+    """Nothing is counted and nothing is sent, but the arrival is noted; the key is free for the next."""
+    talk = started({"kind": "request_lost"})
+    assert (send(talk, key="k").delivery, counted(talk)) == (Delivery.DROPPED, 0)
+    assert talk.identifiers() == {"x": {"arrivals": 1, "counted": 0}}
+    assert (send(talk, key="k").status, counted(talk)) == (200, 1)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("was_counted", [True, False])
+def test_a_server_error(stored: bool, was_counted: bool) -> None:  # noqa: FBT001 - parameters of the test
+    """A 500 is kept by its key or not, and came after the event was counted or before it."""
+    talk = started({"kind": "server_error", "stored": stored, "counted": was_counted})
+    failed = send(talk, key="k")
+    assert (failed.status, failed.error["type"]) == (500, "api_error")
+    assert failed.headers["Stripe-Should-Retry"] == "true"
+    assert counted(talk) == was_counted
+    again = send(talk, key="k")
+    if stored:
+        assert (again.status, again.body, again.headers["Idempotent-Replayed"]) == (500, failed.body, "true")
+    elif was_counted:
+        assert (again.status, "already exists" in again.error["message"]) == (400, True)
+    else:
+        assert (again.status, "Idempotent-Replayed" in again.headers) == (200, False)
+    assert send(talk, key="k2").status == (200 if stored and not was_counted else 400)
+    assert counted(talk) == 1
+
+
+def test_a_server_error_takes_another_status_and_strikes_reads() -> None:
+    """Every 5xx is to be had, also on a GET, where no key keeps it."""
+    talk = started({"kind": "server_error", "status": 503, "on": "customers", "method": "GET"})
+    assert talk.post("/v1/customers", {}).status == 200
+    assert [talk.get("/v1/customers").status for _ in range(2)] == [503, 200]
+
+
+def test_a_stored_failure_does_not_take_the_place_of_an_answer() -> None:
+    """A key that has its answer keeps it: the planned 500 never gets so far."""
+    talk = started({"kind": "server_error", "skip": 1})
+    first = send(talk, key="k")
+    assert send(talk, key="k").body == first.body
+    talk.call("DELETE", FAULTS)
+    assert send(talk, key="k").body == first.body
+
+
+@pytest.mark.parametrize("reason", ["endpoint-rate", "global-concurrency"])
+def test_a_rate_limit_has_its_reason(reason: str) -> None:
+    """A 429 says in a header which limit was reached, and the client is not told to retry."""
+    talk = started({"kind": "rate_limited", "reason": reason})
+    limited = send(talk, key="k")
+    assert (limited.status, limited.error["code"], limited.headers[REASON]) == (429, "rate_limit", reason)
+    assert limited.headers["Stripe-Should-Retry"] == "false"
+    assert (send(talk, key="k").status, counted(talk)) == (200, 1)
+
+
+def test_a_lock_timeout_has_no_reason() -> None:
+    """Without a reason the 429 is a lock timeout that may be retried."""
+    talk = started({"kind": "rate_limited", "reason": "none"})
+    locked = send(talk)
+    assert (locked.status, locked.error["code"], REASON in locked.headers) == (429, "lock_timeout", False)
+    assert locked.headers["Stripe-Should-Retry"] == "true"
+    assert send(talk).status == 200
+
+
+def test_a_stored_lock_timeout_freezes_its_key() -> None:
+    """Kept under its key, the 429 is all that the key answers; another key gets through."""
+    talk = started({"kind": "rate_limited", "reason": "none", "stored": True})
+    assert [send(talk, key="k").status for _ in range(3)] == [429, 429, 429]
+    assert (send(talk, key="k2").status, counted(talk)) == (200, 1)
+
+
+def test_a_conflict_on_v1_is_about_the_key() -> None:
+    """A 409 says that the key is in use, and is kept by nobody."""
+    talk = started({"kind": "conflict"})
+    conflict = send(talk, key="k")
+    assert (conflict.status, conflict.error["code"]) == (409, "idempotency_key_in_use")
+    assert send(talk, key="k").status == 200
+
+
+def test_a_slow_answer_occupies_lane_and_key() -> None:
+    """The event is counted at once; until its answer leaves, its customer and its key are busy."""
+    talk = started({"kind": "slow", "delay": "3s"})
+    body = b"event_name=api_requests&payload[stripe_customer_id]=cus_A&payload[value]=1&identifier=x"
+    headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "k"}
+    slow = talk.stripe.answer(Call(method="POST", path=EVENTS, query="", headers=headers, body=body))
+    assert (slow.status, slow.delay_seconds, slow.delivery) == (200, 3.0, Delivery.SENT)
+    assert counted(talk) == 1
+    assert (send(talk, key="k").status, send(talk, "y").status) == (409, 429)
+    assert slow.hold is not None
+    slow.hold.release()
+    assert send(talk, "y").status == 200
+
+
+def test_a_slow_answer_occupies_its_key_everywhere() -> None:
+    """What is no meter event holds its key too while its answer is late."""
+    talk = started({"kind": "slow", "delay": "3s", "on": "customers"})
+    headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "k"}
+    call = Call(method="POST", path="/v1/customers", query="", headers=headers, body=b"")
+    slow = talk.stripe.answer(call)
+    assert talk.stripe.answer(call).status == 409
+    assert slow.hold is not None
+    slow.hold.release()
+    assert talk.stripe.answer(call).body == slow.body
+
+
+def test_a_reset_comes_after_the_event_was_counted() -> None:
+    """The answer is cut in its middle, and the event is counted."""
+    talk = started({"kind": "reset"})
+    assert (send(talk).delivery, counted(talk)) == (Delivery.CUT, 1)
+
+
+def test_a_request_delivered_twice_under_its_key() -> None:
+    """The second arrival is a replay of the first answer, which the client sees as its own."""
+    talk = started({"kind": "delivered_twice"})
+    first = send(talk, key="k")
+    assert (first.status, "Idempotent-Replayed" in first.headers) == (200, False)
+    assert talk.identifiers() == {"x": {"arrivals": 2, "counted": 1}}
+
+
+def test_a_request_delivered_twice_without_a_name() -> None:
+    """Without an identifier and without a key, what is delivered twice is counted twice."""
+    talk = started({"kind": "delivered_twice"})
+    assert (send(talk, None).status, counted(talk)) == (200, 2)
+
+
+def test_a_request_delivered_twice_holds_its_lane_once() -> None:
+    """Both arrivals come one after the other: nothing ran at the same time, and nothing stays occupied."""
+    talk = started({"kind": "delivered_twice"})
+    send(talk, key="k")
+    assert talk.get("/_simulator/ledger").document["max_concurrency"] == 1
+    assert send(talk, "y").status == 200
+
+
+def test_lagging_summaries() -> None:
+    """Summaries show an event later by the delay for as long as the fault is planned, and the log tells."""
+    talk = started({"kind": "summaries_lag", "delay": "1m"})
+    (meter,) = talk.get("/v1/billing/meters").document["data"]
+    send(talk)
+
+    def shown() -> float:
+        """Return the total that the summary shows."""
+        value: float = talk.summary(meter["id"], START, START + HOUR).document["data"][0]["aggregated_value"]
+        return value
+
+    assert shown() == 0.0
+    talk.clock.advance(60)
+    assert shown() == 1.0
+    send(talk, "y")
+    assert shown() == 1.0
+    talk.call("DELETE", FAULTS)
+    assert shown() == 2.0
+    assert [entry["kind"] for entry in log(talk)] == ["summaries_lag"] * 3
+
+
+def test_faults_of_reports_stand() -> None:
+    """Late and partial reports hold for as long as they are planned; of several the worst counts."""
+    talk = started(
+        {"kind": "reports_late", "delay": "10s"},
+        {"kind": "reports_late", "delay": "1h"},
+        {"kind": "reports_partial", "samples": 3},
+        {"kind": "reports_partial", "samples": 1},
+    )
+    book = talk.stripe.faults
+    assert (book.report_delay(), book.report_samples(), book.summary_lag()) == (3600.0, 1, 0.0)
+    talk.call("DELETE", FAULTS)
+    assert (book.report_delay(), book.report_samples()) == (0.0, None)
+
+
+class Stream:
+    """A stream in this process that only remembers what came, for faults that strike there alone."""
+
+    def __init__(self) -> None:
+        self.requests: list[ApiRequest] = []
+        self.talk = Conversation(routes={**ROUTES, ("POST", STREAM): self.receive})
+        self.talk.meter()
+
+    def receive(self, request: ApiRequest) -> dict[str, object]:
+        """Remember a batch."""
+        self.requests.append(request)
+        return {}
+
+    def send(self, *customers: str) -> Reply:
+        """Send a batch with an event for each customer."""
+        events = [
+            {
+                "event_name": "api_requests",
+                "identifier": f"for-{customer}",
+                "payload": {"stripe_customer_id": customer, "value": "1"},
+            }
+            for customer in customers
+        ]
+        return self.talk.call("POST", STREAM, body=json.dumps({"events": events}).encode())
+
+
+def test_an_expired_session_strikes_the_stream_alone() -> None:
+    """The fault passes by every other call, and tells the stream that the session is over."""
+    stream = Stream()
+    stream.talk.faults({"kind": "session_expired"})
+    assert send(stream.talk).status == 200
+    stream.send("cus_A")
+    stream.send("cus_A")
+    strikes = [request.strike for request in stream.requests]
+    assert [strike is not None and strike.expires_session for strike in strikes] == [True, False]
+
+
+def test_a_later_rejection_picks_its_events() -> None:
+    """Of a batch those events are rejected later that the fault is meant for, under its code."""
+    stream = Stream()
+    stream.talk.faults({"kind": "rejected_later", "customer": "cus_B", "code": "archived_meter"})
+    stream.send("cus_A", "cus_B", "cus_B")
+    strike = stream.requests[0].strike
+    assert strike is not None
+    codes = [strike.rejected_code(Arrival("api_requests", customer, "x")) for customer in ("cus_A", "cus_B")]
+    assert codes == [None, "archived_meter"]
+    (entry,) = log(stream.talk)
+    assert (entry["identifier"], entry["customer"], entry["events"]) == ("for-cus_B", "cus_B", 3)
+
+
+def test_a_conflict_on_v2_is_about_the_lane() -> None:
+    """On v2 a conflict is a second call at once for one customer and meter."""
+    stream = Stream()
+    stream.talk.faults({"kind": "conflict"})
+    conflict = stream.send("cus_A")
+    assert (conflict.status, conflict.error["code"]) == (409, "too_many_concurrent_requests")
+    assert stream.requests == []
+
+
+@pytest.mark.parametrize(
+    "body", ["[1]", '{"events": [1, null, {}]}', '{"events": {}}', '{"payload": 3}', "3"]
+)
+def test_odd_bodies_meet_faults(body: str) -> None:
+    """A fault that picks its requests looks at bodies of any form without stumbling."""
+    stream = Stream()
+    stream.talk.faults({"kind": "reset", "customer": "cus_A"}, {"kind": "reset", "event_name": "x"})
+    assert stream.talk.call("POST", STREAM, body=body.encode()).delivery is Delivery.SENT
+
+
+@pytest.mark.parametrize(
+    ("turn", "struck"),
+    [
+        ({}, "x......."),
+        ({"skip": 2}, "..x....."),
+        ({"times": 3}, "xxx....."),
+        ({"times": 0}, "xxxxxxxx"),
+        ({"skip": 1, "times": 2}, ".xx....."),
+        ({"every": 3}, "..x..x.."),
+        ({"every": 3, "times": 1}, "..x....."),
+        ({"every": 2, "skip": 3}, "....x.x."),
+        ({"chance": 1}, "x......."),
+    ],
+)
+def test_turns(turn: dict[str, object], struck: str) -> None:
+    """Skip, times and every tell which of the matching requests are struck."""
+    talk = started({"kind": "request_lost", **turn})
+    deliveries = [send(talk, f"x{number}").delivery for number in range(8)]
+    assert "".join("x" if delivery == "dropped" else "." for delivery in deliveries) == struck
+    (fault,) = talk.get(FAULTS).document["faults"]
+    assert (fault["matched"], fault["struck"]) == (8, struck.count("x"))
+
+
+@pytest.mark.parametrize(
+    ("selector", "struck"),
+    [
+        ({"customer": "cus_B"}, "b"),
+        ({"identifier": "a"}, "a"),
+        ({"event_name": "api_requests"}, "abc"),
+        ({"event_name": "other"}, ""),
+        ({"on": "meter_events_v1"}, "abc"),
+        ({"on": "meter_events_v2"}, ""),
+        ({"on": EVENTS}, "abc"),
+        ({"path": EVENTS}, "abc"),
+        ({"path": "/v1/billing/meters"}, ""),
+        ({"method": "GET"}, ""),
+        ({"on": "all", "customer": "cus_C"}, "c"),
+    ],
+)
+def test_selectors(selector: dict[str, object], struck: str) -> None:
+    """A fault strikes what every one of its selectors picks."""
+    talk = started({"kind": "request_lost", "times": 0, **selector})
+    hit = ""
+    for name in "abc":
+        reply = talk.event(customer=f"cus_{name.upper()}", identifier=name)
+        hit += name if reply.delivery == "dropped" else ""
+    assert hit == struck
+
+
+def test_the_first_due_fault_strikes() -> None:
+    """Of several faults whose turn it is the first strikes, and the next waits for the next request."""
+    talk = started({"kind": "answer_lost"}, {"kind": "conflict"}, {"kind": "reset", "skip": 2})
+    replies = [send(talk, f"x{number}") for number in range(4)]
+    assert [(reply.delivery, reply.status) for reply in replies] == [
+        ("dropped", 200),
+        ("sent", 409),
+        ("cut", 200),
+        ("sent", 200),
+    ]
+    assert [(entry["fault"], entry["kind"]) for entry in log(talk)] == [
+        (3, "reset"),
+        (2, "conflict"),
+        (1, "answer_lost"),
+    ]
+
+
+def test_the_log_tells_the_request() -> None:
+    """An entry has the time, the fault and all that names the request; the answer has the same request id."""
+    talk = started({"kind": "server_error"})
+    reply = send(talk, key="the-key")
+    assert log(talk) == [
+        {
+            "at": "2026-11-01T00:00:00Z",
+            "fault": 1,
+            "kind": "server_error",
+            "request": reply.headers["Request-Id"],
+            "method": "POST",
+            "path": EVENTS,
+            "account": "acct_simulator",
+            "identifier": "x",
+            "customer": "cus_A",
+            "event_name": "api_requests",
+            "events": 1,
+            "idempotency_key": "the-key",
+        }
+    ]
+
+
+def test_the_log_is_bounded_and_hides_keys() -> None:
+    """The log keeps the latest strikes only, cuts what is long, and shows no API key."""
+    talk = started({"kind": "conflict", "times": 0, "on": "all"})
+    talk.event(identifier=f"{KEY} and {'x' * 500}", event_name=KEY)
+    talk.get(f"/v1/customers/{KEY}")
+    text = json.dumps(log(talk))
+    assert KEY not in text
+    assert max(len(str(value)) for entry in log(talk) for value in entry.values()) <= 255
+    for _ in range(KEPT_STRIKES + 10):
+        talk.get("/v1/customers")
+    assert (len(log(talk)), log(talk)[0]["request"]) == (
+        KEPT_STRIKES,
+        talk.get("/_simulator/requests").document["requests"][0]["request"],
+    )
+    assert len(talk.get(FAULTS, limit=5).document["log"]) == 5
+    assert talk.get(FAULTS, limit=0).status == 400
+
+
+def test_faults_never_hit_the_simulators_own_pages() -> None:
+    """With a fault on everything, the pages of the simulator answer as ever, and unknown paths do."""
+    talk = started({"kind": "server_error", "times": 0, "on": "all"})
+    for path in (FAULTS, "/_simulator/ledger", "/_simulator/clock", "/_simulator/requests"):
+        assert talk.get(path).status == 200
+    assert talk.get("/v1/nothing").status == 404
+    assert talk.get("/v1/account").status == 500
+
+
+def test_faults_end() -> None:
+    """DELETE ends every fault, planned and random, and leaves the log."""
+    talk = started({"kind": "conflict", "times": 0})
+    send(talk)
+    talk.faults({"kind": "conflict", "times": 0}, random={"rate": 1})
+    assert talk.call("DELETE", FAULTS).document["faults"] == []
+    assert send(talk).status == 200
+    page = talk.get(FAULTS).document
+    assert (page["faults"], page["random"]["rate"], len(page["log"])) == ([], 0.0, 1)
+
+
+def outcomes(plan: FaultPlan, requests: int = 200) -> list[tuple[str, int, float, str | None]]:
+    """Return what becomes of a number of requests under a plan."""
+    talk = Conversation(plan=plan)
+    talk.meter()
+    replies = [send(talk, f"x{number}", f"k{number}") for number in range(requests)]
+    return [
+        (reply.delivery, reply.status, reply.delay_seconds, reply.headers.get(REASON)) for reply in replies
+    ]
+
+
+@given(st.integers(0, 2**40), st.floats(0, 1))
+def test_a_seed_repeats_itself(seed: int, rate: float) -> None:
+    """The same seed and the same requests give the same faults."""
+    plan = FaultPlan(random=RandomFaults(seed=seed, rate=rate))
+    assert outcomes(plan, 10) == outcomes(plan, 10)
+
+
+def test_a_seed_brings_every_kind_at_its_rate() -> None:
+    """At a rate of a half about half of the requests are struck, with all kinds that can strike them."""
+    talk = started()
+    talk.faults(random={"seed": 1, "rate": 0.5, "delay": "2s"})
+    replies = [send(talk, f"x{number}", f"k{number}") for number in range(1000)]
+    entries = log(talk)
+    assert 440 < len(entries) < 560
+    assert {entry["kind"] for entry in entries} == set(RANDOM_KINDS) - {Kind.SESSION_EXPIRED}
+    assert {entry["fault"] for entry in entries} == {"random"}
+    assert {reply.delay_seconds for reply in replies} == {0.0, 2.0}
+    random = talk.get(FAULTS).document["random"]
+    assert (random["matched"], random["struck"], random["seed"]) == (1000, len(entries), 1)
+    other = outcomes(FaultPlan(random=RandomFaults(seed=2, rate=0.5)))
+    assert other != outcomes(FaultPlan(random=RandomFaults(seed=1, rate=0.5)))
+
+
+def test_random_faults_can_be_of_one_kind_and_elsewhere() -> None:
+    """Kinds and endpoints of random faults are to be chosen; a kind strikes only where it can."""
+    talk = started()
+    talk.faults(random={"rate": 1, "kinds": ["conflict"], "on": "customers"})
+    assert (send(talk).status, talk.get("/v1/customers").status) == (200, 409)
+    talk.faults(random={"rate": 1, "kinds": ["session_expired"], "on": "all"})
+    assert talk.get("/v1/customers").status == 200
+
+
+def test_a_chance_follows_the_seed() -> None:
+    """A fault with a chance strikes about that share, the same requests each time for one seed."""
+
+    def hits(seed: int) -> list[int]:
+        """Return which of the requests were struck."""
+        talk = started()
+        talk.faults({"kind": "conflict", "chance": 0.25}, random={"seed": seed})
+        return [number for number in range(200) if send(talk, f"x{number}").status == 409]
+
+    assert 30 < len(hits(1)) < 70
+    assert hits(1) == hits(1) != hits(2)
+
+
+def test_a_planned_fault_comes_before_a_random_one() -> None:
+    """A request that a planned fault strikes is struck once, by that fault."""
+    talk = started()
+    talk.faults({"kind": "conflict", "times": 0}, random={"rate": 1})
+    assert [send(talk).status for _ in range(20)] == [409] * 20
+    assert {entry["fault"] for entry in log(talk)} == {1}
+
+
+def test_every_name_stands_for_something() -> None:
+    """Each short name covers a path, and none of the API's own endpoints is covered by no name but all."""
+    for pattern in (pattern for _, pattern in ROUTES):
+        names = [name for name in NAMES if covers(name, pattern)]
+        assert len(names) > 1, pattern
+    assert covers("all", "/v9/anything")
