@@ -22,6 +22,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "event_summaries": (f"{_METERS}/{{id}}/event_summaries",),
     "alerts": ("/v1/billing/alerts*",),
     "customers": ("/v1/customers*",),
+    "products": ("/v1/products*",),
+    "prices": ("/v1/prices*",),
     "subscriptions": ("/v1/subscriptions*",),
     "subscription_items": ("/v1/subscription_items*",),
     "invoices": ("/v1/invoices*",),
