@@ -49,7 +49,7 @@ class Activity:
         self._hours: dict[str, dict[int, Decimal]] = {}
 
     def chart(self, meter: Meter, now: float) -> Chart:
-        """Return a meter's usage up to now (epoch seconds), by the hour if it is all young, else by the day."""
+        """Return a meter's usage up to now (epoch seconds): by the hour if it is all young, else by the day."""
         self._catch_up()
         hours = self._hours.get(meter.meter_id, {})
         young = now - MOST_HOURS * HOUR_SECONDS
