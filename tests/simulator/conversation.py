@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from meterledger.simulator.clock import SimulatedClock
+from meterledger.simulator.faults.plan import NO_FAULTS, FaultPlan
 from meterledger.simulator.local_stripe import LocalStripe
 from meterledger.simulator.protocol.api_request import Endpoint
-from meterledger.simulator.protocol.wire import Call
+from meterledger.simulator.protocol.wire import Call, Delivery
 from meterledger.simulator.routes import ROUTES
 from meterledger.simulator.rules import Rules
 
@@ -30,6 +31,8 @@ class Reply:
     document: Any
     headers: dict[str, str]
     body: bytes
+    delivery: Delivery = Delivery.SENT
+    delay_seconds: float = 0.0
 
     @property
     def error(self) -> Any:
@@ -52,11 +55,14 @@ class Conversation:
     """A simulated Stripe and the calls a test makes to it."""
 
     def __init__(
-        self, rules: Rules | None = None, routes: Mapping[tuple[str, str], Endpoint] = ROUTES
+        self,
+        rules: Rules | None = None,
+        routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
+        plan: FaultPlan = NO_FAULTS,
     ) -> None:
         self.stopwatch = Stopwatch()
         self.clock = SimulatedClock(lambda: float(START), start=START, frozen=True)
-        self.stripe = LocalStripe(self.clock, rules or Rules(), self.stopwatch, routes)
+        self.stripe = LocalStripe(self.clock, rules or Rules(), self.stopwatch, routes, plan)
 
     def call(
         self,
@@ -73,7 +79,14 @@ class Conversation:
         if answer.hold is not None:
             answer.hold.release()
         document = json.loads(answer.body)
-        return Reply(status=answer.status, document=document, headers=answer.headers, body=answer.body)
+        return Reply(
+            status=answer.status,
+            document=document,
+            headers=answer.headers,
+            body=answer.body,
+            delivery=answer.delivery,
+            delay_seconds=answer.delay_seconds,
+        )
 
     def get(self, path: str, **query: object) -> Reply:
         """Read something."""
@@ -88,6 +101,11 @@ class Conversation:
     def control(self, document: dict[str, object]) -> Reply:
         """Turn the clock through its page."""
         return self.call("POST", "/_simulator/clock", body=json.dumps(document).encode())
+
+    def faults(self, *faults: dict[str, object], **more: object) -> Reply:
+        """Put a plan of faults in force."""
+        body = json.dumps({"faults": faults, **more}).encode()
+        return self.call("POST", "/_simulator/faults", body=body)
 
     def meter(self, event_name: str = "api_requests", formula: str = "sum", **more: object) -> str:
         """Make a meter and return its id."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from meterledger.simulator.metering.error_reports import ReportTerms
 from meterledger.simulator.rules import Readings, Rules
 from simulator.conversation import METERS, MINUTE, START
 from simulator.v2_conversation import CORE_EVENTS, REPORT_TYPES, V2Conversation, v2_fields
@@ -107,25 +106,6 @@ def test_each_window_and_meter_has_a_report(talk: V2Conversation) -> None:
     bad(talk)
     seen = [(report["related_object"]["id"], report["created"][-7:]) for report in talk.reports()]
     assert seen == [("mtr_test_1", "22.000Z"), ("mtr_test_2", "12.000Z"), ("mtr_test_1", "12.000Z")]
-
-
-def test_the_publisher_can_be_late_and_partial(talk: V2Conversation) -> None:
-    """From outside, one window's report can be held back and cut short; the others stay as they are."""
-    (account,) = talk.stripe.accounts.all()
-    account.error_reports.terms = lambda start: (
-        ReportTerms(delay_seconds=30, samples=1) if start == START else ReportTerms()
-    )
-    bad(talk, 4)
-    talk.clock.advance(10)
-    bad(talk, 4)
-    talk.clock.advance(12)
-    (second,) = talk.core_events(**REPORT_TYPES).document["data"]
-    assert counts(second) == {"meter_event_customer_not_found": (4, 4)}
-    first, _ = talk.reports()
-    assert (first["created"], counts(first)) == (
-        "2026-11-01T00:00:42.000Z",
-        {"meter_event_customer_not_found": (4, 1)},
-    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from types import TracebackType
@@ -68,6 +69,29 @@ class SimulatorProcess:
     def advance(self, text: str) -> dict[str, Any]:
         """Let the clock jump ahead by a span such as `90s`, `15m`, `1h` or `3d`."""
         return self._request("/_simulator/clock", {"advance": text})
+
+    def set_faults(self, *faults: dict[str, object]) -> dict[str, Any]:
+        """Put a plan of faults in force."""
+        return self._request("/_simulator/faults", {"faults": list(faults)})
+
+    def faults(self) -> dict[str, Any]:
+        """Return the faults in force and what they hit."""
+        return self._request("/_simulator/faults")
+
+    def reset(self) -> None:
+        """Forget everything but what the simulator was started with."""
+        self._request("/_simulator/reset", {})
+
+    def status(self, path: str, *, body: bytes | None = None, **headers: str) -> int:
+        """Return the status of a request with these headers."""
+        request = urllib.request.Request(self.url + path, data=body, headers=headers)  # noqa: S310 - as below
+        try:
+            with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as response:  # noqa: S310 - as below
+                status: int = response.status
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                return refusal.code
+        return status
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End the process, if it has not ended, and return its exit code."""

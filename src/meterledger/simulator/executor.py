@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from meterledger.simulator.endpoints import meter_event_stream, meter_events, v2_meter_events
+from meterledger.simulator.faults.striking import refused_by
 from meterledger.simulator.metering.acceptance import MAX_IDENTIFIER, Way, scope_of
 from meterledger.simulator.metering.usage import CountedEvent
 from meterledger.simulator.protocol.api_errors import (
@@ -62,7 +63,30 @@ def admit(call: Call, match: Match, request: ApiRequest, now: float) -> None:
 
 
 def carry_out(match: Match, request: ApiRequest) -> Outcome:
-    """Carry a call out; a failure of the simulator itself is a 500."""
+    """Carry a call out; a failure of the simulator itself is a 500, and so may be one that was planned."""
+    strike = request.strike
+    if strike is None or strike.refusal is None:
+        return _done(match, request)
+    if strike.fault.counted:
+        _done(match, request)  # what came of it is not told
+    return refused_by(strike, request.dialect)
+
+
+def carry_out_admitted(
+    call: Call, match: Match, request: ApiRequest, stopwatch: Callable[[], float]
+) -> Outcome:
+    """
+    Carry out a call that needs no idempotency key, if the rate limits let it through.
+
+    Raises:
+        ApiError: 429, a limit is reached.
+    """
+    if request.strike is None or not request.strike.is_early:
+        admit(call, match, request, stopwatch())
+    return carry_out(match, request)
+
+
+def _done(match: Match, request: ApiRequest) -> Outcome:
     try:
         return answered(match.endpoint(request))
     except ApiError as refusal:
@@ -92,23 +116,40 @@ def carry_out_once(call: Call, match: Match, request: ApiRequest, stopwatch: Cal
     Raises:
         ApiError: The key cannot be used.
     """
-    account, way = request.account, match.way
+    account, way, strike = request.account, match.way, request.strike
     store = account.v2_keys if match.version == "v2" else account.v1_keys
-    if way is None:
-        for streamed in meter_event_stream.arrivals(request):
-            _note_arrival(account, streamed, Way.STREAM)
+    arrival = _noted(request, way)
+    if strike is not None and strike.is_early:
+        return refused_by(strike, request.dialect)
+    if arrival is None:
         admit(call, match, request, stopwatch())
-        return _once(call, match, request, store, None)
-    arrival = _ARRIVALS[way](request)
-    _note_arrival(account, arrival, way)
-    key: str | None = None
+        outcome = _once(call, match, request, store, None)
+        if strike is None or not strike.delay_seconds:
+            return outcome
+        key = call.headers.get("Idempotency-Key")
+        return _holding(outcome, Hold(lanes=account.concurrency, lane=None, keys=store, key=key))
+    key = None
     try:
         admit(call, match, request, stopwatch())
         outcome = _once(call, match, request, store, arrival)
         key = call.headers.get("Idempotency-Key")
     except ApiError as refusal:
         outcome = refused(refusal, request.dialect)
-    hold = Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key)
+    return _holding(outcome, Hold(lanes=account.concurrency, lane=arrival.lane, keys=store, key=key))
+
+
+def _noted(request: ApiRequest, way: Way | None) -> Arrival | None:
+    """Note the meter events that came, whatever becomes of them, and return the one that came alone."""
+    if way is None:
+        for streamed in meter_event_stream.arrivals(request):
+            _note_arrival(request.account, streamed, Way.STREAM)
+        return None
+    arrival = _ARRIVALS[way](request)
+    _note_arrival(request.account, arrival, way)
+    return arrival
+
+
+def _holding(outcome: Outcome, hold: Hold) -> Outcome:
     hold.take()
     return Outcome(status=outcome.status, body=outcome.body, headers=outcome.headers, hold=hold)
 
@@ -132,7 +173,7 @@ def _once(
         return _replayed(request.account, match.way, stored, echoed)
     _check_lane(request.account, match.way, arrival)
     outcome = carry_out(match, request)
-    if _is_kept(request.account, match.version, outcome):
+    if _is_kept(request, match.version, outcome):
         store.keep(key, _stored(request, match.way, fingerprint, outcome))
     return Outcome(status=outcome.status, body=outcome.body, headers={**outcome.headers, **echoed})
 
@@ -150,12 +191,14 @@ def _check_lane(account: Account, way: Way | None, arrival: Arrival | None) -> N
     raise LockedError(message, status=status, code="lock_timeout" if status == TOO_MANY_REQUESTS else None)
 
 
-def _is_kept(account: Account, version: str, outcome: Outcome) -> bool:
+def _is_kept(request: ApiRequest, version: str, outcome: Outcome) -> bool:
     """Tell whether an answer is stored under its idempotency key."""
     if version == "v2":
         return outcome.status == OK  # a v2 call that failed is carried out again
+    if request.strike is not None and request.strike.refusal is not None:
+        return request.strike.fault.is_stored
     if BAD_REQUEST <= outcome.status < SERVER_ERROR:
-        return outcome.executed and account.rules.readings.stored_refusals == "executed"
+        return outcome.executed and request.account.rules.readings.stored_refusals == "executed"
     return True
 
 

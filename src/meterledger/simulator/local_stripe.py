@@ -1,13 +1,27 @@
 """The simulated Stripe as one object: a call goes in, an answer comes out, no IO in between."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.control.clock import CLOCK_PATH, clock_page, turn_clock
+from meterledger.simulator.control.faults import FAULTS_PATH, faults_page, use_faults
 from meterledger.simulator.control.ledger import LEDGER_PATH, ledger_page
-from meterledger.simulator.control.requests import RequestCounts
-from meterledger.simulator.executor import admit, carry_out, carry_out_once, internal
+from meterledger.simulator.control.requests import (
+    REQUESTS_PATH,
+    Asker,
+    RequestCounts,
+    RequestLog,
+    requests_page,
+)
+from meterledger.simulator.control.reset import RESET_PATH, turn_for_reset
+from meterledger.simulator.executor import carry_out_admitted, carry_out_once, internal
+from meterledger.simulator.faults.book import FaultBook
+from meterledger.simulator.faults.encounter import encounter
+from meterledger.simulator.faults.plan import NO_FAULTS, FaultPlan
+from meterledger.simulator.faults.striking import carry_out_struck
 from meterledger.simulator.happenings import catch_up
+from meterledger.simulator.metering.error_reports import ReportTerms
 from meterledger.simulator.protocol.api_errors import (
     BAD_REQUEST,
     CONTENT_TOO_LARGE,
@@ -20,16 +34,21 @@ from meterledger.simulator.protocol.api_errors import (
 )
 from meterledger.simulator.protocol.api_keys import authenticate, check_v2_caller, invalid_key, sent_key
 from meterledger.simulator.protocol.api_request import ApiRequest, Endpoint
+from meterledger.simulator.protocol.origin import check_origin
 from meterledger.simulator.protocol.outcome import Outcome, answered, refused
 from meterledger.simulator.protocol.parameters import Parameters, parse_form
 from meterledger.simulator.protocol.versions import check_version
-from meterledger.simulator.protocol.wire import Answer, Call, HeaderWriter
-from meterledger.simulator.routes import ROUTES, STREAM, Match, find_route, has_other_method
+from meterledger.simulator.protocol.wire import NOT_ANSWERED, Answer, Call, Delivery, HeaderWriter
+from meterledger.simulator.routes import PATTERNS, ROUTES, STREAM, Match, find_route, has_other_method
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.account_book import AccountBook
 
+CONTROL = "/_simulator/"  # the simulator's own pages: faults never hit them, nor do they fill the log
 NO_ROUTE = "(unknown)"  # the pattern under which calls to unknown paths are counted
+
+Page = Callable[[Call], dict[str, object]]
+"""Answers a call to one of the simulator's own pages with a JSON document."""
 
 
 class LocalStripe:
@@ -41,6 +60,8 @@ class LocalStripe:
         rules: What the simulator was told to be like.
         stopwatch: Seconds of a real clock that never goes back, for limits on real traffic.
         routes: The API's endpoints.
+        plan: The faults to start with.
+        on_loopback: Whether only this machine can reach it, so that no other name may lead here.
     """
 
     def __init__(
@@ -49,15 +70,31 @@ class LocalStripe:
         rules: Rules,
         stopwatch: Callable[[], float],
         routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
+        plan: FaultPlan = NO_FAULTS,
+        *,
+        on_loopback: bool = True,
     ) -> None:
         self.clock = clock
         self.accounts = AccountBook(rules)
         self.counts = RequestCounts()
+        self.requests = RequestLog()
+        self.faults = FaultBook(plan)
         self._rules = rules
         self._stopwatch = stopwatch
         self._routes = routes
+        self._on_loopback = on_loopback
         self._headers = HeaderWriter()
         self._requests = 0
+        self._pages: Mapping[tuple[str, str], Page] = {
+            ("GET", LEDGER_PATH): self._ledger,
+            ("GET", CLOCK_PATH): lambda _: clock_page(self.clock),
+            ("POST", CLOCK_PATH): self._turn_clock,
+            ("GET", REQUESTS_PATH): lambda call: requests_page(self.requests, call.query),
+            ("GET", FAULTS_PATH): lambda call: faults_page(self.faults, call.query),
+            ("POST", FAULTS_PATH): lambda call: use_faults(self.faults, call, PATTERNS),
+            ("DELETE", FAULTS_PATH): self._end_faults,
+            ("POST", RESET_PATH): self._reset,
+        }
 
     def answer(self, call: Call) -> Answer:
         """
@@ -66,57 +103,102 @@ class LocalStripe:
         The answer of a meter-event call carries a hold that has been taken; whoever sends the answer
         releases it.
         """
+        asker = self._asker()
         match = find_route(self._routes, call.method, call.path)
         pattern = NO_ROUTE if match is None else match.pattern
         try:
+            check_origin(call.headers, on_loopback=self._on_loopback)
             if match is not None:
-                outcome = self._api(call, match)
+                outcome = self._api(call, match, asker)
             else:
                 pattern, outcome = self._control(call)
         except ApiError as refusal:
             outcome = refused(refusal, self._dialect(call.path))
         except Exception as failure:  # noqa: BLE001 - a bug here must look to the client like one at Stripe
             outcome = refused(internal(failure), self._dialect(call.path))
-        return self._written(call, pattern, outcome)
+        return self._written(call, asker, pattern, outcome)
 
     def refuse_size(self, call: Call) -> Answer:
         """Answer a call whose body was too large to be read."""
         refusal = ApiError("The request's body is too large.", status=CONTENT_TOO_LARGE)
-        return self._written(call, NO_ROUTE, refused(refusal, self._dialect(call.path)))
+        return self._written(call, self._asker(), NO_ROUTE, refused(refusal, self._dialect(call.path)))
 
     def catch_up(self) -> None:
         """Let everything happen, in every account, that has fallen due by now."""
         now = self.clock.now()
         for account in self.accounts.all():
-            catch_up(account, now)
+            self._catch_up(account, now)
 
-    def _written(self, call: Call, pattern: str, outcome: Outcome) -> Answer:
+    def _catch_up(self, account: Account, now: float) -> None:
+        account.usage.lag_seconds = self._rules.lag_seconds + self.faults.summary_lag()
+        account.error_reports.terms = self._report_terms
+        catch_up(account, now)
+
+    def _report_terms(self, _: int) -> ReportTerms:
+        return ReportTerms(self.faults.report_delay(), self.faults.report_samples())
+
+    def reset(self) -> None:
+        """Forget everything but what the simulator was started with; the clock goes on as it does."""
+        self.accounts.forget()
+        self.faults.reset()
+        self.counts = RequestCounts()
+        self.requests = RequestLog()
+        self._requests = 0
+
+    def _asker(self) -> Asker:
         self._requests += 1
-        self.counts.count(call.method, pattern, outcome.status)
-        headers = self._headers.write(call, f"req_{self._requests}", self.clock.now())
+        return Asker(request_id=f"req_{self._requests}")
+
+    def _written(self, call: Call, asker: Asker, pattern: str, outcome: Outcome) -> Answer:
+        now = self.clock.now()
+        is_lost = outcome.delivery is Delivery.DROPPED
+        self.counts.count(call.method, pattern, NOT_ANSWERED if is_lost else outcome.status)
+        headers = self._headers.write(call, asker.request_id, now)
         headers.update(outcome.headers)
-        return Answer(status=outcome.status, body=outcome.body, headers=headers, hold=outcome.hold)
+        answer = Answer(
+            status=outcome.status,
+            body=outcome.body,
+            headers=headers,
+            hold=outcome.hold,
+            delivery=outcome.delivery,
+            delay_seconds=outcome.delay_seconds,
+        )
+        if not call.path.startswith(CONTROL):
+            self.requests.note(call, answer, asker, now)
+        return answer
 
     def _control(self, call: Call) -> tuple[str, Outcome]:
-        match (call.method, call.path):
-            case ("GET", path) if path == LEDGER_PATH:
-                self.catch_up()
-                page = ledger_page(self.clock, self.accounts.all(), self.counts, call.query)
-            case ("GET", path) if path == CLOCK_PATH:
-                page = clock_page(self.clock)
-            case ("POST", path) if path == CLOCK_PATH:
-                page = turn_clock(self.clock, call.body)
-                self.catch_up()
-            case (method, path) if has_other_method(self._routes, method, path):
-                raise wrong_method(method, path)
-            case (method, path):
-                raise unrecognized_url(method, path)
-        return call.path, answered(page)
+        method, path = call.method, call.path
+        page = self._pages.get((method, path))
+        if page is not None:
+            return path, answered(page(call))
+        if has_other_method(self._routes, method, path):
+            raise wrong_method(method, path)
+        raise unrecognized_url(method, path)
 
-    def _api(self, call: Call, match: Match) -> Outcome:
+    def _ledger(self, call: Call) -> dict[str, object]:
+        self.catch_up()
+        return ledger_page(self.clock, self.accounts.all(), self.counts, call.query)
+
+    def _turn_clock(self, call: Call) -> dict[str, object]:
+        page = turn_clock(self.clock, call.body)
+        self.catch_up()
+        return page
+
+    def _end_faults(self, _: Call) -> dict[str, object]:
+        self.faults.end()
+        return faults_page(self.faults)
+
+    def _reset(self, call: Call) -> dict[str, object]:
+        page = turn_for_reset(self.clock, call.body)
+        self.reset()
+        return page
+
+    def _api(self, call: Call, match: Match, asker: Asker) -> Outcome:
         now = self.clock.now()
         account = self._account(call, match, now)
-        catch_up(account, now)
+        asker.account, asker.livemode = account.account_id, account.livemode
+        self._catch_up(account, now)
         in_json = match.version == "v2" and call.method == "POST"
         request = ApiRequest(
             account=account,
@@ -127,9 +209,19 @@ class LocalStripe:
             dialect=self._dialect(call.path),
         )
         if call.method == "POST":
-            return carry_out_once(call, match, request, self._stopwatch)
-        admit(call, match, request, self._stopwatch())
-        return carry_out(match, request)
+            carry = partial(carry_out_once, call, match, stopwatch=self._stopwatch)
+        else:
+            carry = partial(carry_out_admitted, call, match, stopwatch=self._stopwatch)
+        if self.faults.is_idle:
+            return carry(request)
+        strike = self.faults.strike(encounter(call, match.pattern, request, asker.request_id))
+        if strike is None:
+            return carry(request)
+        asker.fault = strike.fault.kind
+        if strike.expires_session:
+            account.sessions.expire(sent_key(call.headers.get("Authorization")), now)
+            raise self._session_expired()
+        return carry_out_struck(strike, request, carry)
 
     def _account(self, call: Call, match: Match, now: float) -> Account:
         """Return the account that a call is about, once its key or token and its version are found good."""
@@ -151,13 +243,16 @@ class LocalStripe:
             raise invalid_key(token)
         account, session = found
         if session.is_expired(now):
-            in_401 = self._rules.readings.session_expired == "401"
-            raise SessionExpiredError(
-                "Session token has expired.",
-                status=UNAUTHORIZED if in_401 else BAD_REQUEST,
-                code="billing_meter_event_session_expired",
-            )
+            raise self._session_expired()
         return account
+
+    def _session_expired(self) -> ApiError:
+        in_401 = self._rules.readings.session_expired == "401"
+        return SessionExpiredError(
+            "Session token has expired.",
+            status=UNAUTHORIZED if in_401 else BAD_REQUEST,
+            code="billing_meter_event_session_expired",
+        )
 
     def _dialect(self, path: str) -> Dialect:
         if not path.startswith("/v2/"):

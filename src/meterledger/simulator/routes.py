@@ -125,6 +125,10 @@ ROUTES: Mapping[tuple[str, str], Endpoint] = {
 }
 
 
+PATTERNS = frozenset(pattern for _, pattern in ROUTES)
+"""The patterns of all paths."""
+
+
 def find_route(routes: Mapping[tuple[str, str], Endpoint], method: str, path: str) -> Match | None:
     """Return the endpoint of a method and path, or None where there is none."""
     endpoint = routes.get((method, path))

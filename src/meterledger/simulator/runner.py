@@ -38,7 +38,7 @@ async def _serve(plan: Plan) -> None:
         loop.add_signal_handler(number, stop.set)
     real = time.time  # noqa: TID251 - the one place that reads the real clock; everything else is handed it
     clock = SimulatedClock(real, start=plan.start, frozen=plan.freeze)
-    stripe = LocalStripe(clock, plan.rules, time.monotonic)
+    stripe = LocalStripe(clock, plan.rules, time.monotonic, on_loopback=is_loopback(plan.host))
     runner = web.ServerRunner(make_server(stripe, plan.latency_seconds), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:

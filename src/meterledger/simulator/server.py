@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from functools import partial
 
 from aiohttp import web
 
 from meterledger.simulator.local_stripe import LocalStripe
-from meterledger.simulator.protocol.wire import Call
+from meterledger.simulator.protocol.wire import Answer, Call, Delivery
 
 # Clients that die in mid-request are what the simulator is for, and no news: aiohttp's own words on them go
 # nowhere. Failures of the simulator itself are logged by `local_stripe`.
@@ -42,12 +44,40 @@ async def _handle(
     body = await _body(request)
     call = Call(method=request.method, path=path, query=query, headers=request.headers, body=body or b"")
     answer = stripe.answer(call) if body is not None else stripe.refuse_size(call)
-    if answer.hold is not None:
-        try:
+    try:
+        if answer.hold is not None:
             await _wait(latency_seconds)
-        finally:
+        if answer.delay_seconds:
+            await asyncio.sleep(answer.delay_seconds)
+    finally:
+        if answer.hold is not None:
             answer.hold.release()
+    return await _delivered(request, answer)
+
+
+async def _delivered(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    match answer.delivery:
+        case Delivery.DROPPED:
+            if request.transport is not None:
+                request.transport.close()  # what is written to it from here on goes nowhere
+        case Delivery.CUT:
+            return await _cut(request, answer)
     return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
+
+
+async def _cut(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+    """Send the headers and half of the body, then reset the connection."""
+    length = {"Content-Length": str(len(answer.body))}
+    response = web.StreamResponse(status=answer.status, headers={**answer.headers, **length})
+    await response.prepare(request)
+    await response.write(answer.body[: len(answer.body) // 2])
+    transport = request.transport
+    if transport is not None:
+        # Without lingering, closing sends a reset in place of an orderly end.
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    return response
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:

@@ -76,5 +76,5 @@ def receive_batch(request: ApiRequest) -> dict[str, object]:
     assert isinstance(request.document, Batch)  # noqa: S101 - its route reads it so
     for event in request.document.events:
         submission = event.submission(request.account, Way.STREAM, request.now)
-        receive_streamed(request.account, submission, request.now)
+        receive_streamed(request, submission)
     return {}

@@ -33,7 +33,7 @@ def create_meter_event(request: ApiRequest) -> dict[str, object]:
     account = request.account
     submission = _read(request)
     try:
-        receive(account, submission, request.now)
+        receive(request, submission)
     except EventRefusedError as refusal:
         raise _refused(account, refusal) from None
     return _body(account, submission, request.now)

@@ -75,7 +75,7 @@ def create_v2_meter_event(request: ApiRequest) -> dict[str, object]:
     if not 0 <= sent_at <= LATEST_EPOCH_SECONDS:
         raise ApiError("Invalid timestamp: it lies outside the years 1970 to 9999.", code="parameter_invalid")
     try:
-        receive(account, submission, request.now)
+        receive(request, submission)
     except EventRefusedError as refusal:
         raise _refused(account, refusal) from None
     return _body(account, submission, sent_at, request.now)

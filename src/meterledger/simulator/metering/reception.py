@@ -2,17 +2,23 @@
 
 from meterledger.simulator.metering.acceptance import Submission, accept, is_reserved, scope_of
 from meterledger.simulator.metering.error_reports import Sample
+from meterledger.simulator.metering.meters import DEFAULT_CUSTOMER_KEY
 from meterledger.simulator.metering.refusals import EventRefusedError, Reason
+from meterledger.simulator.protocol.api_request import ApiRequest
+from meterledger.simulator.protocol.arrival import Arrival
 from meterledger.simulator.state.account import Account
 
 
-def receive(account: Account, submission: Submission, now: float) -> None:
+def receive(request: ApiRequest, submission: Submission) -> None:
     """
-    Receive an event that came alone (now in epoch seconds).
+    Receive an event that came alone.
 
     Raises:
         EventRefusedError: It is refused at once; nothing was counted.
     """
+    account, now = request.account, request.now
+    if _rejected_later(request, submission):
+        return
     try:
         accept(account, submission, now)
     except EventRefusedError as refusal:
@@ -24,13 +30,32 @@ def receive(account: Account, submission: Submission, now: float) -> None:
         _report(account, submission, refusal, now)
 
 
-def receive_streamed(account: Account, submission: Submission, now: float) -> None:
-    """Receive an event of the stream (now in epoch seconds): nobody is told at once what becomes of it."""
+def receive_streamed(request: ApiRequest, submission: Submission) -> None:
+    """Receive an event of the stream: nobody is told at once what becomes of it."""
+    account, now = request.account, request.now
+    if _rejected_later(request, submission):
+        return
     try:
         accept(account, submission, now)
     except EventRefusedError as refusal:
         if refusal.reason is not Reason.DUPLICATE:  # no error of reports stands for one: it is dropped
             _report(account, submission, refusal, now)
+
+
+def _rejected_later(request: ApiRequest, submission: Submission) -> bool:
+    """Report an event without counting it, if that is the fault that strikes its request."""
+    if request.strike is None:
+        return False
+    account = request.account
+    meter = account.meters.latest(submission.event_name)
+    key = DEFAULT_CUSTOMER_KEY if meter is None else meter.spec.customer_key
+    subject = Arrival(submission.event_name, submission.payload.get(key, ""), submission.identifier)
+    code = request.strike.rejected_code(subject)
+    if code is None:
+        return False
+    sample = Sample(message="The event was rejected (a planned fault).", identifier=submission.identifier)
+    account.error_reports.note(None if meter is None else meter.id, code, sample, request.now)
+    return True
 
 
 def drop_unprocessed(account: Account, customer: str, now: float) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meterledger.simulator.instants import DAY_SECONDS, MINUTE_SECONDS
 from meterledger.simulator.state.book import Book, Journal
@@ -62,6 +62,12 @@ class SessionBook:
             expires_at=now + SESSION_SECONDS,
         )
         return self._index(self._book.put(session))
+
+    def expire(self, token: str, now: float) -> None:
+        """Let a session be over before its time, at an instant in epoch seconds."""
+        session = self.find(token)
+        if session is not None and not session.is_expired(now):
+            self._index(self._book.put(replace(session, expires_at=now)))
 
     def find(self, token: str) -> StreamSession | None:
         """Return the session with a token, over or not, or None where there is none."""

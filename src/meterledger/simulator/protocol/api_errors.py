@@ -25,8 +25,9 @@ _V2_CODES = {  # every refusal of v2 has a code; these stand for those that have
 }
 _V2_CODE = "invalid_request"
 
-
-RateReason = Literal["global-rate", "endpoint-rate"]
+RateReason = Literal[
+    "global-rate", "global-concurrency", "endpoint-rate", "endpoint-concurrency", "resource-specific"
+]
 
 
 class Dialect(Enum):

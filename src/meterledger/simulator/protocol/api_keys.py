@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 
 from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError
@@ -13,6 +14,7 @@ _RESTRICTED_PREFIX = "rk_"
 _PUBLISHABLE_PREFIX = "pk_"
 _SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
 _SHOWN_HEAD = len("sk_test_")
+_KEY_IN_TEXT = re.compile(r"([srp]k_(?:test|live)_|tok_sess_)[^\s&\"'/?]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,11 @@ def redact(key: str) -> str:
         return "*" * len(key)
     hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
     return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
+
+
+def without_keys(text: str) -> str:
+    """Return a text with what looks like an API key or a session's token hidden, for logs."""
+    return _KEY_IN_TEXT.sub(r"\1***", text) if "_" in text else text
 
 
 def _key_in(authorization: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from meterledger.simulator.faults.strike import Strike
 from meterledger.simulator.protocol.api_errors import Dialect
 from meterledger.simulator.protocol.parameters import Parameters
 from meterledger.simulator.state.account import Account
@@ -20,6 +21,7 @@ class ApiRequest:
         now: When it was received, in epoch seconds.
         object_id: The id in the path; empty where it has none.
         dialect: How its refusal is written down.
+        strike: The fault that strikes it, if one does.
     """
 
     account: Account
@@ -28,6 +30,7 @@ class ApiRequest:
     now: float
     object_id: str
     dialect: Dialect = Dialect.V1
+    strike: Strike | None = None
 
 
 Endpoint = Callable[[ApiRequest], dict[str, object]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from meterledger.simulator.protocol.api_errors import ApiError, Dialect
-from meterledger.simulator.protocol.wire import Hold
+from meterledger.simulator.protocol.wire import Delivery, Hold
 
 OK = 200
 
@@ -24,6 +24,8 @@ class Outcome:
         headers: Those of this answer alone.
         executed: Of a refusal, whether it came after the parameters were found well-formed.
         hold: What the call occupies, once that was taken.
+        delivery: How much of the answer leaves.
+        delay_seconds: How long the answer is held back, in real time.
     """
 
     status: int
@@ -31,6 +33,8 @@ class Outcome:
     headers: Mapping[str, str]
     executed: bool = False
     hold: Hold | None = None
+    delivery: Delivery = Delivery.SENT
+    delay_seconds: float = 0.0
 
 
 def answered(document: object) -> Outcome:

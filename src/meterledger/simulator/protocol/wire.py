@@ -3,12 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from enum import StrEnum
 
 from meterledger.simulator.protocol.concurrency import ConcurrencyBook, Lane
 from meterledger.simulator.protocol.idempotency import IdempotencyStore
 
 DEFAULT_STRIPE_VERSION = "2026-10-28.endive"
 MAX_ECHO = 255  # characters of a header that an answer repeats
+NOT_ANSWERED = 0  # stands for a status where no answer leaves
+
+
+class Delivery(StrEnum):
+    """How much of an answer leaves."""
+
+    SENT = "sent"
+    """All of it."""
+    DROPPED = "dropped"
+    """Nothing: the connection is closed before any byte."""
+    CUT = "cut"
+    """The headers and half of the body; then the connection is reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +69,16 @@ class Answer:
         body: JSON, encoded.
         headers: All but those that the web server adds for itself.
         hold: What the call occupies until this answer leaves, for meter-event calls.
+        delivery: How much of it leaves.
+        delay_seconds: How long it is held back, in real time.
     """
 
     status: int
     body: bytes
     headers: dict[str, str]
     hold: Hold | None = None
+    delivery: Delivery = Delivery.SENT
+    delay_seconds: float = 0.0
 
 
 class HeaderWriter:

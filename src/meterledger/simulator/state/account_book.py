@@ -50,6 +50,10 @@ class AccountBook:
                 account.add_meter(spec, now)
         return account
 
+    def forget(self) -> None:
+        """Forget every account."""
+        self._accounts.clear()
+
     def with_session(self, token: str) -> tuple[Account, StreamSession] | None:
         """Return the stream session with a token and its account, or None where no session has it."""
         for account in self._accounts.values():
