@@ -22,6 +22,7 @@ from meterledger.simulator.faults.plan import NO_FAULTS, FaultPlan
 from meterledger.simulator.faults.striking import carry_out_struck
 from meterledger.simulator.happenings import catch_up
 from meterledger.simulator.metering.error_reports import ReportTerms
+from meterledger.simulator.page.people import PAGE_PATH, PeoplesPage
 from meterledger.simulator.protocol.api_errors import (
     BAD_REQUEST,
     CONTENT_TOO_LARGE,
@@ -85,6 +86,7 @@ class LocalStripe:
         self._on_loopback = on_loopback
         self._headers = HeaderWriter()
         self._requests = 0
+        self._page = PeoplesPage(clock, self._current_accounts)
         self._pages: Mapping[tuple[str, str], Page] = {
             ("GET", LEDGER_PATH): self._ledger,
             ("GET", CLOCK_PATH): lambda _: clock_page(self.clock),
@@ -163,12 +165,14 @@ class LocalStripe:
             delivery=outcome.delivery,
             delay_seconds=outcome.delay_seconds,
         )
-        if not call.path.startswith(CONTROL):
+        if not call.path.startswith(CONTROL) and call.path != PAGE_PATH:
             self.requests.note(call, answer, asker, now)
         return answer
 
     def _control(self, call: Call) -> tuple[str, Outcome]:
         method, path = call.method, call.path
+        if path == PAGE_PATH:
+            return path, self._answer_people(call)
         page = self._pages.get((method, path))
         if page is not None:
             return path, answered(page(call))
@@ -176,9 +180,21 @@ class LocalStripe:
             raise wrong_method(method, path)
         raise unrecognized_url(method, path)
 
-    def _ledger(self, call: Call) -> dict[str, object]:
+    def _answer_people(self, call: Call) -> Outcome:
+        match call.method:
+            case "GET" | "HEAD":
+                return self._page.draw(self.faults, self.requests)
+            case "POST":
+                return self._page.press(call.body, self.faults, self.requests)
+            case method:
+                raise wrong_method(method, PAGE_PATH)
+
+    def _current_accounts(self) -> list[Account]:
         self.catch_up()
-        return ledger_page(self.clock, self.accounts.all(), self.counts, call.query)
+        return self.accounts.all()
+
+    def _ledger(self, call: Call) -> dict[str, object]:
+        return ledger_page(self.clock, self._current_accounts(), self.counts, call.query)
 
     def _turn_clock(self, call: Call) -> dict[str, object]:
         page = turn_clock(self.clock, call.body)

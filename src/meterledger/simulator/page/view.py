@@ -1,17 +1,21 @@
-"""What the page shows, gathered from the simulator's state; no HTML yet."""
+"""Everything that the page shows, gathered from the simulator's state; no HTML yet."""
 
+import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import islice
 
 from meterledger.simulator.clock import SimulatedClock
-from meterledger.simulator.instants import DAY_SECONDS, format_instant
-from meterledger.simulator.metering.meters import Meter
-from meterledger.simulator.metering.tally import plain
+from meterledger.simulator.control.requests import AnsweredRequest, RequestLog
+from meterledger.simulator.faults.book import ArmedFault, FaultBook
+from meterledger.simulator.instants import format_instant
 from meterledger.simulator.page.activity import Activity
+from meterledger.simulator.page.invoices_view import InvoiceView, view_invoices
+from meterledger.simulator.page.meters_view import MeterView, view_meters
+from meterledger.simulator.page.times import instant_text, next_month
 from meterledger.simulator.state.account import Account
 
 MOST_METERS = 20  # of an account
+MOST_INVOICES = 50  # of an account
+MOST_REQUESTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,130 +28,130 @@ class InstantView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockView:
-    """The clock, and where its buttons lead; next_due is None where nothing is planned."""
+    """The clock, and where its buttons lead; next_due is None where nothing will happen by itself."""
 
-    text: str
-    iso: str
+    now: InstantView
     frozen: bool
-    month_end: str
+    month_end: InstantView
     next_due: InstantView | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BarView:
-    """A bar of a chart: its place from the left, and its share of the largest."""
-
-    place: int
-    label: str
-    usage: str
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChartView:
-    """A chart, and what one bar stands for: `hour` or `day`."""
-
-    span: str
-    bars: list[BarView]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterView:
-    """A meter with its usage."""
-
-    id: str
-    event_name: str
-    kind: str
-    active: bool
-    events: int
-    customers: int
-    usage: str
-    chart: ChartView
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
-    """An account with its meters and invoices."""
+    """An account in one mode, with the first of its meters and invoices and the numbers of the others."""
 
     name: str
     livemode: bool
     meters: list[MeterView]
     more_meters: int
+    invoices: list[InvoiceView]
+    more_invoices: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultView:
+    """A fault of the plan."""
+
+    kind: str
+    where: str
+    struck: int
+    left: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestView:
+    """A request with its answer."""
+
+    at: str
+    id: str
+    method: str
+    path: str
+    status: str
+    failed: bool
+    error: str
+    fault: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageView:
-    """The whole page; refusal is why the last button did nothing."""
+    """The whole page; refusal is why a button did nothing, where one did."""
 
     clock: ClockView
     accounts: list[AccountView]
+    faults: list[FaultView]
+    requests: list[RequestView]
     refusal: str | None
 
 
 def view_clock(clock: SimulatedClock, accounts: list[Account]) -> ClockView:
     """Gather the clock."""
     now = clock.now()
-    next_due = min((account.timeline.next_due for account in accounts), default=float("inf"))
+    next_due = min((account.timeline.next_due for account in accounts), default=math.inf)
     return ClockView(
-        text=instant_text(now),
-        iso=format_instant(now),
+        now=_instant(now),
         frozen=clock.frozen,
-        month_end=format_instant(_next_month(now)),
-        next_due=None if next_due == float("inf") else _instant(next_due),
+        month_end=_instant(next_month(now)),
+        next_due=None if next_due == math.inf else _instant(math.ceil(next_due)),
     )
 
 
 def view_account(account: Account, activity: Activity, now: float) -> AccountView:
     """Gather an account; now is in epoch seconds."""
-    meters = account.meters.newest_first()
+    meters, invoices = account.meters.newest_first(), view_invoices(account, now)
     return AccountView(
         name=account.account_id,
         livemode=account.livemode,
-        meters=[_meter(account, meter, activity, now) for meter in islice(meters, MOST_METERS)],
-        more_meters=max(0, len(meters) - MOST_METERS),
+        meters=view_meters(account, meters[:MOST_METERS], activity, now),
+        more_meters=len(meters[MOST_METERS:]),
+        invoices=invoices[:MOST_INVOICES],
+        more_invoices=len(invoices[MOST_INVOICES:]),
     )
 
 
-def instant_text(seconds: float) -> str:
-    """Write an instant (epoch seconds) for people."""
-    return f"{datetime.fromtimestamp(int(seconds), tz=UTC):%Y-%m-%d %H:%M:%S} UTC"
+def view_faults(book: FaultBook) -> list[FaultView]:
+    """Gather the faults of the plan, and those drawn by chance as one."""
+    faults = [_fault(armed) for armed in book.armed]
+    settings = book.random.settings
+    if settings.rate:
+        kinds = f"by chance, {settings.rate:.1%} of requests"
+        struck = book.random.struck
+        faults.append(FaultView(kind=kinds, where=settings.on, struck=struck, left="for ever"))
+    return faults
 
 
-def _meter(account: Account, meter: Meter, activity: Activity, now: float) -> MeterView:
-    spec = meter.spec
-    measured = [
-        account.usage.measure(series)
-        for series in account.usage.series()
-        if series.meter_id == meter.meter_id
-    ]
-    used = [one for one in measured if one.events]
-    chart = activity.chart(meter, now)
-    length = len("2026-11-01 00:00") if chart.span == "hour" else len("2026-11-01")
-    return MeterView(
-        id=meter.meter_id,
-        event_name=spec.event_name,
-        kind=spec.formula
-        if spec.event_time_window is None
-        else f"{spec.formula}, one for each {spec.event_time_window}",
-        active=meter.active,
-        events=sum(one.events for one in used),
-        customers=len(used),
-        usage=plain(sum((one.total for one in used), start=used[0].total * 0)) if used else "0",
-        chart=ChartView(
-            span=chart.span,
-            bars=[
-                BarView(place=place, label=instant_text(bar.start)[:length], usage=bar.usage, share=bar.share)
-                for place, bar in enumerate(chart.bars)
-            ],
-        ),
+def view_requests(log: RequestLog) -> list[RequestView]:
+    """Gather the latest requests."""
+    return [_request(request) for request in log.newest_first(MOST_REQUESTS)]
+
+
+def _fault(armed: ArmedFault) -> FaultView:
+    fault = armed.fault
+    selectors = (fault.place, fault.method, fault.path, fault.event_name, fault.customer, fault.identifier)
+    if fault.kind.is_standing:
+        left = "as long as planned"
+    else:
+        left = "for ever" if not fault.most else str(fault.most - armed.struck)
+    return FaultView(
+        kind=fault.kind,
+        where=", ".join(selector for selector in selectors if selector),
+        struck=armed.struck,
+        left=left,
+    )
+
+
+def _request(request: AnsweredRequest) -> RequestView:
+    path = f"{request.path}?{request.query}" if request.query else request.path
+    return RequestView(
+        at=instant_text(request.at),
+        id=request.asker.request_id,
+        method=request.method,
+        path=path,
+        status="none" if request.status is None else str(request.status),
+        failed=request.status is None or request.status >= 400,  # noqa: PLR2004 - HTTP's own number
+        error=request.message or "",
+        fault=request.asker.fault or "",
     )
 
 
 def _instant(seconds: float) -> InstantView:
     return InstantView(text=instant_text(seconds), iso=format_instant(seconds))
-
-
-def _next_month(now: float) -> float:
-    today = datetime.fromtimestamp(now, tz=UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    in_next = today.replace(day=1).timestamp() + 32 * DAY_SECONDS
-    return datetime.fromtimestamp(in_next, tz=UTC).replace(day=1).timestamp()
