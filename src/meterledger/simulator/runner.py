@@ -9,7 +9,8 @@ from aiohttp import web
 
 from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.local_stripe import LocalStripe
-from meterledger.simulator.options import Options, Plan, StartError, check, is_loopback
+from meterledger.simulator.options import Options
+from meterledger.simulator.plan import ClockMode, Plan, StartError, check, is_loopback
 from meterledger.simulator.server import make_server
 
 SHUTDOWN_SECONDS = 1.0  # how long open requests may take to end after a signal
@@ -37,7 +38,7 @@ async def _serve(plan: Plan) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     real = time.time  # noqa: TID251 - the one place that reads the real clock; everything else is handed it
-    clock = SimulatedClock(real, start=plan.start, frozen=plan.freeze)
+    clock = SimulatedClock(real, start=plan.start, frozen=plan.mode is ClockMode.FROZEN)
     stripe = LocalStripe(clock, plan.rules, time.monotonic)
     runner = web.ServerRunner(make_server(stripe, plan.latency_seconds), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

@@ -1,0 +1,155 @@
+"""What the options mean: checked, in seconds and rules, with the seeds read."""
+
+import ipaddress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from meterledger.simulator.instants import parse_duration, parse_instant
+from meterledger.simulator.metering.meters import MeterSpec
+from meterledger.simulator.options import Options
+from meterledger.simulator.protocol.api_keys import KEY_PREFIXES, is_key
+from meterledger.simulator.rules import Rules
+from meterledger.simulator.seeds import read_seeds
+
+LAST_PORT = 65_535
+MAX_REPORT_SAMPLES = 100
+
+
+class StartError(Exception):
+    """The simulator cannot start; the message is one line for a person."""
+
+
+class ClockMode(StrEnum):
+    """Whether the clock runs or stands, as `--clock` says it in a word."""
+
+    RUNNING = "running"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What to run.
+
+    Attributes:
+        host: Where to listen.
+        port: There; 0 for any free one.
+        start: The clock's first instant in epoch seconds; None where nobody said one.
+        mode: Whether the clock runs; None where nobody said it.
+        latency_seconds: How long a meter event's answer is held back.
+        rules: What the simulator is like.
+        state: The file of the state; None for memory alone.
+        grace: The grace period of draft invoices, as typed.
+        grace_rules: Those of some invoices, as typed.
+        report_samples: Sample errors of each kind in a report.
+        faults: The file of the plan of faults.
+        fault_rate: The share of requests that drawn faults hit; None for none.
+        fault_seed: What they are drawn by.
+    """
+
+    host: str
+    port: int
+    start: float | None
+    mode: ClockMode | None
+    latency_seconds: float
+    rules: Rules
+    state: Path | None
+    grace: str | None
+    grace_rules: tuple[str, ...]
+    report_samples: int
+    faults: Path | None
+    fault_rate: float | None
+    fault_seed: int | None
+
+
+def check(options: Options) -> Plan:
+    """
+    Check the options and read the seed files.
+
+    Raises:
+        StartError: One of them is not understood.
+    """
+    _check_numbers(options)
+    if options.key is not None and not is_key(options.key):
+        raise StartError(f"--key starts with one of {', '.join(KEY_PREFIXES)}")
+    start, mode = _clock(options)
+    return Plan(
+        host=options.host,
+        port=options.port,
+        start=start,
+        mode=mode,
+        latency_seconds=_seconds(options.latency, "--latency"),
+        rules=_rules(options),
+        state=options.state,
+        grace=options.grace,
+        grace_rules=options.grace_rule,
+        report_samples=options.report_samples,
+        faults=options.faults,
+        fault_rate=options.fault_rate,
+        fault_seed=options.fault_seed,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address can only be reached from this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_numbers(options: Options) -> None:
+    if not 0 <= options.port <= LAST_PORT:
+        raise StartError(f"--port lies between 0 and {LAST_PORT}")
+    if options.limit is not None and options.limit < 1:
+        raise StartError("--limit is a number of calls per second, at least 1")
+    if not 0 <= options.report_samples <= MAX_REPORT_SAMPLES:
+        raise StartError(f"--report-samples lies between 0 and {MAX_REPORT_SAMPLES}")
+    if options.fault_rate is not None and not 0 <= options.fault_rate <= 1:  # NaN is outside too
+        raise StartError("--fault-rate is a share of the requests, between 0 and 1")
+
+
+def _clock(options: Options) -> tuple[float | None, ClockMode | None]:
+    """Return the first instant and the mode, as far as somebody said them."""
+    match options.clock:
+        case None:
+            start, mode = None, None
+        case ClockMode.RUNNING | ClockMode.FROZEN as word:
+            start, mode = None, ClockMode(word)
+        case text:
+            try:
+                start, mode = parse_instant(text), ClockMode.RUNNING
+            except ValueError as failure:
+                raise StartError(f"--clock: {failure}; or one of {', '.join(ClockMode)}") from None
+    if options.freeze and options.clock == ClockMode.RUNNING:
+        raise StartError("--clock running and --freeze contradict each other")
+    return start, ClockMode.FROZEN if options.freeze else mode
+
+
+def _seconds(text: str | None, option: str) -> float:
+    try:
+        return 0.0 if text is None else parse_duration(text)
+    except ValueError as failure:
+        raise StartError(f"{option}: {failure}") from None
+
+
+def _rules(options: Options) -> Rules:
+    return Rules(
+        only_key=options.key,
+        known_customers_only=options.known_customers_only,
+        events_per_second=options.limit,
+        limits=options.limits,
+        lag_seconds=_seconds(options.lag, "--lag"),
+        readings=options.readings,
+        seeds=() if options.seed_from is None else _read_meters(options.seed_from),
+    )
+
+
+def _read_meters(path: Path) -> tuple[MeterSpec, ...]:
+    try:
+        return read_seeds(path.read_text(encoding="utf-8"))
+    except OSError as failure:
+        raise StartError(f"cannot read {path}: {failure.strerror or failure}") from None
+    except ValueError as failure:
+        raise StartError(f"cannot use {path}: {failure}") from None
