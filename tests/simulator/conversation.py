@@ -12,6 +12,7 @@ from meterledger.simulator.protocol.api_request import Endpoint
 from meterledger.simulator.protocol.wire import Call
 from meterledger.simulator.routes import ROUTES
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.keeping import State
 
 START = 1_793_491_200  # 2026-11-01T00:00:00Z, a Sunday and the start of an hour and a day
 KEY = "sk_test_conversation"
@@ -52,11 +53,16 @@ class Conversation:
     """A simulated Stripe and the calls a test makes to it."""
 
     def __init__(
-        self, rules: Rules | None = None, routes: Mapping[tuple[str, str], Endpoint] = ROUTES
+        self,
+        rules: Rules | None = None,
+        routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
+        *,
+        clock: SimulatedClock | None = None,
+        state: State | None = None,
     ) -> None:
         self.stopwatch = Stopwatch()
-        self.clock = SimulatedClock(lambda: float(START), start=START, frozen=True)
-        self.stripe = LocalStripe(self.clock, rules or Rules(), self.stopwatch, routes)
+        self.clock = clock or SimulatedClock(lambda: float(START), start=START, frozen=True)
+        self.stripe = LocalStripe(self.clock, rules or Rules(), self.stopwatch, routes, state)
 
     def call(
         self,

@@ -26,9 +26,21 @@ def start_and_fail(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_it_cleanly(number: signal.Signals) -> None:
-    """Either signal ends the program with 0 and without a word on stderr."""
+    """Either signal ends the program with 0 and without a word on stderr but for what it said first."""
     process = SimulatorProcess()
-    assert (process.stop(number), process.stderr) == (0, "")
+    assert process.stop(number) == 0
+    assert [line.startswith("meterledger simulator: ") for line in process.stderr.splitlines()] == [True] * 3
+
+
+def test_it_says_what_it_is() -> None:
+    """At the start it says on stderr that it is no Stripe, where its page is, and if it forgets."""
+    process = SimulatorProcess()
+    process.stop()
+    first, page, state = process.stderr.splitlines()
+    assert "NOT STRIPE" in first
+    assert "Nothing is billed" in first
+    assert page.endswith(f" {process.url}/")
+    assert "forgotten" in state
 
 
 def test_options_reach_the_simulator(tmp_path: Path) -> None:

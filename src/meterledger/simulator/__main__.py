@@ -30,6 +30,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m meterledger.simulator",
+        usage="%(prog)s [OPTIONS]",
         description="A local stand-in for Stripe's Billing Meters. It is not Stripe and bills nobody.",
         allow_abbrev=False,
     )

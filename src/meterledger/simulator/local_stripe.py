@@ -1,6 +1,7 @@
 """The simulated Stripe as one object: a call goes in, an answer comes out, no IO in between."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.control.clock import CLOCK_PATH, clock_page, turn_clock
@@ -23,6 +24,7 @@ from meterledger.simulator.protocol.wire import Answer, Call, HeaderWriter
 from meterledger.simulator.routes import ROUTES, Match, find_route, has_other_method
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account_book import AccountBook
+from meterledger.simulator.state.keeping import SIMULATOR, Memory, State
 
 NO_ROUTE = "(unknown)"  # the pattern under which calls to unknown paths are counted
 
@@ -36,6 +38,10 @@ class LocalStripe:
         rules: What the simulator was told to be like.
         stopwatch: Seconds of a real clock that never goes back, for limits on real traffic.
         routes: The API's endpoints.
+        state: Where the state is kept; what it has kept is there again.
+
+    Raises:
+        StateFileError: The state cannot be read.
     """
 
     def __init__(
@@ -44,15 +50,21 @@ class LocalStripe:
         rules: Rules,
         stopwatch: Callable[[], float],
         routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
+        state: State | None = None,
     ) -> None:
         self.clock = clock
-        self.accounts = AccountBook(rules, stopwatch)
-        self.counts = RequestCounts()
+        self._state = state or Memory()
+        self._journal = self._state.journal_for(SIMULATOR)
+        self.counts = RequestCounts(self._journal)
+        self.accounts = AccountBook(rules, stopwatch, self._state)
         self._rules = rules
         self._stopwatch = stopwatch
         self._routes = routes
         self._headers = HeaderWriter()
-        self._requests = 0
+        self._state.restore(SIMULATOR, {clock.KIND: clock, self.counts.KIND: self.counts})
+        self.accounts.restore(clock.now())
+        self._requests = self.counts.total
+        self._commit()
 
     def answer(self, call: Call) -> Answer:
         """
@@ -88,9 +100,17 @@ class LocalStripe:
     def _written(self, call: Call, pattern: str, outcome: Outcome) -> Answer:
         self._requests += 1
         self.counts.count(call.method, pattern, outcome.status)
+        try:
+            self._commit()
+        except Exception as failure:  # noqa: BLE001 - what is not kept may not be promised, whatever the cause
+            outcome = replace(refused(internal(failure)), hold=outcome.hold)
         headers = self._headers.write(call, f"req_{self._requests}", self.clock.now())
         headers.update(outcome.headers)
         return Answer(status=outcome.status, body=outcome.body, headers=headers, hold=outcome.hold)
+
+    def _commit(self) -> None:
+        self._journal.put(self.clock.KIND, self.clock.KIND, self.clock.state())
+        self._state.commit()
 
     def _control(self, call: Call) -> tuple[str, Outcome]:
         match (call.method, call.path):

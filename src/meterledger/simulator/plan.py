@@ -2,7 +2,6 @@
 
 import ipaddress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from meterledger.simulator.instants import parse_duration, parse_instant
@@ -14,17 +13,12 @@ from meterledger.simulator.seeds import read_seeds
 
 LAST_PORT = 65_535
 MAX_REPORT_SAMPLES = 100
+_RUNNING = "running"
+_FROZEN = "frozen"
 
 
 class StartError(Exception):
     """The simulator cannot start; the message is one line for a person."""
-
-
-class ClockMode(StrEnum):
-    """Whether the clock runs or stands, as `--clock` says it in a word."""
-
-    RUNNING = "running"
-    FROZEN = "frozen"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +30,7 @@ class Plan:
         host: Where to listen.
         port: There; 0 for any free one.
         start: The clock's first instant in epoch seconds; None where nobody said one.
-        mode: Whether the clock runs; None where nobody said it.
+        frozen: Whether the clock stands; None where nobody said it.
         latency_seconds: How long a meter event's answer is held back.
         rules: What the simulator is like.
         state: The file of the state; None for memory alone.
@@ -46,12 +40,13 @@ class Plan:
         faults: The file of the plan of faults.
         fault_rate: The share of requests that drawn faults hit; None for none.
         fault_seed: What they are drawn by.
+        notes: What to say at the start, a line each.
     """
 
     host: str
     port: int
     start: float | None
-    mode: ClockMode | None
+    frozen: bool | None
     latency_seconds: float
     rules: Rules
     state: Path | None
@@ -61,6 +56,7 @@ class Plan:
     faults: Path | None
     fault_rate: float | None
     fault_seed: int | None
+    notes: tuple[str, ...] = ()
 
 
 def check(options: Options) -> Plan:
@@ -73,12 +69,12 @@ def check(options: Options) -> Plan:
     _check_numbers(options)
     if options.key is not None and not is_key(options.key):
         raise StartError(f"--key starts with one of {', '.join(KEY_PREFIXES)}")
-    start, mode = _clock(options)
+    start, frozen = _clock(options)
     return Plan(
         host=options.host,
         port=options.port,
         start=start,
-        mode=mode,
+        frozen=frozen,
         latency_seconds=_seconds(options.latency, "--latency"),
         rules=_rules(options),
         state=options.state,
@@ -110,21 +106,20 @@ def _check_numbers(options: Options) -> None:
         raise StartError("--fault-rate is a share of the requests, between 0 and 1")
 
 
-def _clock(options: Options) -> tuple[float | None, ClockMode | None]:
-    """Return the first instant and the mode, as far as somebody said them."""
+def _clock(options: Options) -> tuple[float | None, bool | None]:
+    """Return the first instant and whether the clock stands, as far as somebody said them."""
+    if options.freeze and options.clock == _RUNNING:
+        raise StartError("--clock running and --freeze contradict each other")
     match options.clock:
         case None:
-            start, mode = None, None
-        case ClockMode.RUNNING | ClockMode.FROZEN as word:
-            start, mode = None, ClockMode(word)
+            return None, options.freeze or None
+        case str(word) if word in (_RUNNING, _FROZEN):
+            return None, options.freeze or word == _FROZEN
         case text:
             try:
-                start, mode = parse_instant(text), ClockMode.RUNNING
+                return parse_instant(text), options.freeze
             except ValueError as failure:
-                raise StartError(f"--clock: {failure}; or one of {', '.join(ClockMode)}") from None
-    if options.freeze and options.clock == ClockMode.RUNNING:
-        raise StartError("--clock running and --freeze contradict each other")
-    return start, ClockMode.FROZEN if options.freeze else mode
+                raise StartError(f"--clock: {failure}; or {_RUNNING}, or {_FROZEN}") from None
 
 
 def _seconds(text: str | None, option: str) -> float:

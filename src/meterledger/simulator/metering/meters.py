@@ -119,6 +119,10 @@ class MeterBook:
         """Tell whether the event name belongs to a meter that was deactivated, and to no active one."""
         return event_name in self._names and event_name not in self._active
 
+    def knows(self, event_name: str) -> bool:
+        """Tell whether there ever was a meter with the event name, active or not."""
+        return event_name in self._names
+
     def newest_first(self) -> list[Meter]:
         """Return every meter, the newest first."""
         return self._by_id.newest_first()

@@ -39,7 +39,7 @@ class Account:
         self.livemode = livemode
         self.rules = rules
         self.timeline = Timeline()
-        self.concurrency = ConcurrencyBook()
+        self.concurrency = ConcurrencyBook(journal)
         self.limiter: RateLimiter | None = None
         self.ids = IdSource(journal)
         self.events = EventLog(self.ids, journal, livemode=livemode)
@@ -66,6 +66,7 @@ class Account:
             self.identifiers.KIND: self.identifiers,
             self.v1_keys.kind: self.v1_keys,
             self.v2_keys.kind: self.v2_keys,
+            self.concurrency.KIND: self.concurrency,
         }
 
     def add_meter(self, spec: MeterSpec, now: float) -> Meter:

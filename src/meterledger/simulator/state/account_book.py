@@ -7,14 +7,11 @@ from meterledger.simulator.protocol.api_errors import FORBIDDEN, ApiError
 from meterledger.simulator.protocol.rate_limit import RateLimiter
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account import Account
-from meterledger.simulator.state.book import Journal, NoJournal
+from meterledger.simulator.state.keeping import AccountKey, State
 
 OWN_ACCOUNT = "acct_simulator"
 
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,100}")
-
-AccountKey = tuple[str, bool]
-"""An account's id, and whether it is in live mode."""
 
 
 class AccountBook:
@@ -24,18 +21,13 @@ class AccountBook:
     Args:
         rules: What the simulator was told to be like.
         stopwatch: Seconds of a real clock that never goes back; the limits are about real traffic.
-        journal_for: Gives the journal of a new account.
+        state: Where the accounts are kept.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        stopwatch: Callable[[], float],
-        journal_for: Callable[[AccountKey], Journal] = lambda _: NoJournal(),
-    ) -> None:
+    def __init__(self, rules: Rules, stopwatch: Callable[[], float], state: State) -> None:
         self._rules = rules
         self._stopwatch = stopwatch
-        self._journal_for = journal_for
+        self._state = state
         self._accounts: dict[AccountKey, Account] = {}
 
     def open(self, account_id: str | None, *, livemode: bool, now: float) -> Account:
@@ -49,13 +41,30 @@ class AccountBook:
         account = self._accounts.get(key)
         if account is None:
             account = self._made(key)
-            for spec in self._rules.seeds:
-                account.add_meter(spec, now)
+            self._seed(account, now)
         return account
+
+    def restore(self, now: float) -> None:
+        """
+        Make every account anew that was kept, with the seeds that it lacks, at an instant in epoch seconds.
+
+        Raises:
+            StateFileError: The state cannot be read.
+        """
+        for key in self._state.accounts():
+            account = self._made(key)
+            self._state.restore(key, account.restorable())
+            self._seed(account, now)
 
     def all(self) -> list[Account]:
         """Return every account, by id and mode."""
         return [account for _, account in sorted(self._accounts.items())]
+
+    def _seed(self, account: Account, now: float) -> None:
+        """Make the seeds that an account never had."""
+        for spec in self._rules.seeds:
+            if not account.meters.knows(spec.event_name):
+                account.add_meter(spec, now)
 
     def _made(self, key: AccountKey) -> Account:
         account_id, livemode = key
@@ -65,7 +74,8 @@ class AccountBook:
                 status=FORBIDDEN,
                 code="account_invalid",
             )
-        account = Account(account_id, livemode=livemode, rules=self._rules, journal=self._journal_for(key))
+        journal = self._state.journal_for(key)
+        account = Account(account_id, livemode=livemode, rules=self._rules, journal=journal)
         if self._rules.events_per_second is not None:
             account.limiter = RateLimiter(self._rules.events_per_second, self._stopwatch())
         self._accounts[key] = account
