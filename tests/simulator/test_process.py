@@ -32,6 +32,18 @@ def test_signals_end_it_cleanly(number: signal.Signals) -> None:
     assert [line.startswith("meterledger simulator: ") for line in process.stderr.splitlines()] == [True] * 3
 
 
+def test_it_says_what_was_seeded(tmp_path: Path) -> None:
+    """How many meters and customers were made of which file is told at the start, and they are there."""
+    config, customers = tmp_path / "meterledger.toml", tmp_path / "customers.csv"
+    config.write_text("[meters.tokens]\n", encoding="utf-8")
+    customers.write_text("customer_id,stripe_customer_id\na,cus_A\nb,cus_B\n", encoding="utf-8")
+    process = SimulatorProcess("--seed-from", str(config), "--state", str(tmp_path / "state.db"))
+    process.stop()
+    assert f"1 meter of {config}, in every account from its first call on\n" in process.stderr
+    assert f"2 customers of {customers}, in every account from its first call on\n" in process.stderr
+    assert f"the state is kept in {tmp_path / 'state.db'}; accounts in it: 0\n" in process.stderr
+
+
 def test_it_says_what_it_is() -> None:
     """At the start it says on stderr that it is no Stripe, where its page is, and if it forgets."""
     process = SimulatorProcess()

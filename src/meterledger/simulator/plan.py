@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.simulator.instants import parse_duration, parse_instant
-from meterledger.simulator.metering.meters import MeterSpec
 from meterledger.simulator.options import Options
 from meterledger.simulator.protocol.api_keys import KEY_PREFIXES, is_key
 from meterledger.simulator.rules import Rules
-from meterledger.simulator.seeds import read_seeds
+from meterledger.simulator.seeds.files import Seeds, read_seeds
 
 LAST_PORT = 65_535
 MAX_REPORT_SAMPLES = 100
@@ -56,7 +55,7 @@ class Plan:
     faults: Path | None
     fault_rate: float | None
     fault_seed: int | None
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
 
 
 def check(options: Options) -> Plan:
@@ -70,13 +69,17 @@ def check(options: Options) -> Plan:
     if options.key is not None and not is_key(options.key):
         raise StartError(f"--key starts with one of {', '.join(KEY_PREFIXES)}")
     start, frozen = _clock(options)
+    try:
+        seeds = read_seeds(options.seed_from, options.seed_customers)
+    except ValueError as failure:
+        raise StartError(str(failure)) from None
     return Plan(
         host=options.host,
         port=options.port,
         start=start,
         frozen=frozen,
         latency_seconds=_seconds(options.latency, "--latency"),
-        rules=_rules(options),
+        rules=_rules(options, seeds),
         state=options.state,
         grace=options.grace,
         grace_rules=options.grace_rule,
@@ -84,6 +87,7 @@ def check(options: Options) -> Plan:
         faults=options.faults,
         fault_rate=options.fault_rate,
         fault_seed=options.fault_seed,
+        notes=_notes(options, seeds),
     )
 
 
@@ -129,7 +133,7 @@ def _seconds(text: str | None, option: str) -> float:
         raise StartError(f"{option}: {failure}") from None
 
 
-def _rules(options: Options) -> Rules:
+def _rules(options: Options, seeds: Seeds) -> Rules:
     return Rules(
         only_key=options.key,
         known_customers_only=options.known_customers_only,
@@ -137,14 +141,15 @@ def _rules(options: Options) -> Rules:
         limits=options.limits,
         lag_seconds=_seconds(options.lag, "--lag"),
         readings=options.readings,
-        seeds=() if options.seed_from is None else _read_meters(options.seed_from),
+        seeds=seeds.meters,
+        customer_seeds=seeds.customers,
     )
 
 
-def _read_meters(path: Path) -> tuple[MeterSpec, ...]:
-    try:
-        return read_seeds(path.read_text(encoding="utf-8"))
-    except OSError as failure:
-        raise StartError(f"cannot read {path}: {failure.strerror or failure}") from None
-    except ValueError as failure:
-        raise StartError(f"cannot use {path}: {failure}") from None
+def _notes(options: Options, seeds: Seeds) -> tuple[str, ...]:
+    notes = [f"{note}, in every account from its first call on" for note in seeds.notes]
+    if options.faults is not None:
+        notes.append(f"faults are planned by {options.faults}")
+    if options.fault_rate:
+        notes.append(f"faults hit {options.fault_rate:.4g} of the requests, by seed {options.fault_seed}")
+    return tuple(notes)

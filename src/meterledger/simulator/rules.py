@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from meterledger.simulator.metering.meters import MeterSpec
+from meterledger.simulator.seeds.customers import CustomerSeed
 
 Limits = Literal["live", "test"]
 
@@ -88,6 +89,7 @@ class Rules:
         lag_seconds: How long after its receipt an event shows in summaries.
         readings: How open questions are read.
         seeds: Meters that every account starts with.
+        customer_seeds: Customers that every account starts with.
     """
 
     only_key: str | None = None
@@ -97,3 +99,4 @@ class Rules:
     lag_seconds: float = 0.0
     readings: Readings = field(default_factory=Readings)
     seeds: tuple[MeterSpec, ...] = ()
+    customer_seeds: tuple[CustomerSeed, ...] = ()

@@ -62,13 +62,13 @@ async def _serve(plan: Plan, state: State) -> None:
     runner = web.ServerRunner(make_server(stripe, plan.latency_seconds), shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await _listen(runner, plan)
+        await _listen(runner, plan, restored=len(stripe.accounts.all()))
         await stop.wait()
     finally:
         await runner.cleanup()
 
 
-async def _listen(runner: web.ServerRunner, plan: Plan) -> None:
+async def _listen(runner: web.ServerRunner, plan: Plan, *, restored: int) -> None:
     try:
         await web.TCPSite(runner, plan.host, plan.port).start()
     except OSError as failure:
@@ -77,12 +77,12 @@ async def _listen(runner: web.ServerRunner, plan: Plan) -> None:
     port = runner.addresses[0][1]
     host = f"[{plan.host}]" if ":" in plan.host else plan.host
     url = f"http://{host}:{port}"
-    _greet(plan, url)
+    _greet(plan, url, restored)
     sys.stdout.write(f"meterledger simulator listening on {url} (not Stripe)\n")
     sys.stdout.flush()
 
 
-def _greet(plan: Plan, url: str) -> None:
+def _greet(plan: Plan, url: str, restored: int) -> None:
     """Say loudly what this is, and what it was told to be like."""
     _say("THIS IS NOT STRIPE. Nothing is billed, nobody is charged, and no request leaves this machine.")
     if not is_loopback(plan.host):
@@ -93,7 +93,10 @@ def _greet(plan: Plan, url: str) -> None:
     _say(f"the page for people is {url}/")
     for line in plan.notes:
         _say(line)
-    _say("the state is forgotten at the end" if plan.state is None else f"the state is kept in {plan.state}")
+    if plan.state is None:
+        _say("the state is forgotten at the end")
+    else:
+        _say(f"the state is kept in {plan.state}; accounts in it: {restored}")
 
 
 def _say(text: str) -> None:

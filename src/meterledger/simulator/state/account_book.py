@@ -6,6 +6,7 @@ from collections.abc import Callable
 from meterledger.simulator.protocol.api_errors import FORBIDDEN, ApiError
 from meterledger.simulator.protocol.rate_limit import RateLimiter
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.seeds.planting import plant
 from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.keeping import AccountKey, State
 
@@ -41,7 +42,7 @@ class AccountBook:
         account = self._accounts.get(key)
         if account is None:
             account = self._made(key)
-            self._seed(account, now)
+            plant(account, now)
         return account
 
     def restore(self, now: float) -> None:
@@ -54,17 +55,11 @@ class AccountBook:
         for key in self._state.accounts():
             account = self._made(key)
             self._state.restore(key, account.restorable())
-            self._seed(account, now)
+            plant(account, now)
 
     def all(self) -> list[Account]:
         """Return every account, by id and mode."""
         return [account for _, account in sorted(self._accounts.items())]
-
-    def _seed(self, account: Account, now: float) -> None:
-        """Make the seeds that an account never had."""
-        for spec in self._rules.seeds:
-            if not account.meters.knows(spec.event_name):
-                account.add_meter(spec, now)
 
     def _made(self, key: AccountKey) -> Account:
         account_id, livemode = key
