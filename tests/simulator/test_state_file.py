@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from meterledger.simulator.clock import SimulatedClock
 from meterledger.simulator.metering.meters import Formula, MeterSpec
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.book import NoJournal
+from meterledger.simulator.state.ids import IdSource
 from meterledger.simulator.state_file.database import APPLICATION_ID, StateFileError
 from meterledger.simulator.state_file.state_file import open_state
 from simulator.conversation import DAY, EVENTS, KEY, METERS, START, Conversation, Reply, event_fields
@@ -197,6 +199,24 @@ def test_seeds_are_made_once(tmp_path: Path) -> None:
             ("two", "active"),
             ("one", "inactive"),
         ]
+
+
+def test_a_state_can_be_forgotten(tmp_path: Path) -> None:
+    """What was forgotten is gone after a restart; what came after it is there."""
+    path = tmp_path / "state.db"
+    state = open_state(path)
+    journal = state.journal_for(("acct_a", False))
+    journal.put("last_id", "old_", 1)
+    state.commit()
+    state.forget()
+    journal.put("last_id", "new_", 2)
+    state.commit()
+    state.close()
+    state = open_state(path)
+    ids = IdSource(NoJournal())
+    state.restore(("acct_a", False), {ids.KIND: ids})
+    assert (ids.next("old_", livemode=True), ids.next("new_", livemode=True)) == ("old_1", "new_3")
+    state.close()
 
 
 def test_the_file_is_private_and_can_be_read_by_people(tmp_path: Path) -> None:

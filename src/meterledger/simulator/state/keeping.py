@@ -24,6 +24,9 @@ class State(Protocol):
     def restore(self, account: AccountKey, kinds: Mapping[str, Restorable]) -> None:
         """Give an account's documents back, kind by kind, each in the order they were first put."""
 
+    def forget(self) -> None:
+        """Let go of everything that was kept, from the next commit on."""
+
     def commit(self) -> None:
         """Keep every change since the last time, all of them or none; it raises where it cannot."""
 
@@ -41,6 +44,9 @@ class Memory:
 
     def restore(self, _account: AccountKey, _kinds: Mapping[str, Restorable]) -> None:
         """Give nothing back."""
+
+    def forget(self) -> None:
+        """Let go of nothing."""
 
     def commit(self) -> None:
         """Keep nothing."""

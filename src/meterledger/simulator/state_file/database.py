@@ -72,19 +72,22 @@ class Database:
         except sqlite3.Error as failure:
             raise StateFileError(f"{self.path} cannot be used: {failure}") from None
 
-    def write(self, dropped: Iterable[Place], put: Mapping[Place, str]) -> None:
+    def write(self, dropped: Iterable[Place], put: Mapping[Place, str], *, anew: bool = False) -> None:
         """
-        Delete and write documents in one transaction.
+        Delete and write documents in one transaction, where anew after all that there are.
 
         Raises:
             StateFileError: Nothing of it was written.
         """
-        numbers = self._numbers
-        new = {collection for collection, _ in put if collection not in numbers}
+        numbers = {} if anew else self._numbers
+        new = [name for name in dict.fromkeys(name for name, _ in put) if name not in numbers]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for collection in sorted(new):
-                numbers[collection] = self._add(collection)
+            if anew:
+                self._connection.execute("DELETE FROM document")
+                self._connection.execute("DELETE FROM collection")
+            if new:
+                numbers = numbers | {collection: self._add(collection) for collection in new}
             self._connection.executemany(
                 "DELETE FROM document WHERE collection = ? AND key = ?",
                 [(numbers[collection], key) for collection, key in dropped if collection in numbers],
@@ -98,9 +101,8 @@ class Database:
         except sqlite3.Error as failure:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            for collection in new:
-                numbers.pop(collection, None)
             raise StateFileError(f"{self.path} cannot be written: {failure}") from None
+        self._numbers = numbers
 
     def close(self) -> None:
         """Close the file, with its log folded in."""

@@ -35,6 +35,7 @@ class StateFile:
         self._database = database
         self._put: dict[Place, str] = {}
         self._dropped: set[Place] = set()
+        self._forgotten = False
 
     def journal_for(self, account: AccountKey) -> Journal:
         """Return the journal of an account."""
@@ -68,6 +69,12 @@ class StateFile:
         self._put.pop(place, None)
         self._dropped.add(place)
 
+    def forget(self) -> None:
+        """Drop everything with the next commit, but for what is put from now on."""
+        self._put.clear()
+        self._dropped.clear()
+        self._forgotten = True
+
     def commit(self) -> None:
         """
         Write every change since the last commit in one transaction.
@@ -75,10 +82,11 @@ class StateFile:
         Raises:
             StateFileError: The file cannot be written now; the changes wait for the next commit.
         """
-        if self._put or self._dropped:
-            self._database.write(self._dropped, self._put)
+        if self._put or self._dropped or self._forgotten:
+            self._database.write(self._dropped, self._put, anew=self._forgotten)
             self._put.clear()
             self._dropped.clear()
+            self._forgotten = False
 
     def close(self) -> None:
         """Close the file."""
