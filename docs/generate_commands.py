@@ -71,16 +71,21 @@ def page() -> str:
 def documented_parameters() -> Iterator[tuple[str, str]]:
     """Yield (command path, option or argument name) for every parameter of every command."""
     root: Any = typer.main.get_command(app)
-    yield from _parameters(root, PROGRAM)
+    yield from _names(root, typer.Context(root, info_name=PROGRAM))
 
 
-def _parameters(command: Any, path: str) -> Iterator[tuple[str, str]]:
-    for parameter in command.params:
+def _names(command: Any, context: Any) -> Iterator[tuple[str, str]]:
+    for parameter in _parameters(command, context):
         names = parameter.opts if parameter.param_type_name == "option" else [_argument_name(parameter)]
         for name in names:
-            yield path, name
+            yield context.command_path, name
     for name, below in sorted(getattr(command, "commands", {}).items()):
-        yield from _parameters(below, f"{path} {name}")
+        yield from _names(below, typer.Context(below, info_name=name, parent=context))
+
+
+def _parameters(command: Any, context: Any) -> list[Any]:
+    """Return what a command takes, but for --help, which all of them take; some make it only when asked."""
+    return [parameter for parameter in command.get_params(context) if "--help" not in parameter.opts]
 
 
 def _described(command: Any, context: Any) -> Iterator[str]:
@@ -91,7 +96,8 @@ def _described(command: Any, context: Any) -> Iterator[str]:
             yield from _described(inner, typer.Context(inner, info_name=name, parent=context))
         return
     yield f"## {context.command_path.removeprefix(PROGRAM).strip()}\n"
-    arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+    parameters = _parameters(command, context)
+    arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
     usage = " ".join([context.command_path, *(_argument_name(argument) for argument in arguments)])
     yield f"`{usage} [OPTIONS]`\n"
     yield inspect.cleandoc(command.help) + "\n"
@@ -109,12 +115,12 @@ def _argument_name(argument: Any) -> str:
 def _options(command: Any, context: Any) -> list[tuple[str, str]]:
     records = [
         parameter.get_help_record(context)
-        for parameter in command.params
+        for parameter in _parameters(command, context)
         if parameter.param_type_name == "option" and not parameter.hidden
     ]
     variables = {
         parameter.opts[0]: f" [env var: {parameter.envvar}]"
-        for parameter in command.params
+        for parameter in _parameters(command, context)
         if getattr(parameter, "envvar", None)
     }
     return [

@@ -43,6 +43,7 @@ def _run(block: Block, terminal: Terminal, address: str) -> None:
         DOCS / "getting-your-files-in.md",
         DOCS / "customers.md",
         DOCS / "mending.md",
+        DOCS / "simulator.md",
     ],
     ids=lambda page: page.name,
 )
@@ -57,7 +58,7 @@ def test_every_command_of_a_page_runs_and_prints_what_the_page_shows(page: Path,
                 address = stack.enter_context(_start_simulator(block, tmp_path)).url
             elif block.marker.startswith("append: "):
                 with (tmp_path / block.marker.removeprefix("append: ")).open("a") as file:
-                    file.write(block.text)
+                    file.write(block.text.replace(_SHOWN_ADDRESS, address))
             else:
                 _run(block, terminal, address)
 

@@ -13,6 +13,7 @@ from meterledger.simulator.protocol.api_request import Endpoint
 from meterledger.simulator.protocol.wire import Call, Delivery
 from meterledger.simulator.routes import ROUTES
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.keeping import State
 
 START = 1_793_491_200  # 2026-11-01T00:00:00Z, a Sunday and the start of an hour and a day
 KEY = "sk_test_conversation"
@@ -59,10 +60,15 @@ class Conversation:
         rules: Rules | None = None,
         routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
         plan: FaultPlan = NO_FAULTS,
+        *,
+        clock: SimulatedClock | None = None,
+        state: State | None = None,
     ) -> None:
         self.stopwatch = Stopwatch()
-        self.clock = SimulatedClock(lambda: float(START), start=START, frozen=True)
-        self.stripe = LocalStripe(self.clock, rules or Rules(), self.stopwatch, routes, plan)
+        self.clock = clock or SimulatedClock(lambda: float(START), start=START, frozen=True)
+        self.stripe = LocalStripe(
+            self.clock, rules or Rules(), self.stopwatch, routes, plan=plan, state=state
+        )
 
     def call(
         self,

@@ -139,7 +139,7 @@ def test_v1_requires_everything(talk: V2Conversation, missing: str) -> None:
 @pytest.mark.parametrize(("reading", "status"), [("reserved", 400), ("free", 200)])
 def test_a_canceled_identifier(reading: Literal["reserved", "free"], status: int) -> None:
     """Whether it can be used again is a reading; if so, the later event can be canceled too."""
-    talk = V2Conversation(Rules(readings=Readings(cancelled_identifier=reading)))
+    talk = V2Conversation(Rules(readings=Readings(canceled_identifier=reading)))
     talk.meter()
     talk.event(identifier="x")
     cancel(talk, "v2", "x")

@@ -2,9 +2,10 @@
 
 import msgspec
 
-from meterledger.simulator.state.account_book import AccountBook, AccountKey
+from meterledger.simulator.state.account_book import AccountBook
 from simulator.billing_conversation import DECEMBER, JANUARY, NOVEMBER, BillingConversation
 from simulator.conversation import DAY, HOUR
+from simulator.one_journal import OneJournal
 
 
 class _Diary:
@@ -24,11 +25,7 @@ class _Diary:
 
 def _recorded(diary: _Diary) -> BillingConversation:
     talk = BillingConversation()
-
-    def journal_for(_: AccountKey) -> _Diary:
-        return diary
-
-    talk.stripe.accounts = AccountBook(talk.stripe.accounts._rules, journal_for)
+    talk.stripe.accounts = AccountBook(talk.stripe.accounts._rules, OneJournal(diary))
     return talk
 
 

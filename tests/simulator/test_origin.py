@@ -1,5 +1,7 @@
 """Pages of other web sites, which a visitor's browser would let in."""
 
+import json
+
 import pytest
 
 from meterledger.simulator.local_stripe import LocalStripe
@@ -12,10 +14,11 @@ PATHS = ("/_simulator/clock", "/_simulator/ledger", "/v1/account", "/v1/nothing"
 
 def is_taken(headers: dict[str, str], path: str = "/_simulator/clock") -> bool:
     """Tell whether a request with some headers is answered on loopback, and not refused at the door."""
-    reply = Conversation().call("GET", path, headers=headers)
-    if reply.status == 403:
-        assert reply.error["type"] == "invalid_request_error"
-    return reply.status != 403
+    call = Call(method="GET", path=path, query="", headers=headers, body=b"")
+    answer = Conversation().stripe.answer(call)
+    if answer.status == 403:
+        assert json.loads(answer.body)["error"]["type"] == "invalid_request_error"
+    return answer.status != 403
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -78,7 +81,7 @@ def test_a_refused_page_turns_nothing() -> None:
 def test_beyond_loopback_any_host_is_taken() -> None:
     """Where other machines may call, the simulator has names that it does not know; Origins are checked."""
     talk = Conversation()
-    stripe = LocalStripe(talk.clock, Rules(), talk.stopwatch, on_loopback=False)
+    stripe = LocalStripe(talk.clock, Rules(on_loopback=False), talk.stopwatch)
 
     def status(headers: dict[str, str]) -> int:
         """Return the status of reading the clock."""

@@ -8,8 +8,9 @@ import msgspec
 from meterledger.simulator.happenings import catch_up
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account import Account
-from meterledger.simulator.state.account_book import AccountBook, AccountKey
+from meterledger.simulator.state.account_book import AccountBook
 from simulator.conversation import MINUTE, START
+from simulator.one_journal import OneJournal
 from simulator.v2_conversation import V2Conversation, v2_fields
 
 
@@ -31,12 +32,7 @@ class Kept:
 def kept_of(talk: V2Conversation) -> Kept:
     """Let a conversation's account be kept from now on."""
     kept = Kept()
-
-    def journal_for(_: AccountKey) -> Kept:
-        """Return the one journal."""
-        return kept
-
-    talk.stripe.accounts = AccountBook(Rules(), journal_for)
+    talk.stripe.accounts = AccountBook(Rules(), OneJournal(kept))
     return kept
 
 

@@ -25,7 +25,7 @@ from meterledger.cli.preview import preview
 from meterledger.cli.push import push
 from meterledger.cli.rejects import rejects
 from meterledger.cli.resolve import resolve
-from meterledger.cli.simulator import simulator
+from meterledger.cli.simulator import SimulatorCommand, simulator
 from meterledger.cli.sources import sources
 from meterledger.cli.status import status
 from meterledger.cli.streams import abandon_stdout, prepare_streams
@@ -102,7 +102,7 @@ app.command("resolve")(resolve)
 app.command("write-off")(write_off)
 app.command("explain")(explain)
 app.command("verify")(verify)
-app.command("simulator")(simulator)
+app.command("simulator", cls=SimulatorCommand)(simulator)
 app.command("demo")(demo)
 
 

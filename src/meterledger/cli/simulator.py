@@ -1,61 +1,75 @@
 """`meterledger simulator`: a local stand-in for Stripe's Billing Meters."""
 
-from pathlib import Path
-from typing import Annotated
+import inspect
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from meterledger.simulator.options import Flag, Options
 
 
-def simulator(
-    *,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = 12111,
-    clock: Annotated[
-        str | None,
-        typer.Option(
-            metavar="INSTANT", help="Start at this instant, e.g. 2026-11-01T00:00:00Z, and run from there."
-        ),
-    ] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Let the clock stand still.")] = False,
-    seed_from: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Make the meters of this meterledger.toml.")
-    ] = None,
-    known_customers_only: Annotated[
-        bool,
-        typer.Option("--known-customers-only", help="Refuse usage of customers that were not made here."),
-    ] = False,
-    key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Accept this API key only, to rehearse a wrong one.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(metavar="N", help="Meter-event calls per second and account; above, 429.")
-    ] = None,
-    latency: Annotated[
-        str | None, typer.Option(metavar="SPAN", help="Hold back the answer to each meter event, e.g. 20ms.")
-    ] = None,
-) -> None:
+def simulator() -> None:
     """
-    Run a local, in-memory Stripe for Billing Meters. It is not Stripe and bills nobody.
+    Run a local Stripe for Billing Meters. It is not Stripe and bills nobody.
 
     Point any Stripe client at it; what it counted stands at /_simulator/ledger, its clock at
-    /_simulator/clock. It runs until Ctrl-C and forgets everything then.
+    /_simulator/clock. It runs until Ctrl-C and forgets everything then, unless --state names a file.
     """
-    from meterledger.simulator.options import Options, StartError
-    from meterledger.simulator.runner import run
 
-    options = Options(
-        host=host,
-        port=port,
-        clock=clock,
-        freeze=freeze,
-        seed_from=seed_from,
-        known_customers_only=known_customers_only,
-        key=key,
-        limit=limit,
-        latency=latency,
+
+class SimulatorCommand(TyperCommand):
+    """
+    The command with the options of the simulator's own table.
+
+    They are made when somebody asks for them, so that no other command has to import the simulator.
+    """
+
+    @cached_property
+    def _table(self) -> Any:
+        """A command that has the options, and does nothing."""
+        from meterledger.simulator.options import flags
+
+        def table(**_: Any) -> None:
+            pass
+
+        table.__signature__ = inspect.Signature(list(map(_parameter, flags())))  # type: ignore[attr-defined]
+        table.__annotations__ = {}
+        app = typer.Typer(add_completion=False)
+        app.command()(table)
+        return typer.main.get_command(app)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options."""
+        params: list[Any] = self._table.get_params(ctx)
+        return params
+
+    def options(self, ctx: Any) -> "Options":
+        """Return what was typed."""
+        from meterledger.simulator.options import read_options
+
+        return read_options(ctx.params)
+
+    def invoke(self, ctx: Any) -> None:
+        """Run the simulator until it is told to stop."""
+        from meterledger.simulator.plan import StartError
+        from meterledger.simulator.runner import run
+
+        try:
+            run(self.options(ctx))
+        except StartError as failure:
+            typer.echo(f"meterledger simulator: {failure}", err=True)
+            raise typer.Exit(2) from None
+
+
+def _parameter(flag: "Flag") -> inspect.Parameter:
+    kind = list[flag.kind] if flag.repeatable else flag.kind  # type: ignore[name-defined]
+    option = typer.Option(flag.spelled, metavar=flag.metavar, help=flag.text, rich_help_panel=flag.panel)
+    return inspect.Parameter(
+        flag.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None if flag.repeatable else flag.default,
+        annotation=Annotated[kind | None if flag.default is None else kind, option],
     )
-    try:
-        run(options)
-    except StartError as failure:
-        typer.echo(f"meterledger simulator: {failure}", err=True)
-        raise typer.Exit(2) from None

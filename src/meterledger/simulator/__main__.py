@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
-from meterledger.simulator.options import DEFAULT_HOST, DEFAULT_PORT, Options, StartError
+from meterledger.simulator.options import Flag, Options, Panel, flags, read_options
+from meterledger.simulator.plan import StartError
 from meterledger.simulator.runner import run
 
 EXIT_CANNOT_START = 2
@@ -13,31 +14,44 @@ EXIT_CANNOT_START = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the simulator until it is told to stop, and return the exit code."""
-    options = Options(**vars(_parser().parse_args(arguments)))
     try:
-        run(options)
+        run(parse(arguments))
     except StartError as failure:
         sys.stderr.write(f"meterledger simulator: {failure}\n")
         return EXIT_CANNOT_START
     return 0
 
 
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Return what was typed; what cannot be read ends the process with its usage and code 2."""
+    return read_options(vars(_parser().parse_args(arguments)))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m meterledger.simulator",
+        usage="%(prog)s [OPTIONS]",
         description="A local stand-in for Stripe's Billing Meters. It is not Stripe and bills nobody.",
+        allow_abbrev=False,
     )
-    add = parser.add_argument
-    add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=DEFAULT_PORT, help="port, 0 for any free one (default: %(default)s)")
-    add("--clock", metavar="INSTANT", help="start at this instant, e.g. 2026-11-01T00:00:00Z")
-    add("--freeze", action="store_true", help="let the clock stand still")
-    add("--seed-from", type=Path, metavar="FILE", help="make the [meters] of this meterledger.toml")
-    add("--known-customers-only", action="store_true", help="refuse customers that were not made here")
-    add("--key", metavar="KEY", help="accept this API key only")
-    add("--limit", type=int, metavar="N", help="meter-event calls per second and account; 429 above")
-    add("--latency", metavar="SPAN", help="hold back the answer to a meter event, e.g. 20ms")
+    groups = {panel: parser.add_argument_group(panel) for panel in Panel}
+    for flag in flags():
+        groups[flag.panel].add_argument(flag.spelled, **_settings(flag))
     return parser
+
+
+def _settings(flag: Flag) -> dict[str, Any]:
+    text = flag.text.replace("%", "%%")
+    if flag.kind is bool:
+        return {"action": "store_true", "help": text}
+    settings = {"default": flag.default, "metavar": flag.metavar}
+    if flag.default not in (None, ()):
+        text += " (default: %(default)s)"
+    if flag.choices:
+        return settings | {"choices": flag.choices, "help": text}
+    if flag.repeatable:
+        return settings | {"action": "append", "default": None, "help": text}
+    return settings | {"type": flag.kind, "help": text}
 
 
 if __name__ == "__main__":

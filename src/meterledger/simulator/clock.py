@@ -1,8 +1,27 @@
 """The simulator's clock: it runs beside the real one, can be set, jump and stand still."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
 
 from meterledger.simulator.instants import checked_instant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockState:
+    """
+    What a clock goes on from.
+
+    Attributes:
+        standing_at: Where it stands, in epoch seconds; None where it runs.
+        ahead_seconds: How far it runs ahead of the real clock.
+        latest: What it showed last, in epoch seconds.
+    """
+
+    standing_at: float | None
+    ahead_seconds: float
+    latest: float
 
 
 class SimulatedClock:
@@ -11,14 +30,19 @@ class SimulatedClock:
 
     Args:
         real: The real clock, in seconds since the epoch; asked only while this clock runs.
-        start: Where to start, in seconds since the epoch; the real time when None.
-        frozen: Stand still until told otherwise.
+        start: Where to start, in seconds since the epoch; the real time when None, or where a state file
+            left it.
+        frozen: Stand still, or run, until told otherwise; when None, run, or do as a state file says.
     """
 
+    KIND = "clock"
+
     def __init__(
-        self, real: Callable[[], float], *, start: float | None = None, frozen: bool = False
+        self, real: Callable[[], float], *, start: float | None = None, frozen: bool | None = None
     ) -> None:
         self._real = real
+        self._given_start = start
+        self._given_frozen = frozen
         self._ahead_seconds = 0.0 if start is None else start - real()
         self._standing_at: float | None = None
         if frozen:
@@ -65,3 +89,23 @@ class SimulatedClock:
         """Go on from the present instant, as fast as the real clock."""
         self._ahead_seconds = self.now() - self._real()
         self._standing_at = None
+
+    def state(self) -> ClockState:
+        """Return what to go on from after a restart."""
+        return ClockState(standing_at=self._standing_at, ahead_seconds=self._ahead_seconds, latest=self.now())
+
+    def restore(self, _key: str, document: bytes) -> None:
+        """
+        Go on from the state of a state file, unless another start was given.
+
+        A clock that ran has run on meanwhile, as far ahead of the real one as before; it never goes back.
+        """
+        if self._given_start is not None:
+            return
+        state = msgspec.json.decode(document, type=ClockState)
+        self._standing_at = state.standing_at
+        self._ahead_seconds = max(state.ahead_seconds, state.latest - self._real())
+        if self._given_frozen:
+            self.freeze()
+        elif self._given_frozen is not None:
+            self.run()

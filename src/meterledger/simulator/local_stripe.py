@@ -1,6 +1,7 @@
 """The simulated Stripe as one object: a call goes in, an answer comes out, no IO in between."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
 from meterledger.simulator.clock import SimulatedClock
@@ -44,6 +45,7 @@ from meterledger.simulator.routes import PATTERNS, ROUTES, STREAM, Match, find_r
 from meterledger.simulator.rules import Rules
 from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.account_book import AccountBook
+from meterledger.simulator.state.keeping import SIMULATOR, Memory, State
 
 CONTROL = "/_simulator/"  # the simulator's own pages: faults never hit them, nor do they fill the log
 NO_ROUTE = "(unknown)"  # the pattern under which calls to unknown paths are counted
@@ -62,7 +64,10 @@ class LocalStripe:
         stopwatch: Seconds of a real clock that never goes back, for limits on real traffic.
         routes: The API's endpoints.
         plan: The faults to start with.
-        on_loopback: Whether only this machine can reach it, so that no other name may lead here.
+        state: Where the state is kept; what it has kept is there again.
+
+    Raises:
+        StateFileError: The state cannot be read.
     """
 
     def __init__(
@@ -71,21 +76,21 @@ class LocalStripe:
         rules: Rules,
         stopwatch: Callable[[], float],
         routes: Mapping[tuple[str, str], Endpoint] = ROUTES,
-        plan: FaultPlan = NO_FAULTS,
         *,
-        on_loopback: bool = True,
+        plan: FaultPlan = NO_FAULTS,
+        state: State | None = None,
     ) -> None:
         self.clock = clock
-        self.accounts = AccountBook(rules)
-        self.counts = RequestCounts()
+        self._state = state or Memory()
+        self._journal = self._state.journal_for(SIMULATOR)
+        self.counts = RequestCounts(self._journal)
+        self.accounts = AccountBook(rules, self._state)
         self.requests = RequestLog()
         self.faults = FaultBook(plan)
         self._rules = rules
         self._stopwatch = stopwatch
         self._routes = routes
-        self._on_loopback = on_loopback
         self._headers = HeaderWriter()
-        self._requests = 0
         self._page = PeoplesPage(clock, self._current_accounts)
         self._pages: Mapping[tuple[str, str], Page] = {
             ("GET", LEDGER_PATH): self._ledger,
@@ -97,6 +102,10 @@ class LocalStripe:
             ("DELETE", FAULTS_PATH): self._end_faults,
             ("POST", RESET_PATH): self._reset,
         }
+        self._state.restore(SIMULATOR, {clock.KIND: clock, self.counts.KIND: self.counts})
+        self.accounts.restore(clock.now())
+        self._requests = self.counts.total
+        self._commit()
 
     def answer(self, call: Call) -> Answer:
         """
@@ -109,7 +118,7 @@ class LocalStripe:
         match = find_route(self._routes, call.method, call.path)
         pattern = NO_ROUTE if match is None else match.pattern
         try:
-            check_origin(call.headers, on_loopback=self._on_loopback)
+            check_origin(call.headers, on_loopback=self._rules.on_loopback)
             if match is not None:
                 outcome = self._api(call, match, asker)
             else:
@@ -142,8 +151,9 @@ class LocalStripe:
     def reset(self) -> None:
         """Forget everything but what the simulator was started with; the clock goes on as it does."""
         self.accounts.forget()
+        self._state.forget()
         self.faults.reset()
-        self.counts = RequestCounts()
+        self.counts = RequestCounts(self._journal)
         self.requests = RequestLog()
         self._requests = 0
 
@@ -155,6 +165,10 @@ class LocalStripe:
         now = self.clock.now()
         is_lost = outcome.delivery is Delivery.DROPPED
         self.counts.count(call.method, pattern, NOT_ANSWERED if is_lost else outcome.status)
+        try:
+            self._commit()
+        except Exception as failure:  # noqa: BLE001 - what is not kept may not be promised, whatever the cause
+            outcome = replace(refused(internal(failure), self._dialect(call.path)), hold=outcome.hold)
         headers = self._headers.write(call, asker.request_id, now)
         headers.update(outcome.headers)
         answer = Answer(
@@ -168,6 +182,10 @@ class LocalStripe:
         if not call.path.startswith(CONTROL) and call.path != PAGE_PATH:
             self.requests.note(call, answer, asker, now)
         return answer
+
+    def _commit(self) -> None:
+        self._journal.put(self.clock.KIND, self.clock.KIND, self.clock.state())
+        self._state.commit()
 
     def _control(self, call: Call) -> tuple[str, Outcome]:
         method, path = call.method, call.path

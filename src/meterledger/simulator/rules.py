@@ -6,6 +6,7 @@ from typing import Literal
 from meterledger.simulator.billing.grace import GraceRules
 from meterledger.simulator.metering.meters import MeterSpec
 from meterledger.simulator.protocol.rate_limit import Limits
+from meterledger.simulator.seeds.customers import CustomerSeed
 
 REPORT_SAMPLES = 5  # Stripe does not say how many
 
@@ -26,7 +27,7 @@ class Readings:
         default="account",
         metadata={"help": "What an identifier is unique in; ways are v1, v2 and the stream."},
     )
-    cancelled_identifier: Literal["reserved", "free"] = field(
+    canceled_identifier: Literal["reserved", "free"] = field(
         default="reserved", metadata={"help": "Whether a canceled event's identifier can be used again."}
     )
     stored_refusals: Literal["none", "executed"] = field(
@@ -95,7 +96,9 @@ class Rules:
         lag_seconds: How long after its receipt an event shows in summaries.
         grace: How long draft invoices stay open.
         readings: How open questions are read.
+        on_loopback: Whether only this machine can reach it, so that no other name may lead here.
         seeds: Meters that every account starts with.
+        customer_seeds: Customers that every account starts with.
     """
 
     only_key: str | None = None
@@ -106,4 +109,6 @@ class Rules:
     lag_seconds: float = 0.0
     grace: GraceRules = field(default_factory=GraceRules)
     readings: Readings = field(default_factory=Readings)
+    on_loopback: bool = True
     seeds: tuple[MeterSpec, ...] = ()
+    customer_seeds: tuple[CustomerSeed, ...] = ()

@@ -6,6 +6,7 @@ from meterledger.simulator.protocol.api_errors import ApiError, no_such_object
 from meterledger.simulator.state.book import Book, Journal
 
 CUSTOMER_PREFIX = "cus_"
+CUSTOMER_DETAILS = ("description", "email", "name", "phone")
 MAX_CUSTOMER_FIELD = 5000  # characters
 
 
@@ -39,6 +40,10 @@ class CustomerBook:
     def put(self, customer: Customer) -> Customer:
         """Take in a new customer, or a changed one in its place, and return it."""
         return self._book.put(customer)
+
+    def knows(self, customer_id: str) -> bool:
+        """Tell whether there ever was a customer with the id."""
+        return self._book.find(customer_id) is not None
 
     def get(self, customer_id: str) -> Customer:
         """

@@ -81,6 +81,14 @@ def next_boundary(anchor: int, cycle: Cycle, instant: int) -> int:
     return found
 
 
+def previous_boundary(anchor: int, cycle: Cycle, instant: int) -> int:
+    """Return the last boundary up to an instant; all in seconds since the epoch."""
+    number = _periods_between(anchor, cycle, instant) + 1
+    while (found := boundary(anchor, cycle, number)) > instant:
+        number -= 1
+    return found
+
+
 def _periods_between(anchor: int, cycle: Cycle, instant: int) -> int:
     """Return how many periods lie between the two at the most, none of them after the instant but one."""
     match cycle.interval:

@@ -11,6 +11,7 @@ from meterledger.simulator.protocol.api_errors import BAD_REQUEST, ApiError
 from meterledger.simulator.protocol.api_keys import without_keys
 from meterledger.simulator.protocol.parameters import Parameters, parse_form
 from meterledger.simulator.protocol.wire import Answer, Call, Delivery
+from meterledger.simulator.state.book import Journal
 
 REQUESTS_PATH = "/_simulator/requests"
 KEPT_REQUESTS = 500
@@ -20,14 +21,34 @@ _SHOWN_MESSAGE = 300  # characters
 
 
 class RequestCounts:
-    """How many requests were answered, by method, path pattern and status."""
+    """
+    How many requests were answered, by method, path pattern and status.
 
-    def __init__(self) -> None:
+    Args:
+        journal: Hears of every one.
+    """
+
+    KIND = "request_count"
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._counts: Counter[tuple[str, str, int]] = Counter()
 
     def count(self, method: str, pattern: str, status: int) -> None:
         """Count one request; its status is 0 where no answer left."""
-        self._counts[method, pattern, status] += 1
+        row = (method, pattern, status)
+        self._counts[row] += 1
+        self._journal.put(self.KIND, f"{method} {pattern} {status}", (*row, self._counts[row]))
+
+    @property
+    def total(self) -> int:
+        """How many requests were answered in all."""
+        return self._counts.total()
+
+    def restore(self, _key: str, document: bytes) -> None:
+        """Take in a count of a state file."""
+        method, pattern, status, count = msgspec.json.decode(document, type=tuple[str, str, int, int])
+        self._counts[method, pattern, status] = count
 
     def rows(self) -> list[dict[str, object]]:
         """Return the counts, sorted."""

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 
-from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD, Customer, customer_body
+from meterledger.simulator.billing.customers import (
+    CUSTOMER_DETAILS,
+    MAX_CUSTOMER_FIELD,
+    Customer,
+    customer_body,
+)
 from meterledger.simulator.billing.cycle import cancel
 from meterledger.simulator.billing.subscriptions import Status
 from meterledger.simulator.metering.reception import drop_unprocessed
 from meterledger.simulator.protocol.api_request import ApiRequest
 from meterledger.simulator.protocol.paging import PAGE_NAMES, list_page, read_page
 from meterledger.simulator.protocol.parameters import Parameters
-
-_DETAILS = ("description", "email", "name", "phone")
 
 
 def create_customer(request: ApiRequest) -> dict[str, object]:
@@ -20,7 +23,7 @@ def create_customer(request: ApiRequest) -> dict[str, object]:
         id=account.ids.next("cus_", livemode=account.livemode),
         livemode=account.livemode,
         created=int(request.now),
-        details=dict.fromkeys(_DETAILS) | _given_details(request.parameters),
+        details=dict.fromkeys(CUSTOMER_DETAILS) | _given_details(request.parameters),
         metadata=request.parameters.family("metadata"),
     )
     return customer_body(account.customers.put(customer))
@@ -71,9 +74,9 @@ def list_customers(request: ApiRequest) -> dict[str, object]:
 
 
 def _given_details(parameters: Parameters) -> dict[str, str | None]:
-    parameters.allow(_DETAILS, ("metadata[", "expand["))
+    parameters.allow(CUSTOMER_DETAILS, ("metadata[", "expand["))
     return {
         name: parameters.optional_text(name, max_length=MAX_CUSTOMER_FIELD)
-        for name in _DETAILS
+        for name in CUSTOMER_DETAILS
         if name in parameters.fields
     }

@@ -90,7 +90,7 @@ def is_reserved(account: Account, identifier: str, scope: str, now: float) -> bo
     row = account.identifiers.held_by(identifier, scope)
     if row is None or now - account.usage.received_at(row) >= UNIQUE_SECONDS:
         return False
-    return account.rules.readings.cancelled_identifier == "reserved" or not account.usage.is_canceled(row)
+    return account.rules.readings.canceled_identifier == "reserved" or not account.usage.is_canceled(row)
 
 
 def _meter(account: Account, event_name: str) -> Meter:

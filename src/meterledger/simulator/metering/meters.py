@@ -127,6 +127,10 @@ class MeterBook:
         named = (meter for meter in self.newest_first() if meter.spec.event_name == event_name)
         return next(named, None)
 
+    def knows(self, event_name: str) -> bool:
+        """Tell whether there ever was a meter with the event name, active or not."""
+        return event_name in self._names
+
     def newest_first(self) -> list[Meter]:
         """Return every meter, the newest first."""
         return self._by_id.newest_first()

@@ -43,7 +43,7 @@ class Account:
         self.livemode = livemode
         self.rules = rules
         self.timeline = Timeline()
-        self.concurrency = ConcurrencyBook()
+        self.concurrency = ConcurrencyBook(journal)
         self.limits = RateLimits(rules.limits, rules.events_per_second)
         self.ids = IdSource(journal)
         self.events = EventLog(self.ids, journal, livemode=livemode)
@@ -89,6 +89,7 @@ class Account:
             self.invoices.KIND: self.invoices,
             self.v1_keys.kind: self.v1_keys,
             self.v2_keys.kind: self.v2_keys,
+            self.concurrency.KIND: self.concurrency,
         }
 
     def add_meter(self, spec: MeterSpec, now: float) -> Meter:

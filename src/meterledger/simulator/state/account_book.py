@@ -1,20 +1,17 @@
 """Every account that was called, by id and mode."""
 
 import re
-from collections.abc import Callable
 
 from meterledger.simulator.metering.stream_sessions import StreamSession
 from meterledger.simulator.protocol.api_errors import FORBIDDEN, ApiError
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.seeds.planting import plant
 from meterledger.simulator.state.account import Account
-from meterledger.simulator.state.book import Journal, NoJournal
+from meterledger.simulator.state.keeping import AccountKey, State
 
 OWN_ACCOUNT = "acct_simulator"
 
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,100}")
-
-AccountKey = tuple[str, bool]
-"""An account's id, and whether it is in live mode."""
 
 
 class AccountBook:
@@ -23,16 +20,12 @@ class AccountBook:
 
     Args:
         rules: What the simulator was told to be like.
-        journal_for: Gives the journal of a new account.
+        state: Where the accounts are kept.
     """
 
-    def __init__(
-        self,
-        rules: Rules,
-        journal_for: Callable[[AccountKey], Journal] = lambda _: NoJournal(),
-    ) -> None:
+    def __init__(self, rules: Rules, state: State) -> None:
         self._rules = rules
-        self._journal_for = journal_for
+        self._state = state
         self._accounts: dict[AccountKey, Account] = {}
 
     def open(self, account_id: str | None, *, livemode: bool, now: float) -> Account:
@@ -46,8 +39,7 @@ class AccountBook:
         account = self._accounts.get(key)
         if account is None:
             account = self._made(key)
-            for spec in self._rules.seeds:
-                account.add_meter(spec, now)
+            plant(account, now)
         return account
 
     def forget(self) -> None:
@@ -62,6 +54,18 @@ class AccountBook:
                 return account, session
         return None
 
+    def restore(self, now: float) -> None:
+        """
+        Make every account anew that was kept, with the seeds that it lacks, at an instant in epoch seconds.
+
+        Raises:
+            StateFileError: The state cannot be read.
+        """
+        for key in self._state.accounts():
+            account = self._made(key)
+            self._state.restore(key, account.restorable())
+            plant(account, now)
+
     def all(self) -> list[Account]:
         """Return every account, by id and mode."""
         return [account for _, account in sorted(self._accounts.items())]
@@ -74,6 +78,7 @@ class AccountBook:
                 status=FORBIDDEN,
                 code="account_invalid",
             )
-        account = Account(account_id, livemode=livemode, rules=self._rules, journal=self._journal_for(key))
+        journal = self._state.journal_for(key)
+        account = Account(account_id, livemode=livemode, rules=self._rules, journal=journal)
         self._accounts[key] = account
         return account

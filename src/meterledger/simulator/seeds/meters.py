@@ -20,7 +20,7 @@ NO_WINDOW = "none"
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
-def read_seeds(text: str) -> tuple[MeterSpec, ...]:
+def read_meters(text: str) -> tuple[MeterSpec, ...]:
     """
     Read the meters of a config; everything else in it is left alone.
 

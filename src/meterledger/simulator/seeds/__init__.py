@@ -1,0 +1,1 @@
+"""What every account starts with: the meters of a meterledger.toml, the customers of a customers file."""
