@@ -77,6 +77,19 @@ def test_what_has_ended_is_not_made_and_a_missing_id_is_given() -> None:
     assert subscription["id"] == "sub_test_1"
 
 
+def test_a_known_subscription_stays_whose_it_is() -> None:
+    """An id that a customer's subscription has already is not taken over by another customer's."""
+    subscription = SubscriptionSeed(
+        id="sub_own", metadata={}, anchor=None, interval="month", count=1, status="active"
+    )
+    customers = tuple(
+        CustomerSeed(id=name, metadata={}, subscriptions=(subscription,)) for name in ("cus_A", "cus_B")
+    )
+    talk = BillingConversation(Rules(seeds=METERS, customer_seeds=customers))
+    (listed,) = talk.get("/v1/subscriptions").document["data"]
+    assert listed["customer"] == "cus_A"
+
+
 def test_customers_share_the_seeded_prices() -> None:
     """Of a meter and a length of period there is one price, however many subscribe to it."""
     subscriptions = tuple(

@@ -148,30 +148,26 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 @contextlib.contextmanager
 def _simulator(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Run the simulator as a process of its own, on a free port, and yield its address."""
+    command = ["simulator", "--port", "0", "--seed-from", "meterledger.toml"]
+    # What it says to people is for those who start it themselves; here it is told only where it fails.
+    said = (folder / "simulator.log").open("w+", encoding="utf-8")
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "meterledger",
-            "simulator",
-            "--port",
-            "0",
-            "--seed-from",
-            "meterledger.toml",
-        ],
+        [sys.executable, "-P", "-m", "meterledger", *command],
         cwd=folder,
         env=dict(environment),
         stdout=subprocess.PIPE,
+        stderr=said,
         text=True,
     )
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.startswith(_LISTENING):
-            raise StripeError("the simulator did not start")
+            said.seek(0)
+            raise StripeError(f"the simulator did not start: {said.read().strip()}")
         yield line.removeprefix(_LISTENING).split()[0]
     finally:
         process.terminate()
         process.wait(_STOP_SECONDS)
         if process.stdout:
             process.stdout.close()
+        said.close()

@@ -168,7 +168,8 @@ class LocalStripe:
         try:
             self._commit()
         except Exception as failure:  # noqa: BLE001 - what is not kept may not be promised, whatever the cause
-            outcome = replace(refused(internal(failure), self._dialect(call.path)), hold=outcome.hold)
+            failed = refused(internal(failure), self._dialect(call.path))
+            outcome = replace(outcome, status=failed.status, body=failed.body, headers=failed.headers)
         headers = self._headers.write(call, asker.request_id, now)
         headers.update(outcome.headers)
         answer = Answer(

@@ -179,6 +179,10 @@ class SubscriptionBook:
         """
         return self._book.get(subscription_id)
 
+    def knows(self, subscription_id: str) -> bool:
+        """Tell whether there ever was a subscription with the id."""
+        return self._book.find(subscription_id) is not None
+
     def given(self, subscription_id: str) -> Subscription:
         """
         Return a subscription that a parameter names.

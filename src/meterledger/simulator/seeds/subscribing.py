@@ -25,10 +25,11 @@ def subscribe(account: Account, customer: str, seed: SubscriptionSeed, now: floa
     Make a customer's subscription as it stands at an instant in epoch seconds, in the middle of a period.
 
     Usage counts from the start of that period. There is no first invoice: it was long ago. What has ended,
-    or would have nothing to bill, is not made.
+    is known already, or would have nothing to bill, is not made.
     """
     meters = [meter for spec in account.rules.seeds if (meter := account.meters.active(spec.event_name))]
-    if seed.status in _CANCELED or not meters:
+    is_known = seed.id is not None and account.subscriptions.knows(seed.id)
+    if seed.status in _CANCELED or is_known or not meters:
         return
     cycle = Cycle(interval=Interval(seed.interval), count=seed.count)
     anchor = _month_start(now) if seed.anchor is None else seed.anchor
