@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError
+from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError, sound
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
 KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)
@@ -99,9 +99,10 @@ def redact(key: str) -> str:
     return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
 
 
-def without_keys(text: str) -> str:
-    """Return a text with what looks like an API key or a session's token hidden, for logs."""
-    return _KEY_IN_TEXT.sub(r"\1***", text) if "_" in text else text
+def fit_for_logs(text: str) -> str:
+    """Return a text without bytes that are none, and without what looks like a key or a session's token."""
+    shown = sound(text)
+    return _KEY_IN_TEXT.sub(r"\1***", shown) if "_" in shown else shown
 
 
 def _key_in(authorization: str) -> str:
