@@ -44,8 +44,9 @@ def test_a_wrong_key_is_401_and_is_not_repeated() -> None:
 
 
 def test_short_and_odd_keys_are_hidden_whole_and_safely() -> None:
-    """Redaction never shows a short key, and bytes that are no text do not break the answer."""
+    """Redaction shows no short key and no front but a known prefix; bytes that are no text break nothing."""
     assert redact("sk_test_abc") == "*" * 11
+    assert redact("a secret of another service") == "*" * 23 + "vice"
     reply = Conversation().call("GET", "/v1/account", headers={"Authorization": "Bearer \udcff" + "x" * 30})
     assert reply.status == 401
 

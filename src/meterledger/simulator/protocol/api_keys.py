@@ -14,6 +14,7 @@ _RESTRICTED_PREFIX = "rk_"
 _PUBLISHABLE_PREFIX = "pk_"
 _SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
 _SHOWN_HEAD = len("sk_test_")
+_KEY_PREFIX = re.compile(r"[a-z]{2}_(?:test|live)_")
 _KEY_IN_TEXT = re.compile(r"([srp]k_(?:test|live)_|tok_sess_)[^\s&\"'/?]+")
 
 
@@ -95,8 +96,9 @@ def redact(key: str) -> str:
     """Hide a key but for its prefix and its end, as Stripe does; a short one is hidden whole."""
     if len(key) < _SHOWN_HEAD + 2 * _SHOWN_TAIL:
         return "*" * len(key)
-    hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
-    return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
+    prefix = _KEY_PREFIX.match(key)  # other text at the front may be part of the secret
+    head = prefix[0] if prefix else ""
+    return f"{head}{'*' * (len(key) - len(head) - _SHOWN_TAIL)}{key[-_SHOWN_TAIL:]}"
 
 
 def fit_for_logs(text: str) -> str:
