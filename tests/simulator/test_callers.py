@@ -6,6 +6,7 @@ import pytest
 
 from meterledger.simulator.protocol.api_keys import redact
 from meterledger.simulator.rules import Rules
+from meterledger.simulator.state.account_book import MAX_ACCOUNTS
 from simulator.conversation import Conversation
 
 
@@ -43,8 +44,9 @@ def test_a_wrong_key_is_401_and_is_not_repeated() -> None:
 
 
 def test_short_and_odd_keys_are_hidden_whole_and_safely() -> None:
-    """Redaction never shows a short key, and bytes that are no text do not break the answer."""
+    """Redaction shows no short key and no front but a known prefix; bytes that are no text break nothing."""
     assert redact("sk_test_abc") == "*" * 11
+    assert redact("a secret of another service") == "*" * 23 + "vice"
     reply = Conversation().call("GET", "/v1/account", headers={"Authorization": "Bearer \udcff" + "x" * 30})
     assert reply.status == 401
 
@@ -91,7 +93,13 @@ def test_unknown_paths_are_404(method: str, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("DELETE", "/v1/account"), ("GET", "/v1/billing/meter_events"), ("PUT", "/v1/billing/meters/mtr_1")],
+    [
+        ("DELETE", "/v1/account"),
+        ("GET", "/v1/billing/meter_events"),
+        ("PUT", "/v1/billing/meters/mtr_1"),
+        ("DELETE", "/_simulator/clock"),
+        ("GET", "/_simulator/reset"),
+    ],
 )
 def test_wrong_methods_are_405(method: str, path: str) -> None:
     """A path that exists, but not with this method, says so."""
@@ -114,3 +122,13 @@ def test_headers_stand_on_every_answer() -> None:
         assert reply.headers["Date"].endswith("GMT")
     assert good.headers["Stripe-Version"] == "2025-01-27.acacia"
     assert good.headers["Request-Id"] != bad.headers["Request-Id"]
+
+
+def test_there_are_at_most_a_thousand_accounts() -> None:
+    """A header that differs in every call does not fill the memory; the accounts there are go on."""
+    talk = Conversation()
+    statuses = [
+        talk.call("GET", "/v1/account", headers={"Stripe-Account": f"acct_{number}"}).status
+        for number in (*range(MAX_ACCOUNTS + 1), 0)
+    ]
+    assert statuses[-3:] == [200, 403, 200]

@@ -1,9 +1,13 @@
 """The simulator's clock and the text it is turned with."""
 
+import json
+from urllib.parse import urlencode
+
 import pytest
 
 from meterledger.simulator.clock import SimulatedClock
-from meterledger.simulator.instants import format_instant, parse_duration, parse_instant
+from meterledger.simulator.instants import LATEST_EPOCH_SECONDS, format_instant, parse_duration, parse_instant
+from meterledger.simulator.protocol.wire import Call
 from simulator.conversation import START, Conversation
 
 
@@ -118,3 +122,45 @@ def test_answers_carry_the_simulators_date() -> None:
     reply = talk.event()
     assert reply.headers["Date"] == "Sun, 01 Nov 2026 00:01:01 GMT"
     assert reply.document["created"] == reply.document["timestamp"] == START + 61
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"advance": "3661d"},
+        {"now": "2037-01-01T00:00:00Z"},
+        {"now": START + 3660 * 86_400, "advance": "1s"},
+        {"now": "9999-01-01T00:00:00Z", "mode": "running"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/_simulator/clock", "/_simulator/reset", "/"])
+def test_a_jump_is_at_most_ten_years(path: str, turn: dict[str, object]) -> None:
+    """All that lies on the way would have to happen before the answer: what leads further is refused."""
+    talk = Conversation()
+    body = urlencode(turn).encode() if path == "/" else json.dumps(turn).encode()
+    call = Call(method="POST", path=path, query="", headers={}, body=body)
+    answer = talk.stripe.answer(call)
+    assert (answer.status, b"at most 10 years" in answer.body, talk.clock.now()) == (400, True, START)
+
+
+def test_a_jump_of_ten_years_and_any_jump_back_is_taken() -> None:
+    """The limit is ten years whole, and holds from wherever the clock is."""
+    talk = Conversation()
+    for now in ("2036-11-01T00:00:00Z", "2046-11-01T00:00:00Z", "1970-01-01T00:00:00Z"):
+        assert talk.control({"now": now}).document["now"] == now
+
+
+def test_time_ends_with_the_year_9999() -> None:
+    """A clock that runs into the calendar's end stands there, and everything goes on answering."""
+    real = Real()
+    talk = Conversation(clock=SimulatedClock(real, start=LATEST_EPOCH_SECONDS))
+    real.now += 3600
+    talk.meter()
+    session = talk.call(
+        "POST", "/v2/billing/meter_event_session", headers={"Stripe-Version": "2026-10-28.endive"}
+    )
+    event = talk.event(timestamp=LATEST_EPOCH_SECONDS + 300)
+    page = talk.stripe.answer(Call(method="GET", path="/", query="", headers={}, body=b""))
+    assert (session.status, event.status, page.status) == (200, 200, 200)
+    assert talk.get("/_simulator/clock").document["now"] == "9999-12-31T23:59:59Z"
+    assert session.document["expires_at"] == "9999-12-31T23:59:59.000Z"

@@ -302,3 +302,11 @@ n = [
         ("t", "list", 1, "n", 1): 16,
     }
     tomllib.loads(text)
+
+
+def test_half_of_a_surrogate_pair_is_no_text() -> None:
+    """JSON can name what no text has; a plan with it is refused, since no page could show it."""
+    talk = Conversation()
+    reply = talk.faults({"kind": "slow", "delay": "1s", "path": "\ud800"})
+    assert (reply.status, "fault 1, path" in reply.error["message"]) == (400, True)
+    assert talk.get("/_simulator/faults").document["faults"] == []

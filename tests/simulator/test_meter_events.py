@@ -225,3 +225,14 @@ def test_a_rate_limit() -> None:
 def test_bodies_that_cannot_be_read(talk: Conversation, body: bytes) -> None:
     """Bytes that are no text and endless forms are a 400, not a failure."""
     assert talk.call("POST", EVENTS, body=body).status == 400
+
+
+def test_no_customer_has_an_id_of_more_than_5000_characters() -> None:
+    """Usage of a longer one is refused, with what was sent cut short, and nothing of it is kept."""
+    talk = Conversation()
+    talk.meter()
+    assert talk.event(customer="cus_" + "x" * 4996).status == 200
+    refused = talk.event(customer="cus_" + "x" * 900_000)
+    assert (refused.status, len(refused.error["message"]) < 5100) == (400, True)
+    lanes = talk.get("/_simulator/ledger").document["concurrency"]
+    assert [len(lane["customer"]) for lane in lanes] == [5000]

@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlencode
 
+from meterledger.simulator.page.invoices_view import view_invoices
 from meterledger.simulator.protocol.wire import Answer, Call
 from simulator.billing_conversation import BillingConversation
 from simulator.conversation import DAY, HOUR, START, Conversation
@@ -129,3 +130,25 @@ def test_a_large_state_is_cut_and_says_so() -> None:
 def test_other_methods_are_refused() -> None:
     """The page is read and its buttons are pressed; nothing else."""
     assert ask(Conversation(), "DELETE").status == 405
+
+
+def test_only_the_invoices_that_are_shown_are_counted() -> None:
+    """Of many invoices the first are gathered, drafts before the others, and the number of the rest."""
+    talk = BillingConversation()
+    price = talk.price()
+    for number in range(3):
+        talk.subscribe(price, customer=f"cus_{number}")
+    talk.use("4", START, customer="cus_1")
+    talk.go_to(START + 31 * DAY)
+    talk.subscribe(price, customer="cus_3")
+    talk.go_to(START + 61 * DAY)
+    account = talk.stripe.accounts.all()[0]
+    ask(talk)
+    views, more = view_invoices(account, talk.clock.now(), 4)
+    assert [(view.status, view.customer, view.billed) for view in views] == [
+        ("draft", "cus_0", ["api_requests 0 (0 events)"]),
+        ("draft", "cus_1", ["api_requests 0 (0 events)"]),
+        ("draft", "cus_2", ["api_requests 0 (0 events)"]),
+        ("paid", "cus_0", ["api_requests 0 (0 events)"]),
+    ]
+    assert more == 2

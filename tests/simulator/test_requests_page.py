@@ -149,3 +149,14 @@ def test_an_answer_on_its_way_survives_a_reset() -> None:
     slow.hold.release()
     talk.meter()
     assert talk.event().status == 200
+
+
+def test_bytes_that_are_no_text_do_not_break_the_logs() -> None:
+    """A path, a query or a key with such bytes is shown with question marks; the pages go on answering."""
+    talk = Conversation()
+    talk.faults({"kind": "conflict", "on": "all"})
+    talk.call("POST", "/v1/customers", headers={"Idempotency-Key": "key\udcff"})
+    talk.call("GET", "/v1/\udcff", query="a=\udcff")
+    unknown, _ = requests(talk)
+    assert (unknown["path"], unknown["query"]) == ("/v1/?", "a=?")
+    assert talk.get("/_simulator/faults").document["log"][0]["idempotency_key"] == "key?"

@@ -103,3 +103,38 @@ def test_the_query_reaches_the_core_encoded_or_not() -> None:
         return found
 
     assert serve(talk, visit) == [200, 200]
+
+
+def test_a_body_that_cannot_be_unpacked_is_refused_in_json() -> None:
+    """A body that is not in the encoding it claims is a 400 in Stripe's shape, and the next one is read."""
+
+    async def visit(session: ClientSession, url: str) -> list[tuple[int, str]]:
+        """Send what is no gzip, what is no deflate, and what is plain."""
+        found = []
+        for encoding in ("gzip", "deflate", "identity"):
+            headers = {**AUTHORIZED, "Content-Encoding": encoding}
+            sent = session.post(url + "/v1/customers", data=b"name=Alpha", headers=headers, compress=False)
+            async with sent as response:
+                document = await response.json()
+                found.append((response.status, document.get("error", document).get("message", "fine")))
+        return found
+
+    unread = (400, "The request's body could not be read.")
+    assert serve(Conversation(), visit) == [unread, unread, (200, "fine")]
+
+
+def test_a_client_that_waits_for_leave_to_send_is_told_to_go_on() -> None:
+    """`Expect: 100-continue` is answered before the body comes, as curl wants it for a long one."""
+
+    async def visit(_: ClientSession, url: str) -> tuple[bytes, bytes]:
+        """Send the head, wait for the leave, send the body."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        head = f"POST /v1/customers HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
+        writer.write(head.encode() + b"Content-Length: 6\r\nExpect: 100-continue\r\n\r\n")
+        leave = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        writer.write(b"name=A")
+        answer = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        return leave, answer
+
+    assert serve(Conversation(), visit) == (b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\n")

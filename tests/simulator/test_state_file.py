@@ -254,6 +254,22 @@ def test_what_cannot_be_kept_is_not_promised(tmp_path: Path) -> None:
         assert {name: row["counted"] for name, row in talk.identifiers().items()} == {"i1": 1, "i2": 1}
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_gone_keeps_nothing(*, replaced: bool, tmp_path: Path) -> None:
+    """Once the file was removed or another stands in its place every answer is a 500, until it is back."""
+    path, away = tmp_path / "state.db", tmp_path / "away.db"
+    with talking(path) as talk:
+        talk.meter()
+        path.rename(away)
+        if replaced:
+            path.touch()
+        assert talk.event(identifier="i1").status == 500
+        away.rename(path)
+        assert talk.event(identifier="i2").status == 200
+    with talking(path, clock=resumed()) as talk:
+        assert sorted(talk.identifiers()) == ["i1", "i2"]
+
+
 def make_text(path: Path) -> None:
     """Write a file that is no database."""
     path.write_text("[ledger]\n" * 200, encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from meterledger.simulator.instants import checked_instant
+from meterledger.simulator.instants import LATEST_EPOCH_SECONDS, checked_instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +54,10 @@ class SimulatedClock:
         return self._standing_at is not None
 
     def now(self) -> float:
-        """Return the simulator's time in seconds since the epoch."""
+        """Return the simulator's time in seconds since the epoch; with the year 9999 it ends."""
         if self._standing_at is not None:
             return self._standing_at
-        return self._real() + self._ahead_seconds
+        return min(self._real() + self._ahead_seconds, LATEST_EPOCH_SECONDS)
 
     def set(self, instant: float) -> None:
         """

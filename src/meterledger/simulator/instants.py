@@ -53,14 +53,19 @@ def parse_duration(text: str) -> float:
     return int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def calendar_moment(seconds: float) -> datetime:
+    """Return an instant (seconds since the epoch) in UTC; what lies after the calendar's end is its end."""
+    return datetime.fromtimestamp(min(seconds, LATEST_EPOCH_SECONDS), tz=UTC)
+
+
 def format_instant(seconds: float) -> str:
     """Write an instant (seconds since the epoch) as RFC 3339 in UTC, to the microsecond where it has any."""
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat().replace("+00:00", "Z")
+    return calendar_moment(seconds).isoformat().replace("+00:00", "Z")
 
 
 def format_milliseconds(seconds: float) -> str:
     """Write an instant (seconds since the epoch) as v2 does: RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return calendar_moment(seconds).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _calendar_seconds(text: str) -> float:

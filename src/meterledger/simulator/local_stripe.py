@@ -26,7 +26,6 @@ from meterledger.simulator.metering.error_reports import ReportTerms
 from meterledger.simulator.page.people import PAGE_PATH, PeoplesPage
 from meterledger.simulator.protocol.api_errors import (
     BAD_REQUEST,
-    CONTENT_TOO_LARGE,
     UNAUTHORIZED,
     ApiError,
     Dialect,
@@ -129,9 +128,8 @@ class LocalStripe:
             outcome = refused(internal(failure), self._dialect(call.path))
         return self._written(call, asker, pattern, outcome)
 
-    def refuse_size(self, call: Call) -> Answer:
-        """Answer a call whose body was too large to be read."""
-        refusal = ApiError("The request's body is too large.", status=CONTENT_TOO_LARGE)
+    def refuse_unread(self, call: Call, refusal: ApiError) -> Answer:
+        """Answer a call whose body could not be read."""
         return self._written(call, self._asker(), NO_ROUTE, refused(refusal, self._dialect(call.path)))
 
     def catch_up(self) -> None:
@@ -195,7 +193,7 @@ class LocalStripe:
         page = self._pages.get((method, path))
         if page is not None:
             return path, answered(page(call))
-        if has_other_method(self._routes, method, path):
+        if has_other_method(self._routes, method, path) or any(path == own for _, own in self._pages):
             raise wrong_method(method, path)
         raise unrecognized_url(method, path)
 

@@ -5,11 +5,14 @@ import logging
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from meterledger.simulator.local_stripe import LocalStripe
+from meterledger.simulator.protocol.api_errors import CONTENT_TOO_LARGE, ApiError
 from meterledger.simulator.protocol.wire import Answer, Call, Delivery
 
 # Clients that die in mid-request are what the simulator is for, and no news: aiohttp's own words on them go
@@ -17,6 +20,8 @@ from meterledger.simulator.protocol.wire import Answer, Call, Delivery
 _SILENT = logging.getLogger("meterledger.simulator.http")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
+
+_CONTINUE = "100-continue"
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -41,9 +46,12 @@ async def _handle(
     stripe: LocalStripe, latency_seconds: float, request: web.BaseRequest
 ) -> web.StreamResponse:
     path, _, query = request.raw_path.partition("?")
-    body = await _body(request)
-    call = Call(method=request.method, path=path, query=query, headers=request.headers, body=body or b"")
-    answer = stripe.answer(call) if body is not None else stripe.refuse_size(call)
+    call = Call(method=request.method, path=path, query=query, headers=request.headers, body=b"")
+    try:
+        answer = stripe.answer(replace(call, body=await _body(request)))
+    except ApiError as refusal:
+        answer = stripe.refuse_unread(call, refusal)
+        answer.headers["Connection"] = "close"  # what is left of the body would stand before the next request
     try:
         if answer.hold is not None:
             await _wait(latency_seconds)
@@ -80,11 +88,19 @@ async def _cut(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     return response
 
 
-async def _body(request: web.BaseRequest) -> bytes | None:
+async def _body(request: web.BaseRequest) -> bytes:
+    if not request.body_exists:
+        return b""
+    if request.headers.get("Expect", "").lower() == _CONTINUE and request.version == HttpVersion11:
+        # The client waits for this before it sends a body; curl does, with a long one, for a second.
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer proper has not begun
     try:
-        return await request.read() if request.body_exists else b""
+        return await request.read()
     except web.HTTPRequestEntityTooLarge:  # over aiohttp's own limit of 1 MiB
-        return None
+        raise ApiError("The request's body is too large.", status=CONTENT_TOO_LARGE) from None
+    except (web.RequestPayloadError, HttpProcessingError):  # such as gzip that is none
+        raise ApiError("The request's body could not be read.") from None
 
 
 async def _wait(latency_seconds: float) -> None:

@@ -1,10 +1,12 @@
 """What was counted for whom, per billing period and per invoice, and what stands on no invoice at all."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 from meterledger.simulator.billing.invoices import Invoice, InvoiceStatus, Line
 from meterledger.simulator.billing.invoicing import as_of
@@ -15,6 +17,10 @@ from meterledger.simulator.metering.usage import Measured, Series, Span
 from meterledger.simulator.state.account import Account
 
 _EVER = Span(-(2**62), 2**62)  # wider than any timestamp
+
+
+Row = dict[str, Any]
+"""A row of the ledger's page, fit for JSON."""
 
 
 class _State(StrEnum):
@@ -56,7 +62,7 @@ class _Stay:
     closed: bool = False
 
 
-def billing_rows(accounts: list[Account], now: float) -> dict[str, list[dict[str, object]]]:
+def billing_rows(accounts: list[Account], now: float) -> dict[str, list[Row]]:
     """
     Return the billing part of the ledger's page, as of now (epoch seconds).
 
@@ -64,14 +70,30 @@ def billing_rows(accounts: list[Account], now: float) -> dict[str, list[dict[str
         `periods`: a row for each item, period and price; `invoices`; and `unbilled`: usage outside of every
         period of an item with its meter.
     """
-    rows: dict[str, list[dict[str, object]]] = {"periods": [], "invoices": [], "unbilled": []}
+    rows: dict[str, list[Row]] = {"periods": [], "invoices": [], "unbilled": []}
     for account in accounts:
-        invoices = [(stored, as_of(account, stored, now)) for stored in account.invoices.oldest_first()]
+        invoices = _counted(account, account.invoices.oldest_first(), now)
         stays = sorted((*_invoiced(account, invoices), *_others(account)), key=_place)
         rows["periods"] += _period_rows(account, stays)
         rows["invoices"] += [_invoice_row(account, invoice) for _, invoice in invoices]
         rows["unbilled"] += _unbilled_rows(account, stays)
     return rows
+
+
+def rows_of_invoices(
+    account: Account, chosen: Iterable[Invoice], now: float
+) -> Iterator[tuple[Row, list[Row]]]:
+    """Yield the row of each of some invoices, as of now (epoch seconds), and the rows of its periods."""
+    invoices = _counted(account, chosen, now)
+    periods: dict[object, list[Row]] = defaultdict(list)
+    for period in _period_rows(account, sorted(_invoiced(account, invoices), key=_place)):
+        periods[period["invoice"]].append(period)
+    for _, invoice in invoices:
+        yield _invoice_row(account, invoice), periods[invoice.id]
+
+
+def _counted(account: Account, stored: Iterable[Invoice], now: float) -> list[tuple[Invoice, Invoice]]:
+    return [(invoice, as_of(account, invoice, now)) for invoice in stored]
 
 
 def _invoiced(account: Account, invoices: list[tuple[Invoice, Invoice]]) -> Iterator[_Stay]:
@@ -125,7 +147,7 @@ def _place(stay: _Stay) -> tuple[str, str, str, int]:
     return (stay.subscription.customer, stay.item, stay.meter, stay.segment.start)
 
 
-def _period_rows(account: Account, stays: list[_Stay]) -> Iterator[dict[str, object]]:
+def _period_rows(account: Account, stays: list[_Stay]) -> Iterator[Row]:
     for _, group in groupby(stays, key=lambda stay: _place(stay)[:-1]):
         together = list(group)
         series = _series(account, together[0])
@@ -137,7 +159,7 @@ def _period_rows(account: Account, stays: list[_Stay]) -> Iterator[dict[str, obj
             yield _period_row(account, stay, found)
 
 
-def _period_row(account: Account, stay: _Stay, measured: Measured) -> dict[str, object]:
+def _period_row(account: Account, stay: _Stay, measured: Measured) -> Row:
     return {
         **_whose(account),
         "customer": stay.subscription.customer,
@@ -161,7 +183,7 @@ def _period_row(account: Account, stay: _Stay, measured: Measured) -> dict[str, 
     }
 
 
-def _invoice_row(account: Account, invoice: Invoice) -> dict[str, object]:
+def _invoice_row(account: Account, invoice: Invoice) -> Row:
     return {
         **_whose(account),
         "id": invoice.id,
@@ -179,7 +201,7 @@ def _invoice_row(account: Account, invoice: Invoice) -> dict[str, object]:
     }
 
 
-def _line_row(account: Account, line: Line) -> dict[str, object]:
+def _line_row(account: Account, line: Line) -> Row:
     return {
         "id": line.id,
         "item": line.item,
@@ -193,7 +215,7 @@ def _line_row(account: Account, line: Line) -> dict[str, object]:
     }
 
 
-def _unbilled_rows(account: Account, stays: list[_Stay]) -> Iterator[dict[str, object]]:
+def _unbilled_rows(account: Account, stays: list[_Stay]) -> Iterator[Row]:
     covered: dict[tuple[str, str], list[Span]] = {}
     for stay in stays:
         end = stay.segment.end
@@ -234,7 +256,7 @@ def _series(account: Account, stay: _Stay) -> Series | None:
     return account.usage.find(account.meters.get(stay.meter), stay.subscription.customer)
 
 
-def _whose(account: Account) -> dict[str, object]:
+def _whose(account: Account) -> Row:
     return {"account": account.account_id, "livemode": account.livemode}
 
 

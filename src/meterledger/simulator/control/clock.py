@@ -3,11 +3,19 @@
 import msgspec
 
 from meterledger.simulator.clock import SimulatedClock
-from meterledger.simulator.instants import checked_instant, format_instant, parse_duration, parse_instant
+from meterledger.simulator.instants import (
+    DAY_SECONDS,
+    checked_instant,
+    format_instant,
+    parse_duration,
+    parse_instant,
+)
 from meterledger.simulator.protocol.api_errors import ApiError
 
 CLOCK_PATH = "/_simulator/clock"
+MAX_JUMP_YEARS = 10  # in one turn: every period that ends on the way is billed before the turn is answered
 
+_MAX_JUMP_SECONDS = MAX_JUMP_YEARS * 366 * DAY_SECONDS
 _MODES = ("running", "frozen")
 
 
@@ -46,9 +54,11 @@ def _turn(clock: SimulatedClock, turn: ClockTurn) -> None:
         raise ValueError(f"mode is one of {', '.join(_MODES)}")
     if turn == ClockTurn():
         raise ValueError("send now, advance or mode")
-    target = clock.now() if turn.now is None else _instant(turn.now)
+    now = clock.now()
+    target = now if turn.now is None else _instant(turn.now)
     seconds = 0.0 if turn.advance is None else parse_duration(turn.advance)
-    checked_instant(target + seconds)
+    if checked_instant(target + seconds) - now > _MAX_JUMP_SECONDS:
+        raise ValueError(f"one jump leads at most {MAX_JUMP_YEARS} years ahead")
     if turn.now is not None:
         clock.set(target)
     if turn.advance is not None:

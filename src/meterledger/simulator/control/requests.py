@@ -8,7 +8,7 @@ import msgspec
 
 from meterledger.simulator.instants import format_instant
 from meterledger.simulator.protocol.api_errors import BAD_REQUEST, ApiError
-from meterledger.simulator.protocol.api_keys import without_keys
+from meterledger.simulator.protocol.api_keys import fit_for_logs
 from meterledger.simulator.protocol.parameters import Parameters, parse_form
 from meterledger.simulator.protocol.wire import Answer, Call, Delivery
 from meterledger.simulator.state.book import Journal
@@ -146,12 +146,12 @@ class RequestLog:
             AnsweredRequest(
                 at=at,
                 method=call.method[:_SHOWN_PATH],
-                path=without_keys(call.path[:_SHOWN_PATH]),
-                query=without_keys(unquote_plus(call.query[:_SHOWN_PATH])) if call.query else "",
+                path=fit_for_logs(call.path[:_SHOWN_PATH]),
+                query=fit_for_logs(unquote_plus(call.query[:_SHOWN_PATH])) if call.query else "",
                 status=None if answer.delivery is Delivery.DROPPED else answer.status,
                 delivery=answer.delivery,
                 code=error.code,
-                message=None if error.message is None else without_keys(error.message[:_SHOWN_MESSAGE]),
+                message=None if error.message is None else fit_for_logs(error.message[:_SHOWN_MESSAGE]),
                 asker=asker,
             )
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from meterledger.simulator.faults.fault import Encounter, Fault
 from meterledger.simulator.instants import format_instant
-from meterledger.simulator.protocol.api_keys import without_keys
+from meterledger.simulator.protocol.api_keys import fit_for_logs
 from meterledger.simulator.protocol.arrival import Arrival
 
 KEPT_STRIKES = 10_000
@@ -96,4 +96,4 @@ class FaultLog:
 
 
 def _shown(text: str) -> str:
-    return without_keys(text[:_SHOWN])
+    return fit_for_logs(text[:_SHOWN])

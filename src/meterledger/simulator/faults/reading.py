@@ -15,6 +15,7 @@ from meterledger.simulator.faults.lines import LineFinder, Path, Token, read_tok
 from meterledger.simulator.faults.places import NAMES
 from meterledger.simulator.faults.plan import MAX_FAULTS, FaultPlan, RandomFaults
 from meterledger.simulator.instants import DAY_SECONDS, parse_duration
+from meterledger.simulator.protocol.api_errors import sound
 
 MAX_PLAN_BYTES = 1024 * 1024
 MAX_DEPTH = 20  # of tables and arrays in each other
@@ -147,7 +148,10 @@ class _PlanReader:
         return self._converted(given, path, RandomFaults)
 
     def _check_words(self, given: Mapping[str, object], path: Path) -> None:
-        """Check the keys whose values are words or spans of time."""
+        """Check the keys whose values are words or spans of time, and that every text is one."""
+        for key, value in given.items():
+            if isinstance(value, str) and sound(value) != value:
+                self._refuse_at((*path, key), "this is no text: half of a surrogate pair stands in it")
         for key, words in (("on", self._places), ("reason", REASONS), ("method", METHODS)):
             if key in given:
                 self._word(given[key], (*path, key), words)

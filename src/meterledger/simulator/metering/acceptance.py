@@ -3,6 +3,7 @@
 from enum import StrEnum
 from typing import NamedTuple
 
+from meterledger.simulator.billing.customers import MAX_CUSTOMER_FIELD
 from meterledger.simulator.instants import DAY_SECONDS, MINUTE_SECONDS
 from meterledger.simulator.metering.meters import Formula, Meter
 from meterledger.simulator.metering.refusals import EventRefusedError, Reason
@@ -108,8 +109,9 @@ def _customer(account: Account, meter: Meter, payload: dict[str, str]) -> str:
         raise EventRefusedError(
             Reason.NO_CUSTOMER, f"Customer mapping key {key} not found in payload.", "payload"
         )
-    if not account.customers.takes_usage(customer):
-        raise EventRefusedError(Reason.UNKNOWN_CUSTOMER, f"No such customer: '{customer}'", f"payload[{key}]")
+    if len(customer) > MAX_CUSTOMER_FIELD or not account.customers.takes_usage(customer):
+        message = f"No such customer: '{customer[:MAX_CUSTOMER_FIELD]}'"
+        raise EventRefusedError(Reason.UNKNOWN_CUSTOMER, message, f"payload[{key}]")
     return customer
 
 

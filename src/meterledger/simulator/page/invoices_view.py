@@ -1,17 +1,12 @@
 """The page's table of invoices: what is on each, and what came too late for it."""
 
-from collections import defaultdict
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any
 
 from meterledger.simulator.billing.invoices import BillingReason, InvoiceStatus
-from meterledger.simulator.control.billing_ledger import billing_rows
+from meterledger.simulator.control.billing_ledger import Row, rows_of_invoices
 from meterledger.simulator.page.times import day_text, instant_text
 from meterledger.simulator.state.account import Account
-
-Row = Mapping[str, Any]  # of the ledger's page
-"""A row of the ledger's page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +23,29 @@ class InvoiceView:
     late: list[str]
 
 
-def view_invoices(account: Account, now: float) -> list[InvoiceView]:
-    """Gather an account's invoices: drafts by their deadline, then the others, the newest first."""
-    rows = billing_rows([account], now)
-    periods: dict[str, list[Row]] = defaultdict(list)
-    for period in rows["periods"]:
-        periods[str(period["invoice"])].append(period)
-    invoices: list[Row] = [row for row in rows["invoices"] if row["billing_reason"] != BillingReason.CREATE]
-    drafts = [row for row in invoices if row["status"] == InvoiceStatus.DRAFT]
-    others = [row for row in invoices if row["status"] != InvoiceStatus.DRAFT]
-    drafts.sort(key=lambda row: row["automatically_finalizes_at"] or float("inf"))
-    others.sort(key=lambda row: row["finalized_at"] or 0, reverse=True)
-    return [_invoice(row, periods[row["id"]], now) for row in (*drafts, *others)]
+def view_invoices(account: Account, now: float, most: int) -> tuple[list[InvoiceView], int]:
+    """
+    Gather an account's invoices: drafts by their deadline, then the others, the newest first.
+
+    Args:
+        account: The account.
+        now: Seconds since the epoch.
+        most: How many to gather; there may be hundreds of thousands, and counting a draft takes its time.
+
+    Returns:
+        The first of them, and how many more there are.
+    """
+    drafts, others = [], []
+    for invoice in account.invoices.oldest_first():
+        if invoice.status is InvoiceStatus.DRAFT:
+            drafts.append(invoice)
+        elif invoice.reason is not BillingReason.CREATE:
+            others.append(invoice)
+    drafts.sort(key=lambda draft: draft.automatically_finalizes_at or math.inf)
+    others.sort(key=lambda invoice: invoice.finalized_at or 0, reverse=True)
+    found = [*drafts, *others]
+    shown = rows_of_invoices(account, found[:most], now)
+    return [_invoice(row, periods, now) for row, periods in shown], len(found[most:])
 
 
 def _invoice(row: Row, periods: list[Row], now: float) -> InvoiceView:

@@ -1,27 +1,25 @@
 """Instants as people read them, in UTC."""
 
-from datetime import UTC, datetime
-
-from meterledger.simulator.instants import DAY_SECONDS
+from meterledger.simulator.instants import DAY_SECONDS, LATEST_EPOCH_SECONDS, calendar_moment
 
 
 def instant_text(seconds: float) -> str:
     """Write an instant (epoch seconds) to the second."""
-    return f"{datetime.fromtimestamp(int(seconds), tz=UTC):%Y-%m-%d %H:%M:%S}"
+    return f"{calendar_moment(int(seconds)):%Y-%m-%d %H:%M:%S}"
 
 
 def hour_text(seconds: float) -> str:
     """Write an instant (epoch seconds) to the hour."""
-    return f"{datetime.fromtimestamp(int(seconds), tz=UTC):%Y-%m-%d %H:00}"
+    return f"{calendar_moment(int(seconds)):%Y-%m-%d %H:00}"
 
 
 def day_text(seconds: float) -> str:
     """Write the day of an instant (epoch seconds)."""
-    return f"{datetime.fromtimestamp(int(seconds), tz=UTC):%Y-%m-%d}"
+    return f"{calendar_moment(int(seconds)):%Y-%m-%d}"
 
 
 def next_month(seconds: float) -> float:
-    """Return when the month after the one of an instant begins (both epoch seconds)."""
-    first = datetime.fromtimestamp(seconds, tz=UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    in_next = datetime.fromtimestamp(first.timestamp() + 32 * DAY_SECONDS, tz=UTC)
-    return in_next.replace(day=1).timestamp()
+    """Return when the month after the one of an instant begins, or the calendar ends (all epoch seconds)."""
+    first = calendar_moment(seconds).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    in_next = calendar_moment(first.timestamp() + 32 * DAY_SECONDS)
+    return LATEST_EPOCH_SECONDS if in_next.month == first.month else in_next.replace(day=1).timestamp()

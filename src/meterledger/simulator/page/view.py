@@ -97,14 +97,15 @@ def view_clock(clock: SimulatedClock, accounts: list[Account]) -> ClockView:
 
 def view_account(account: Account, activity: Activity, now: float) -> AccountView:
     """Gather an account; now is in epoch seconds."""
-    meters, invoices = account.meters.newest_first(), view_invoices(account, now)
+    meters = account.meters.newest_first()
+    invoices, more_invoices = view_invoices(account, now, MOST_INVOICES)
     return AccountView(
         name=account.account_id,
         livemode=account.livemode,
         meters=view_meters(account, meters[:MOST_METERS], activity, now),
         more_meters=len(meters[MOST_METERS:]),
-        invoices=invoices[:MOST_INVOICES],
-        more_invoices=len(invoices[MOST_INVOICES:]),
+        invoices=invoices,
+        more_invoices=more_invoices,
     )
 
 

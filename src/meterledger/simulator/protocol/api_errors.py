@@ -88,7 +88,7 @@ class ApiError(Exception):
             error = {"type": self.v2_kind or typed, "code": code, "message": self.message}
         error["doc_url"] = self.doc_url
         # What a client sent may stand in a message, and headers can hold bytes that are no text.
-        return {"error": {name: _sound(value) for name, value in error.items() if value is not None}}
+        return {"error": {name: sound(value) for name, value in error.items() if value is not None}}
 
 
 class IdempotencyMismatchError(ApiError):
@@ -177,5 +177,6 @@ def wrong_method(method: str, path: str) -> ApiError:
     return ApiError(f"Unrecognized request URL ({method}: {path}).", status=METHOD_NOT_ALLOWED)
 
 
-def _sound(text: str) -> str:
+def sound(text: str) -> str:
+    """Return a text with a question mark for each byte of a header or a path that is no text."""
     return text.encode(errors="replace").decode()

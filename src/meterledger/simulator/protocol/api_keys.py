@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError
+from meterledger.simulator.protocol.api_errors import FORBIDDEN, UNAUTHORIZED, ApiError, sound
 
 LIVE_PREFIXES = ("sk_live_", "rk_live_")
 KEY_PREFIXES = ("sk_test_", "rk_test_", *LIVE_PREFIXES)
@@ -14,6 +14,7 @@ _RESTRICTED_PREFIX = "rk_"
 _PUBLISHABLE_PREFIX = "pk_"
 _SHOWN_TAIL = 4  # characters of a refused key that its refusal repeats
 _SHOWN_HEAD = len("sk_test_")
+_KEY_PREFIX = re.compile(r"[a-z]{2}_(?:test|live)_")
 _KEY_IN_TEXT = re.compile(r"([srp]k_(?:test|live)_|tok_sess_)[^\s&\"'/?]+")
 
 
@@ -95,13 +96,15 @@ def redact(key: str) -> str:
     """Hide a key but for its prefix and its end, as Stripe does; a short one is hidden whole."""
     if len(key) < _SHOWN_HEAD + 2 * _SHOWN_TAIL:
         return "*" * len(key)
-    hidden = len(key) - _SHOWN_HEAD - _SHOWN_TAIL
-    return f"{key[:_SHOWN_HEAD]}{'*' * hidden}{key[-_SHOWN_TAIL:]}"
+    prefix = _KEY_PREFIX.match(key)  # other text at the front may be part of the secret
+    head = prefix[0] if prefix else ""
+    return f"{head}{'*' * (len(key) - len(head) - _SHOWN_TAIL)}{key[-_SHOWN_TAIL:]}"
 
 
-def without_keys(text: str) -> str:
-    """Return a text with what looks like an API key or a session's token hidden, for logs."""
-    return _KEY_IN_TEXT.sub(r"\1***", text) if "_" in text else text
+def fit_for_logs(text: str) -> str:
+    """Return a text without bytes that are none, and without what looks like a key or a session's token."""
+    shown = sound(text)
+    return _KEY_IN_TEXT.sub(r"\1***", shown) if "_" in shown else shown
 
 
 def _key_in(authorization: str) -> str:

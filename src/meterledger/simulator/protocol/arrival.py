@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from meterledger.simulator.protocol.concurrency import Lane
 
+MAX_LANE_CUSTOMER = 5000  # characters; no customer has a longer id
+
 
 class Arrival(NamedTuple):
     """Each is empty where the call does not tell it."""
@@ -14,5 +16,5 @@ class Arrival(NamedTuple):
 
     @property
     def lane(self) -> Lane | None:
-        """The lane the call runs in, or None where its meter or its customer cannot be told."""
-        return Lane(self.event_name, self.customer) if self.customer else None
+        """The lane the call runs in, or None where its customer cannot be told, or is too long to be one."""
+        return Lane(self.event_name, self.customer) if 0 < len(self.customer) <= MAX_LANE_CUSTOMER else None

@@ -10,6 +10,7 @@ from meterledger.simulator.state.account import Account
 from meterledger.simulator.state.keeping import AccountKey, State
 
 OWN_ACCOUNT = "acct_simulator"
+MAX_ACCOUNTS = 1000  # any well-formed text makes one, so a client's mistake could fill the memory
 
 _ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]{1,100}")
 
@@ -38,6 +39,8 @@ class AccountBook:
         key = (OWN_ACCOUNT if account_id is None else account_id, livemode)
         account = self._accounts.get(key)
         if account is None:
+            if len(self._accounts) >= MAX_ACCOUNTS:
+                raise _no_access(key[0])
             account = self._made(key)
             plant(account, now)
         return account
@@ -73,12 +76,16 @@ class AccountBook:
     def _made(self, key: AccountKey) -> Account:
         account_id, livemode = key
         if _ACCOUNT_ID.fullmatch(account_id) is None:
-            raise ApiError(
-                f"The key has no access to account '{account_id}', or there is no such account.",
-                status=FORBIDDEN,
-                code="account_invalid",
-            )
+            raise _no_access(account_id)
         journal = self._state.journal_for(key)
         account = Account(account_id, livemode=livemode, rules=self._rules, journal=journal)
         self._accounts[key] = account
         return account
+
+
+def _no_access(account_id: str) -> ApiError:
+    return ApiError(
+        f"The key has no access to account '{account_id}', or there is no such account.",
+        status=FORBIDDEN,
+        code="account_invalid",
+    )

@@ -46,6 +46,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._file = path.stat()
         self._numbers: dict[Collection, int] = {
             ((account, bool(livemode)), kind): number
             for number, account, livemode, kind in connection.execute(
@@ -80,6 +81,8 @@ class Database:
             StateFileError: Nothing of it was written.
         """
         numbers = {} if anew else self._numbers
+        if not self._is_in_place():  # SQLite would go on writing to a file that nobody can find again
+            raise StateFileError(f"{self.path} cannot be written: it was removed or replaced")
         new = [name for name in dict.fromkeys(name for name, _ in put) if name not in numbers]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -108,6 +111,12 @@ class Database:
         """Close the file, with its log folded in."""
         self._connection.close()
         _let_go(self.path, self._lock)
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(self.path.stat(), self._file)
+        except OSError:
+            return False
 
     def _add(self, collection: Collection) -> int:
         (account, livemode), kind = collection
