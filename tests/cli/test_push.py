@@ -233,3 +233,21 @@ def test_quiet_says_nothing_but_results(capsys: pytest.CaptureFixture[str]) -> N
     assert run(["--quiet", "push", "--format", "json"]) == ExitCode.DONE
     out, err = capsys.readouterr()
     assert (json.loads(out)["accepted"], err) == (1, "")
+
+
+def test_a_limit_slows_the_push_and_loses_nothing(
+    push: Push, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against a host that takes 40 calls a second, 121 events of as many customers all arrive, once each."""
+    rows = ({**ROW, "request_id": f"r{number}", "customer_id": f"cus_{number}"} for number in range(120))
+    (folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert run(["import", "more.jsonl"]) == 0
+    capsys.readouterr()
+    with SimulatorProcess("--clock", NOW, "--freeze", "--limit", "40") as limited:
+        monkeypatch.setenv("STRIPE_API_BASE", limited.url)
+        make_meter(limited, "acct_" + "".join(filter(str.isalnum, folder.name)))
+        code, out, _ = push("--format", "json")
+        assert (code, json.loads(out)["accepted"]) == (0, 121)
+        page = limited.ledger()
+    assert page["identifier_totals"]["counted"] == 121
+    assert any(row["status"] == 429 for row in page["requests"])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.domain.pace import TokenBucket, allowed_per_second
+from meterledger.domain.pace import Pace, TokenBucket, allowed_per_second
 from support.properties import steady
 
 
@@ -68,3 +68,45 @@ def test_a_clock_that_goes_back_gives_no_tokens() -> None:
     bucket.wait_seconds(1000.0)
 
     assert bucket.wait_seconds(900.0) == 1.0
+
+
+def test_a_refusal_halves_the_pace_and_answers_raise_it_again() -> None:
+    """Half after the first, not again for those under way with it, then up to the ceiling."""
+    pace = Pace(100.0)
+    pace.refused(10.0)
+    pace.refused(10.9)
+    assert pace.per_second == 50.0
+    pace.refused(11.1)
+    assert pace.per_second == 25.0
+    for _ in range(25):
+        pace.answered()
+    assert 29.0 < (pace.per_second or 0) < 30.0  # about RISE_PER_SECOND after a second's answers
+    for _ in range(10_000):
+        pace.answered()
+    assert pace.per_second == 100.0
+
+
+def test_where_no_limit_is_known_a_refusal_sets_one() -> None:
+    """Nothing waits until the first refusal; then half of what went through a second is the pace."""
+    pace = Pace(None)
+    assert {pace.wait_seconds(5 + number / 1000) for number in range(400)} == {0.0}
+    assert pace.per_second is None
+    pace.refused(5.9)
+    assert pace.per_second == 200.0
+    pace.answered()
+    assert pace.per_second == pytest.approx(200.025)
+
+
+def test_after_a_refusal_nothing_saved_up_goes_at_once() -> None:
+    """The slower pace begins with one request, not with a burst."""
+    pace = Pace(8.0)
+    pace.refused(100.0)
+    assert [pace.wait_seconds(100.0) for _ in range(3)] == [0.0, 0.25, 0.5]
+
+
+def test_the_pace_never_comes_to_a_halt() -> None:
+    """However often Stripe refuses, a request a second still goes."""
+    pace = Pace(25.0)
+    for number in range(20):
+        pace.refused(float(10 * number))
+    assert pace.per_second == 1.0

@@ -258,3 +258,26 @@ def test_an_oversized_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, _ = run_send([endless])
     assert outcome.result is Result.UNKNOWN
     assert len(outcome.message or "") <= 1000
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "headers", "limited"),
+    [
+        (429, "rate_limit", {"Stripe-Rate-Limited-Reason": "endpoint-rate"}, True),
+        (429, None, {"Stripe-Rate-Limited-Reason": "global-concurrency"}, True),
+        (400, "rate_limit", {}, True),
+        (429, "lock_timeout", {"Stripe-Should-Retry": "true"}, False),
+        (500, None, {}, False),
+    ],
+)
+def test_a_limiter_is_told_from_a_lock(
+    status: int,
+    code: str | None,
+    headers: dict[str, str],
+    limited: bool,  # noqa: FBT001 # a column of the table
+) -> None:
+    """Only an answer of a rate limiter slows the pace; a lock has the same status and is another matter."""
+    outcome, _ = run_send(
+        [answer(status, error(**({"code": code} if code else {}), message="Not now."), headers)]
+    )
+    assert outcome.rate_limited is limited

@@ -104,7 +104,7 @@ async def _push(
 ) -> "PushReport":
     import asyncio
 
-    from meterledger.domain.pace import TokenBucket, allowed_per_second
+    from meterledger.domain.pace import Pace, allowed_per_second
     from meterledger.stripe_gateway.gateway import open_gateway
     from meterledger.usecases.door import Counterpart
     from meterledger.usecases.push import push as run_push
@@ -127,7 +127,7 @@ async def _push(
         monotonic=time.monotonic,
         sleep=asyncio.sleep,
         chance=random.random,  # noqa: TID251 # the rim: chance is passed in from here
-        bucket=TokenBucket(rate) if rate else None,
+        pace=Pace(rate),
     )
     with context.ledger() as ledger:
         async with open_gateway(access, clock, concurrency=options.concurrency, on_date=on_date) as gateway:

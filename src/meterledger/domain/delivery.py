@@ -87,6 +87,8 @@ class Outcome:
     """``created`` of an accepted meter event."""
     retry_after_seconds: float | None = None
     should_retry: bool | None = None
+    rate_limited: bool = False
+    """Stripe said that requests come too fast, and not that this one met another."""
     stops_run: bool = False
     """Going on would be wrong: the key was refused, or the answer came from something that is no Stripe."""
 

@@ -1,6 +1,11 @@
-"""The pace of requests: a token bucket under Stripe's documented limits."""
+"""
+The pace of requests: a token bucket under Stripe's documented limits, slower when Stripe says so.
 
-from dataclasses import dataclass
+Other programs of the account send too, so that the documented limit may be too much. A refusal for the
+rate halves the pace; while none comes it rises again, a little with each answer.
+"""
+
+from dataclasses import dataclass, field
 
 LIVE_PER_SECOND = 1000.0
 TEST_PER_SECOND = 25.0
@@ -26,6 +31,10 @@ class TokenBucket:
     _tokens: float = 1.0
     _filled_at: float = 0.0
 
+    def start(self, now: float) -> None:
+        """Begin without a second's worth saved up; ``now`` in monotonic seconds."""
+        self._tokens, self._filled_at = 1.0, now
+
     def wait_seconds(self, now: float) -> float:
         """Take a token, and return how long to wait before using it; ``now`` in monotonic seconds."""
         elapsed = max(0.0, now - self._filled_at)
@@ -33,3 +42,61 @@ class TokenBucket:
         self._filled_at = now
         self._tokens -= 1
         return max(0.0, -self._tokens / self.per_second)
+
+
+RISE_PER_SECOND = 5.0
+"""By how many requests a second the pace rises in a second without refusals."""
+
+LEAST_PER_SECOND = 1.0
+
+ONE_REFUSAL_SECONDS = 1.0
+"""Refusals within so long are one: they were under way together."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How fast requests go; ``ceiling`` is the most a second, None where no limit is known."""
+
+    ceiling: float | None
+    _bucket: TokenBucket | None = field(init=False)
+    _slowed_at: float = field(init=False, default=float("-inf"))
+    _second: int = field(init=False, default=0)
+    _sent: int = field(init=False, default=0)
+    _sent_before: int = field(init=False, default=0)
+
+    def __post_init__(self) -> None:
+        self._bucket = None if self.ceiling is None else TokenBucket(self.ceiling)
+
+    @property
+    def per_second(self) -> float | None:
+        """Requests a second at present; None while nothing holds them back."""
+        return None if self._bucket is None else self._bucket.per_second
+
+    def wait_seconds(self, now: float) -> float:
+        """Return how long to wait before the next request; ``now`` in monotonic seconds."""
+        self._count(now)
+        return 0.0 if self._bucket is None else self._bucket.wait_seconds(now)
+
+    def refused(self, now: float) -> None:
+        """Halve the pace: Stripe said that it is too much; ``now`` in monotonic seconds."""
+        if now - self._slowed_at < ONE_REFUSAL_SECONDS:
+            return
+        self._slowed_at = now
+        before = self.per_second or float(max(self._sent, self._sent_before))
+        slower = TokenBucket(max(LEAST_PER_SECOND, before / 2))
+        slower.start(now)
+        self._bucket = slower
+
+    def answered(self) -> None:
+        """Let the pace rise a little, up to the ceiling."""
+        if self._bucket is None:
+            return
+        risen = self._bucket.per_second + RISE_PER_SECOND / self._bucket.per_second
+        self._bucket.per_second = risen if self.ceiling is None else min(self.ceiling, risen)
+
+    def _count(self, now: float) -> None:
+        """Count what goes in this second and the last: the pace to halve where no limit was known."""
+        if int(now) != self._second:
+            self._sent_before = self._sent if int(now) == self._second + 1 else 0
+            self._second, self._sent = int(now), 0
+        self._sent += 1

@@ -23,6 +23,7 @@ _MAX_MESSAGE_CHARS = 1000
 _MAX_CREATED = 10**11
 _MAX_RETRY_AFTER_CHARS = 6
 _OK = 200
+_TOO_MANY_REQUESTS = 429
 _NOT_SENT_STATUSES = frozenset({401, 403, 409, 429})
 _STOPS_RUN_STATUSES = frozenset({401, 403})
 _REFUSED_STATUSES = frozenset({400, 404})
@@ -45,6 +46,9 @@ def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, 
         stripe_request_id=answer.headers.get("request-id"),
         retry_after_seconds=_seconds(answer.headers.get("retry-after")),
         should_retry={"true": True, "false": False}.get(answer.headers.get("stripe-should-retry", "")),
+        # A lock comes with the same status; only a limiter names itself.
+        rate_limited=code == "rate_limit"
+        or (answer.status == _TOO_MANY_REQUESTS and "stripe-rate-limited-reason" in answer.headers),
         # Any other 2xx than a 200 with the event, a 3xx, and a host without this path are no Stripe that we
         # know. A meter that is gone since this run looked is not gone for ever: the next run blocks its usage
         # as no_meter.

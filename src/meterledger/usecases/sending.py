@@ -24,7 +24,7 @@ from meterledger.domain.delivery import (
     verdict,
 )
 from meterledger.domain.instant import MINUTE, Instant
-from meterledger.domain.pace import TokenBucket
+from meterledger.domain.pace import Pace
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, Finished, StoredMeterEvent
 
@@ -79,7 +79,7 @@ class Surroundings:
     monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     chance: Callable[[], float]
-    bucket: TokenBucket | None = None
+    pace: Pace = field(default_factory=lambda: Pace(ceiling=None))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,12 +194,17 @@ class Sender:
             self.held_lanes.add(lane)
 
     async def _attempt(self, claimed: Claimed) -> Outcome:
-        if self.around.bucket:
-            await self.around.sleep(self.around.bucket.wait_seconds(self.around.monotonic()))
+        wait = self.around.pace.wait_seconds(self.around.monotonic())
+        if wait:
+            await self.around.sleep(wait)
         now = self.around.clock()
         if now - claimed.started_at > STALE_CLAIM or is_past_horizon(claimed.earlier, now):
             return self._not_started()
         outcome = await self.gateway.send(claimed.sealed.body(), claimed.idempotency_key)
+        if outcome.rate_limited:
+            self.around.pace.refused(self.around.monotonic())
+        elif outcome.answered:
+            self.around.pace.answered()
         if outcome.answered:
             self._last_answer = self.around.monotonic()
         return outcome
