@@ -81,7 +81,7 @@ def test_usage_on_no_invoice_is_shown_with_the_reason() -> None:
     talk.use("40", START)
     talk.event("7", customer="cus_nobody")
     text = words(ask(talk))
-    assert "cus_nobody api_requests 7 (1 event) always no subscription to this meter then" in text
+    assert "cus_nobody api_requests 7 (1 event) at any time no subscription to this meter then" in text
     assert "sub_test_1 cus_A 2026-11-01 to 2026-12-01 api_requests 40 (1 event)" in text
     talk.clock.set(START + DAY)
     talk.cancel("sub_test_1")

@@ -97,3 +97,14 @@ def test_the_page_fits_a_phone_and_asks_no_other_host(browser: Browser, desk: Sd
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.get_by_role("img", name="Usage of api_requests by the hour").is_visible()
     assert {url.startswith(desk.simulator.url) for url in asked} == {True}
+
+
+def test_long_names_leave_room_for_the_reason(browser: Browser, desk: SdkDesk) -> None:
+    """A customer's id as long as a client likes is broken, and the columns behind it stay in sight."""
+    desk.meter("api_requests")
+    desk.send("api_requests", customer=f"cus_{'x' * 120}")
+    page = browser.new_context(viewport={"width": 1100, "height": 800}).new_page()
+    page.goto(desk.simulator.url)
+    box = page.get_by_text("no subscription to this meter then").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 1100

@@ -166,7 +166,7 @@ def _usage(row: Row, quantity: str, events: str) -> str:
 def _period(start: int | None, end: int | None) -> str:
     match start, end:
         case None, None:
-            return "always"
+            return "at any time"
         case None, int():
             return f"before {short_text(end)}"
         case int(), None:
