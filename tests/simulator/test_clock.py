@@ -114,6 +114,12 @@ def test_a_turn_that_is_not_understood_changes_nothing(body: bytes) -> None:
     assert talk.clock.now() == START
 
 
+def test_a_turn_in_another_form_is_told_the_form() -> None:
+    """Who sends form fields to the clock, as to Stripe's own endpoints, is shown what to send."""
+    reply = Conversation().call("POST", "/_simulator/clock", body=b"advance=1h")
+    assert reply.error["message"].endswith('Send JSON such as {"advance": "1h"}')
+
+
 def test_answers_carry_the_simulators_date() -> None:
     """The Date header and created follow the simulator's clock, not the real one."""
     talk = Conversation()

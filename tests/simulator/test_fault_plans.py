@@ -215,6 +215,23 @@ def test_over_http_the_words_are_the_same_and_the_plan_stays() -> None:
     assert fault == {"number": 1, "kind": "reset", "times": 5, "matched": 0, "struck": 0}
 
 
+def test_a_plan_in_toml_that_came_as_a_form_is_told_its_type() -> None:
+    """What curl sends without a header is read as JSON; the refusal names the header that TOML needs."""
+    body = b"[[faults]]\nkind = 'reset'\n"
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    reply = Conversation().call("POST", "/_simulator/faults", body=body, headers=headers)
+    assert reply.error["message"].endswith("TOML needs Content-Type: application/toml")
+
+
+def test_a_place_that_is_none_is_told_the_names_and_not_every_path() -> None:
+    """The names fit a screen; that paths are taken too is said in words."""
+    body = b'{"faults": [{"kind": "reset", "on": "/v1/nope"}]}'
+    headers = {"Content-Type": "application/json"}
+    message = Conversation().call("POST", "/_simulator/faults", body=body, headers=headers).error["message"]
+    assert message.endswith("core_events, or an endpoint's path")
+    assert "/v1/customers" not in message
+
+
 def test_flags_change_the_seed_and_the_rate() -> None:
     """A seed and a rate from elsewhere take the place of the plan's; what is no share is refused."""
     plan = with_random(read(TOML), seed=None, rate=0.5)

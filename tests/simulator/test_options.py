@@ -134,6 +134,7 @@ def test_the_clock_is_told_by_an_instant_or_a_word(
         Options(lag="-1s"),
         Options(report_samples=-1),
         Options(fault_rate=1.5),
+        Options(fault_seed=7),
         Options(fault_rate=float("nan")),
         Options(seed_from=Path("no/such/file.toml")),
         Options(seed_from=Path()),

@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlencode
 
-from meterledger.simulator.page.invoices_view import view_invoices
+from meterledger.simulator.page.billing_view import view_billing
 from meterledger.simulator.protocol.wire import Answer, Call
 from simulator.billing_conversation import BillingConversation
 from simulator.conversation import DAY, HOUR, START, Conversation
@@ -53,9 +53,11 @@ def test_the_page_shows_meters_invoices_faults_and_requests() -> None:
     talk.event("1", event_name="misspelt")
     text = words(ask(talk))
     for part in (
-        "2 events of 1 customers, usage 42",
-        "in_test_2 cus_A 2026-11-01 to 2026-12-01 draft 2026-12-01 01:00:00, in 30 min",
+        "2 events of 1 customer, usage 42",
+        "Next, in 30 min: in_test_2 becomes final, at 2026-12-01 01:00:00.",
+        "in_test_2 cus_A 2026-11-01 to 2026-12-01 draft 2026-12-01 01:00:00 in 30 min",
         "api_requests 42 (2 events) nothing",
+        "sub_test_1 cus_A 2026-12-01 to 2027-01-01 api_requests 0 (0 events)",
         "answer_lost meter_events 1 2",
         "POST /v1/billing/meter_events",
     ):
@@ -71,6 +73,37 @@ def test_late_usage_is_shown_beside_the_invoice_that_it_missed() -> None:
     talk.use("3", START + 30 * DAY - 60)
     text = words(ask(talk))
     assert "open 2026-12-01 01:00:00 api_requests 40 (1 event) api_requests 3 (1 event)" in text
+
+
+def test_usage_on_no_invoice_is_shown_with_the_reason() -> None:
+    """Who used without a subscription, or before one ended unbilled, stands in a table of its own."""
+    talk = BillingConversation()
+    talk.subscribe()
+    talk.use("40", START)
+    talk.event("7", customer="cus_nobody")
+    text = words(ask(talk))
+    assert "cus_nobody api_requests 7 (1 event) at any time no subscription to this meter then" in text
+    assert "sub_test_1 cus_A 2026-11-01 to 2026-12-01 api_requests 40 (1 event)" in text
+    talk.clock.set(START + DAY)
+    talk.cancel("sub_test_1")
+    text = words(ask(talk))
+    assert "api_requests 40 (1 event) 2026-11-01 to 2026-11-02 its price ended without an invoice" in text
+    assert "Nothing is due" in text
+
+
+def test_what_happens_next_follows_a_moved_deadline() -> None:
+    """A deadline that was moved is the next thing to happen, not the one before it."""
+    talk = BillingConversation()
+    talk.subscribe()
+    talk.use("40", START)
+    end = START + 30 * DAY
+    assert "Next, in 30 d 0 h: the period of sub_test_1 ends, at 2026-12-01 00:00:00." in words(ask(talk))
+    talk.clock.set(end + 60)
+    talk.post("/v1/invoices/in_test_2", {"automatically_finalizes_at": end + 5 * HOUR})
+    assert "Next, in 4 h 59 min: in_test_2 becomes final, at 2026-12-01 05:00:00." in words(ask(talk))
+    talk.post("/v1/invoices/in_test_2", {"auto_advance": "false"})
+    assert "in_test_2 cus_A 2026-11-01 to 2026-12-01 draft held open" in words(ask(talk))
+    assert "the period of sub_test_1 ends, at 2027-01-01 00:00:00." in words(ask(talk))
 
 
 def test_buttons_turn_the_clock_and_lead_back() -> None:
@@ -124,7 +157,7 @@ def test_a_large_state_is_cut_and_says_so() -> None:
     assert "and 40 more" in text
     assert "meter_59" in text
     assert "meter_39 " not in text
-    assert text.count("POST /v1/billing/meters") == 50 + 0
+    assert text.count("POST /v1/billing/meters") == 25
 
 
 def test_other_methods_are_refused() -> None:
@@ -144,11 +177,11 @@ def test_only_the_invoices_that_are_shown_are_counted() -> None:
     talk.go_to(START + 61 * DAY)
     account = talk.stripe.accounts.all()[0]
     ask(talk)
-    views, more = view_invoices(account, talk.clock.now(), 4)
-    assert [(view.status, view.customer, view.billed) for view in views] == [
+    billing = view_billing(account, talk.clock.now(), 4)
+    assert [(view.status, view.customer.id, view.billed) for view in billing.invoices] == [
         ("draft", "cus_0", ["api_requests 0 (0 events)"]),
         ("draft", "cus_1", ["api_requests 0 (0 events)"]),
         ("draft", "cus_2", ["api_requests 0 (0 events)"]),
         ("paid", "cus_0", ["api_requests 0 (0 events)"]),
     ]
-    assert more == 2
+    assert billing.more_invoices == 2

@@ -15,8 +15,10 @@ def simulator() -> None:
     """
     Run a local Stripe for Billing Meters. It is not Stripe and bills nobody.
 
-    Point any Stripe client at it; what it counted stands at /_simulator/ledger, its clock at
-    /_simulator/clock. It runs until Ctrl-C and forgets everything then, unless --state names a file.
+    Point any Stripe client at it, with any key that begins like one. Open its
+    address in a browser to see what it holds and to move its clock; for programs
+    that is /_simulator/ledger and /_simulator/clock. It runs until Ctrl-C and
+    forgets everything then, unless --state names a file.
     """
 
 

@@ -96,7 +96,9 @@ class Options:
     fault_rate: float | None = field(
         default=None,
         metadata=_told(
-            Panel.FAULTS, "SHARE", "Let a fault hit this share of the requests, 0 to 1, drawn by the seed."
+            Panel.FAULTS,
+            "SHARE",
+            "Let a fault hit this share of the meter-event requests, 0 to 1, drawn by the seed.",
         ),
     )
     fault_seed: int | None = field(

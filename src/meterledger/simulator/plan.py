@@ -122,6 +122,8 @@ def _grace(options: Options) -> GraceRules:
 
 def _faults(options: Options) -> FaultPlan:
     plan = NO_FAULTS
+    if options.fault_seed is not None and options.faults is None and options.fault_rate is None:
+        raise ValueError("--fault-seed draws nothing by itself; say --fault-rate or --faults too")
     if options.faults is not None:
         try:
             text = options.faults.read_bytes()
@@ -153,5 +155,6 @@ def _notes(options: Options, seeds: Seeds, faults: FaultPlan) -> tuple[str, ...]
     if options.faults is not None:
         notes.append(f"{len(faults.faults)} faults are planned by {options.faults}")
     if faults.random.rate:
-        notes.append(f"faults hit {faults.random.rate:.4g} of the requests, by seed {faults.random.seed}")
+        drawn = faults.random
+        notes.append(f"faults hit {drawn.rate:.4g} of the requests to {drawn.on}, by seed {drawn.seed}")
     return tuple(notes)

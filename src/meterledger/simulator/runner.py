@@ -1,6 +1,7 @@
 """The rim towards the process: the real clock, the port, the signals, the state file and what is said."""
 
 import asyncio
+import errno
 import signal
 import sys
 import time
@@ -79,6 +80,11 @@ async def _listen(runner: web.ServerRunner, plan: Plan, *, restored: int) -> Non
     try:
         await web.TCPSite(runner, plan.host, plan.port).start()
     except OSError as failure:
+        if failure.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {plan.port} of {plan.host} is taken, perhaps by another simulator; "
+                "--port 0 takes any free one"
+            ) from None
         reason = failure.strerror or str(failure)
         raise StartError(f"cannot listen on {plan.host} port {plan.port}: {reason}") from None
     port = runner.addresses[0][1]

@@ -92,6 +92,14 @@ def rows_of_invoices(
         yield _invoice_row(account, invoice), periods[invoice.id]
 
 
+def rows_of_open_usage(account: Account) -> tuple[list[Row], list[Row]]:
+    """Return the rows of the periods that no invoice was made for, and those of `unbilled`."""
+    invoices = [(invoice, invoice) for invoice in account.invoices.oldest_first()]
+    others = sorted(_others(account), key=_place)
+    stays = sorted((*_invoiced(account, invoices), *others), key=_place)
+    return list(_period_rows(account, others)), list(_unbilled_rows(account, stays))
+
+
 def _counted(account: Account, stored: Iterable[Invoice], now: float) -> list[tuple[Invoice, Invoice]]:
     return [(invoice, as_of(account, invoice, now)) for invoice in stored]
 

@@ -43,7 +43,11 @@ def turn_clock(clock: SimulatedClock, body: bytes) -> dict[str, object]:
     try:
         turn = msgspec.json.decode(body, type=ClockTurn)
         _turn(clock, turn)
-    except (msgspec.MsgspecError, ValueError) as failure:
+    except msgspec.DecodeError as failure:
+        raise ApiError(
+            f'The clock was not changed: {failure}. Send JSON such as {{"advance": "1h"}}'
+        ) from None
+    except ValueError as failure:
         raise ApiError(f"The clock was not changed: {failure}") from None
     return clock_page(clock)
 

@@ -13,6 +13,7 @@ from meterledger.simulator.protocol.wire import Call
 
 FAULTS_PATH = "/_simulator/faults"
 
+_JSON = "application/json"
 _TOML = "application/toml"
 _BODY = "request body"  # what a refusal calls the plan
 
@@ -52,7 +53,8 @@ def use_faults(book: FaultBook, call: Call, patterns: Collection[str]) -> dict[s
     try:
         plan = read_plan(call.body, source=_BODY, toml=kind == _TOML, patterns=patterns)
     except PlanError as failure:
-        raise ApiError(str(failure)) from None
+        hint = "" if kind in (_TOML, _JSON) else f". TOML needs Content-Type: {_TOML}"
+        raise ApiError(f"{failure}{hint}") from None
     book.use(plan)
     return faults_page(book)
 

@@ -217,4 +217,6 @@ def _closest(word: str, words: Collection[str]) -> str:
 
 
 def _allowed(words: Collection[str]) -> str:
-    return f"allowed: {', '.join(words)}"
+    names = [word for word in words if not word.startswith("/")]
+    paths = ", or an endpoint's path" if len(names) < len(words) else ""
+    return f"allowed: {', '.join(names)}{paths}"

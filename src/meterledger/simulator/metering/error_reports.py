@@ -118,7 +118,7 @@ class ErrorReports:
         if report is None:
             return
         terms = self.terms(report.window_start)
-        late = _published_at(report) + terms.delay_seconds
+        late = self._due(report)
         if due < late:
             self._timeline.plan(late, ERROR_REPORT, report_id)
             return
@@ -127,10 +127,17 @@ class ErrorReports:
         event_type = _NO_METER_FOUND if report.meter is None else _TRIGGERED
         self._events.record(event_type, related, _data(report, terms.samples), due)
 
+    def dues(self) -> list[float]:
+        """Return when each open report comes, in epoch seconds."""
+        return [self._due(report) for report in self._book]
+
     def restore(self, key: str, document: bytes) -> None:
         """Take in an open report of a state file."""
         self._book.restore(key, document)
         self._plan(self._book.get(key))
+
+    def _due(self, report: OpenReport) -> float:
+        return _published_at(report) + self.terms(report.window_start).delay_seconds
 
     def _plan(self, report: OpenReport) -> None:
         self._timeline.plan(_published_at(report), ERROR_REPORT, report.id)

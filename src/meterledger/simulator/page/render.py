@@ -4,7 +4,7 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from meterledger.simulator.page.view import PageView
+from meterledger.simulator.page.view import MOST_ROWS, PageView
 
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
@@ -18,7 +18,7 @@ HEADERS = {
 
 def render_page(view: PageView) -> bytes:
     """Return the page as UTF-8."""
-    return _template().render(view=view).encode(errors="replace")
+    return _template().render(view=view, most_rows=MOST_ROWS).encode(errors="replace")
 
 
 @cache

@@ -8,14 +8,15 @@ from meterledger.simulator.control.requests import AnsweredRequest, RequestLog
 from meterledger.simulator.faults.book import ArmedFault, FaultBook
 from meterledger.simulator.instants import format_instant
 from meterledger.simulator.page.activity import Activity
-from meterledger.simulator.page.invoices_view import InvoiceView, view_invoices
+from meterledger.simulator.page.billing_view import BillingView, view_billing
+from meterledger.simulator.page.coming import Coming, next_coming
 from meterledger.simulator.page.meters_view import MeterView, view_meters
-from meterledger.simulator.page.times import instant_text, next_month
+from meterledger.simulator.page.times import instant_text, next_month, span_text
 from meterledger.simulator.state.account import Account
 
 MOST_METERS = 20  # of an account
-MOST_INVOICES = 50  # of an account
-MOST_REQUESTS = 50
+MOST_ROWS = 50  # of each table of an account
+MOST_REQUESTS = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,25 +28,33 @@ class InstantView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComingView:
+    """What happens next by itself, when, and how long that is from now."""
+
+    at: InstantView
+    wait: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClockView:
-    """The clock, and where its buttons lead; next_due is None where nothing will happen by itself."""
+    """The clock, and where its buttons lead; coming is None where nothing will happen by itself."""
 
     now: InstantView
     frozen: bool
     month_end: InstantView
-    next_due: InstantView | None
+    coming: ComingView | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountView:
-    """An account in one mode, with the first of its meters and invoices and the numbers of the others."""
+    """An account in one mode, with the first of its meters and the number of the others, and its billing."""
 
     name: str
     livemode: bool
     meters: list[MeterView]
     more_meters: int
-    invoices: list[InvoiceView]
-    more_invoices: int
+    billing: BillingView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,27 +95,30 @@ class PageView:
 def view_clock(clock: SimulatedClock, accounts: list[Account]) -> ClockView:
     """Gather the clock."""
     now = clock.now()
-    next_due = min((account.timeline.next_due for account in accounts), default=math.inf)
+    coming = next_coming(accounts)
     return ClockView(
         now=_instant(now),
         frozen=clock.frozen,
         month_end=_instant(next_month(now)),
-        next_due=None if next_due == math.inf else _instant(math.ceil(next_due)),
+        coming=None if coming is None else _coming(coming, now),
     )
 
 
 def view_account(account: Account, activity: Activity, now: float) -> AccountView:
     """Gather an account; now is in epoch seconds."""
     meters = account.meters.newest_first()
-    invoices, more_invoices = view_invoices(account, now, MOST_INVOICES)
     return AccountView(
         name=account.account_id,
         livemode=account.livemode,
         meters=view_meters(account, meters[:MOST_METERS], activity, now),
         more_meters=len(meters[MOST_METERS:]),
-        invoices=invoices,
-        more_invoices=more_invoices,
+        billing=view_billing(account, now, MOST_ROWS),
     )
+
+
+def _coming(coming: Coming, now: float) -> ComingView:
+    due = math.ceil(coming.due)
+    return ComingView(at=_instant(due), wait=span_text(math.ceil(due - now)), text=coming.text)
 
 
 def view_faults(book: FaultBook) -> list[FaultView]:
@@ -147,7 +159,7 @@ def _request(request: AnsweredRequest) -> RequestView:
         id=request.asker.request_id,
         method=request.method,
         path=path,
-        status="none" if request.status is None else str(request.status),
+        status="no answer" if request.status is None else str(request.status),
         failed=request.status is None or request.status >= 400,  # noqa: PLR2004 - HTTP's own number
         error=request.message or "",
         fault=request.asker.fault or "",
