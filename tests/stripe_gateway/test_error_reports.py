@@ -175,7 +175,7 @@ def asked(*replies: Answer, page: str | None = None) -> tuple[Read, list[str]]:
             for request in server.requests:
                 assert request.headers["stripe-account"] == "acct_c"
                 assert request.headers["stripe-version"]
-            return read, [request.path for request in server.requests]
+            return read, [request.target for request in server.requests]
 
     return asyncio.run(ask())
 
@@ -195,7 +195,9 @@ def test_a_read_that_is_refused_is_a_warning(status: int) -> None:
     assert (read.value, str(status) in read.warning) == (None, True)
 
 
-@pytest.mark.parametrize("reply", [answer(200, []), answer(200, HTML), answer(200, {"data": 1}), answer(301)])
+@pytest.mark.parametrize(
+    "reply", [answer(200, []), answer(200, HTML), answer(200, {"data": 1}), answer(301, b"")]
+)
 def test_an_answer_of_another_form_is_a_warning(reply: Answer) -> None:
     """It is no list of events."""
     read, _ = asked(reply)
