@@ -168,6 +168,21 @@ def test_an_unknown_code_is_doubt_and_stays_open(world: World) -> None:
     assert world.states() == {"accepted": 3}
 
 
+@pytest.mark.parametrize(("code", "state"), [("brand_new", "in_doubt"), (CODE, "rejected")])
+def test_the_audit_knows_it_since_the_report(world: World, code: str, state: str) -> None:
+    """Before the report it was accepted, as far as was known; since then it is not."""
+    before = world.time.clock()
+    world.time.advance(MINUTE)
+    reporter(world).report(world.identifiers("accepted")[0], code=code)
+    world.reconcile()
+    with world.ledger() as ledger:
+        seen = [
+            [row["state"] for row in ledger.reports.usage_with_delivery(at)]
+            for at in (before, world.time.clock())
+        ]
+    assert seen == [["accepted"] * 3, [state, "accepted", "accepted"]]
+
+
 def test_an_unknown_outcome_that_a_report_names_is_settled(tmp_path: Path) -> None:
     """It reached Stripe, and is not counted: rejected, its attempts settled, never sent again by itself."""
     world = World(tmp_path / "w")
