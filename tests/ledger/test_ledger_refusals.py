@@ -156,7 +156,7 @@ VALUES ('conflict', 1, 1, 1, 'conflict', 'x', 'x', 'x', 1)
         "UPDATE imports SET finished_at = started_at - 1",
         "UPDATE meter_events SET state = 'accepted'",
         "UPDATE meter_events SET state = 'nowhere'",
-        "INSERT INTO unsealed VALUES (99)",
+        "INSERT INTO unsealed (usage_event) VALUES (99)",
         "UPDATE rejects SET closed_at = 1",
         "INSERT INTO lease VALUES (2, 1, 'a', 'b', 1, 'c', 1, 1, 0)",
     ],

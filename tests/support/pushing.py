@@ -16,10 +16,12 @@ from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.usecases.door import Counterpart, PushGateway
+from meterledger.usecases.error_reports import ReportGateway
 from meterledger.usecases.import_usage import ImportOptions, ImportReport, import_usage
 from meterledger.usecases.planning import Planner
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.push import PushOptions, PushReport, push
+from meterledger.usecases.reconcile import Reconciliation, reconcile_errors
 from meterledger.usecases.sending import Sender, Surroundings
 from support.crash_points import Crash, CrashingDatabase, CrashingGateway, CrashPoints
 from support.strict_stripe import StrictStripe
@@ -86,6 +88,8 @@ class World:
     """How far Stripe's `Date` is ahead of our clock, in microseconds."""
     has_date: bool = True
     chance: Callable[[], float] = lambda: 0.5
+    reports: ReportGateway | None = None
+    """Who tells error reports, if anybody does."""
     stripe: StrictStripe = field(init=False)
     _files: int = 0
 
@@ -145,6 +149,7 @@ class World:
             access=self.access,
             gateway=gateway,
             server_date=lambda: self.time.clock() + self.skew if self.has_date else None,
+            reports=self.reports,
         )
         around = Surroundings(
             clock=self.time.clock, monotonic=self.time.monotonic, sleep=asyncio.sleep, chance=self.chance
@@ -156,6 +161,14 @@ class World:
             if points is None:
                 return run_in(self.time, pushed)
             return run_in(self.time, _until_death(pushed, points))
+
+    def reconcile(self, points: CrashPoints | None = None) -> Reconciliation:
+        """Read error reports once; raises Crash where the points say so."""
+        counterpart = Counterpart(
+            access=self.access, gateway=self.stripe, server_date=self.time.clock, reports=self.reports
+        )
+        with self.ledger(points) as ledger:
+            return run_in(self.time, reconcile_errors(ledger, counterpart, self.time.clock))
 
     def preview(self) -> tuple[list[str], Preview]:
         """Return the bodies that push would send now, as text, and the preview."""

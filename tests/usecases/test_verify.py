@@ -48,7 +48,10 @@ def test_an_untouched_ledger_holds_every_invariant(built: LedgerBuilder) -> None
             "UPDATE imports SET rows_read = 5, duplicates = 4 WHERE id = 1; UPDATE imports SET accepted = 0",
             "rows_counted",
         ),
-        ("INSERT INTO unsealed SELECT MIN(id) FROM usage_events", "unsealed_is_what_no_link_carries"),
+        (
+            "INSERT INTO unsealed (usage_event) SELECT MIN(id) FROM usage_events",
+            "unsealed_is_what_no_link_carries",
+        ),
         ("DELETE FROM unsealed", "unsealed_is_what_no_link_carries"),
         ("DELETE FROM meter_event_usage WHERE id = 1", "links_of_meter_events"),
         (

@@ -37,6 +37,7 @@ def explain(
                     "meter_events": found.meter_events,
                     "attempts": found.attempts,
                     "resolutions": found.resolutions,
+                    "error_reports": found.error_reports,
                     "rejects": found.rejects,
                     "customers": found.customers,
                 },
@@ -55,7 +56,14 @@ def _print_for_people(found: "Explanation") -> None:
         payload = " ".join(f"{key}={value}" for key, value in event["payload"].items())
         keys = ("event_name", "stripe_customer_id", "timestamp")
         fields = {key: event[key] for key in keys} | {"payload": payload, "state": event["state"]}
-        rest = ("in_doubt_reason", "rejection_code", "rejection_message", "sealed_at", "accepted_at")
+        rest = (
+            "in_doubt_reason",
+            "rejection_code",
+            "rejection_message",
+            "sealed_at",
+            "accepted_at",
+            "retried_at",
+        )
         _print_fields(f"Meter event {event['identifier']}", fields | {key: event[key] for key in rest})
     for event in found.meter_events:
         for one in found.attempts:
@@ -81,6 +89,7 @@ def _print_for_people(found: "Explanation") -> None:
         _print_fields(
             f"Resolved as {said['settled_as']}", {key: said[key] for key in ("note", "resolved_at")}
         )
+    _print_error_reports(found)
     if found.customers:
         print_customers(found.customers, with_history=True, title="Customer")
     if found.rejects:
@@ -98,6 +107,12 @@ def _print_for_people(found: "Explanation") -> None:
             ],
             title="Refused rows",
         )
+
+
+def _print_error_reports(found: "Explanation") -> None:
+    keys = ("code", "message", "start", "end", "error_count", "created", "recorded_at")
+    for told in found.error_reports:
+        _print_fields(f"Error report {told['event_id']}", {key: told[key] for key in keys})
 
 
 def _usage_fields(usage: dict[str, Any]) -> dict[str, Any]:

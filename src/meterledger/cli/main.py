@@ -23,6 +23,7 @@ from meterledger.cli.init import init
 from meterledger.cli.output import print_error_json, say_error
 from meterledger.cli.preview import preview
 from meterledger.cli.push import push
+from meterledger.cli.reconcile import reconcile
 from meterledger.cli.rejects import rejects
 from meterledger.cli.resolve import resolve
 from meterledger.cli.simulator import SimulatorCommand, simulator
@@ -99,6 +100,7 @@ app.command("push")(push)
 app.command("status")(status)
 app.command("audit")(audit)
 app.command("resolve")(resolve)
+app.command("reconcile")(reconcile)
 app.command("write-off")(write_off)
 app.command("explain")(explain)
 app.command("verify")(verify)

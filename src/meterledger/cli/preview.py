@@ -22,7 +22,7 @@ from meterledger.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from meterledger.domain.meter_event import MeterEvent
     from meterledger.usecases.preview import Preview, Total
@@ -52,7 +52,13 @@ def preview(
 
 
 def show_preview(
-    context: Context, *, limit: int | None, include_closed: bool, as_of: str | None, format_: PreviewFormat
+    context: Context,
+    *,
+    limit: int | None,
+    include_closed: bool,
+    as_of: str | None,
+    format_: PreviewFormat,
+    retry_codes: "Sequence[str] | None" = None,
 ) -> None:
     """Print a preview; ``push --dry-run`` is the same."""
     from meterledger.usecases.planning import Planner
@@ -66,7 +72,7 @@ def show_preview(
         )
         result = Preview()
         # Closed before the ledger is: whoever reads our output may leave in the middle.
-        with closing(draw(planner, result, limit=limit)) as events:
+        with closing(draw(planner, result, limit=limit, retry_codes=retry_codes)) as events:
             _print(events, result, format_, context)
 
 

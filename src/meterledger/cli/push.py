@@ -54,6 +54,18 @@ def push(
     include_closed: Annotated[
         bool, typer.Option("--include-closed", help="Send usage of periods whose invoice is final.")
     ] = False,
+    retry_rejected: Annotated[
+        bool,
+        typer.Option(
+            "--retry-rejected", help="Seal the usage of rejected meter events again, under the next revision."
+        ),
+    ] = False,
+    codes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--code", metavar="CODE", help="With --retry-rejected: only what was rejected so; repeatable."
+        ),
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
     ] = 32,
@@ -71,9 +83,17 @@ def push(
     import asyncio
 
     context = context_of(ctx)
+    retry_codes = tuple(codes or ())
+    if retry_codes and not retry_rejected:
+        raise UsageError("--code goes with --retry-rejected", hint="add --retry-rejected")
     if dry_run:
         show_preview(
-            context, limit=limit, include_closed=include_closed, as_of=None, format_=PreviewFormat(format_)
+            context,
+            limit=limit,
+            include_closed=include_closed,
+            as_of=None,
+            format_=PreviewFormat(format_),
+            retry_codes=retry_codes if retry_rejected else None,
         )
         return
     from meterledger.stripe_gateway.access import read_access
@@ -91,6 +111,8 @@ def push(
         max_duration=context.duration(max_duration, "--max-duration"),
         include_closed=include_closed,
         concurrency=concurrency,
+        retry_rejected=retry_rejected,
+        retry_codes=retry_codes,
     )
     with progress_bar(wanted=not context.quiet) as bar:
         report = asyncio.run(_push(context, access, options, bar))
@@ -131,7 +153,9 @@ async def _push(
     )
     with context.ledger() as ledger:
         async with open_gateway(access, clock, concurrency=options.concurrency, on_date=on_date) as gateway:
-            stripe = Counterpart(access=access, gateway=gateway, server_date=lambda: dates[0])
+            stripe = Counterpart(
+                access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway
+            )
             return await run_push(
                 ledger,
                 context.settings,
@@ -197,11 +221,19 @@ def _document(report: "PushReport") -> dict[str, Any]:
         "accepted": report.tally.accepted,
         "rejected": report.tally.rejected,
         "recovered": report.recovered,
+        "retried": report.retried,
+        "rejected_later": _rejected_later(report),
         "pending": report.pending,
         "in_doubt": report.in_doubt,
         "blocked": sum(report.blocked.values()),
         "warnings": report.warnings,
     }
+
+
+def _rejected_later(report: "PushReport") -> int:
+    from meterledger.domain.delivery import State
+
+    return report.reported[State.REJECTED]
 
 
 def _failure(report: "PushReport") -> MeterledgerError | None:
@@ -244,13 +276,15 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
 
 
 def _print_for_people(report: "PushReport", context: Context) -> None:
-    tally = report.tally
+    tally, later = report.tally, _rejected_later(report)
     print_table(
         [("this run", "left"), ("meter events", "right")],
         [
             ["sealed", count_text(tally.sealed)],
             ["accepted", count_text(tally.accepted)],
             ["rejected", count_text(tally.rejected)],
+            *([["rejected later, by error reports", count_text(later)]] * (later > 0)),
+            *([["rejected before, and sealed again", count_text(report.retried)]] * (report.retried > 0)),
             *(
                 [["recovered from a push that was cut off", count_text(report.recovered)]]
                 * (report.recovered > 0)
@@ -266,7 +300,11 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
                 count_text(report.in_doubt),
                 "settle them with `meterledger resolve`" * bool(report.in_doubt),
             ],
-            ["rejected", count_text(report.rejected_in_ledger), ""],
+            [
+                "rejected",
+                count_text(report.rejected_in_ledger),
+                "mend the cause, then `meterledger push --retry-rejected`" * bool(report.rejected_in_ledger),
+            ],
             *(
                 [f"blocked: {reason.value}", count_text(count), reason.mend]
                 for reason, count in report.blocked.items()

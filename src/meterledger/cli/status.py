@@ -17,7 +17,7 @@ _MEANINGS = {
     "sending": "on its way, or its outcome is not known yet; push sends it again",
     "accepted": "taken by Stripe",
     "confirmed": "taken, and Stripe's totals account for it",
-    "rejected": "refused by Stripe for good",
+    "rejected": "refused by Stripe; `meterledger push --retry-rejected` once the cause is mended",
     "in_doubt": "only a person can settle it: `meterledger resolve`",
     "canceled": "taken back",
 }

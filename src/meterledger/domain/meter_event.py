@@ -38,6 +38,8 @@ class UsageToSeal:
     dimensions: str | None
     keeps_identifier: bool = False
     """Its request_id came as an identifier, which Stripe may have seen: it is kept verbatim."""
+    revision: int = 0
+    """0, and one more for each sealing again after a rejection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +88,11 @@ def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifi
     return derive_identifier(source, request_id, revision)
 
 
-def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int = 0) -> MeterEvent:
-    """Seal one usage event one to one."""
+def seal(
+    usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int | None = None
+) -> MeterEvent:
+    """Seal one usage event one to one, under its own revision unless another one is named."""
+    revision = usage.revision if revision is None else revision
     payload = {
         meter.customer_key: stripe_customer_id,
         meter.value_key: str(usage.quantity),

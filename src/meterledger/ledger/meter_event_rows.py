@@ -81,7 +81,7 @@ def to_usage(row: Row) -> UsageToSeal:
     """Return a row of usage_to_seal."""
     (
         number, source, request_id, customer_id, subscription_id, feature, units, scale, event_time,
-        dimensions, keeps_identifier,
+        dimensions, keeps_identifier, revision,
     ) = row  # fmt: skip
     return UsageToSeal(
         usage_event=number,
@@ -94,6 +94,7 @@ def to_usage(row: Row) -> UsageToSeal:
         event_time=event_time,
         dimensions=dimensions,
         keeps_identifier=bool(keeps_identifier),
+        revision=revision,
     )
 
 

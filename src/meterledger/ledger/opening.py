@@ -9,6 +9,7 @@ from meterledger.ledger import sqlite
 from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
+from meterledger.ledger.error_reports import ErrorReportStore
 from meterledger.ledger.explanations import ExplanationStore
 from meterledger.ledger.followed import FollowedStore
 from meterledger.ledger.imports import ImportStore
@@ -33,6 +34,7 @@ class Ledger:
     closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
+    error_reports: ErrorReportStore
 
 
 def create_ledger(path: Path) -> None:
@@ -67,4 +69,5 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),
+        error_reports=ErrorReportStore(database, lease, outbox),
     )

@@ -1,7 +1,7 @@
 """Requests to Stripe through its official SDK, with its retries and its telemetry off."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
+from meterledger.stripe_gateway.error_reports import list_parameters, page_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.transport import Transport
 from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
@@ -71,13 +72,17 @@ class StripeGateway:
         self, method: str, path: str, body: Mapping[str, Any], options: Mapping[str, Any]
     ) -> WireAnswer | Exception:
         """Make one request; return the answer as it came over the wire, or why there is none."""
+        request: Any = {**self._options, **options}
+        # The answer is judged as it came: the SDK need not build objects from it.
+        return await self._answer_to(lambda: self._client.raw_request_async(method, path, **body, **request))
+
+    async def _answer_to(self, request: Callable[[], Awaitable[object]]) -> WireAnswer | Exception:
+        """Let the SDK make one request; return the answer as it came over the wire, or why there is none."""
         seen: list[WireAnswer] = []
         wanted = LAST_ANSWER.set(seen)
         failure: Exception | None = None
-        request: Any = {**self._options, **options}
         try:
-            # The answer is judged as it came: the SDK need not build objects from it.
-            await self._client.raw_request_async(method, path, **body, **request)
+            await request()
         except Exception as error:  # noqa: BLE001 # whatever the SDK makes of it: the wire decides
             failure = error
         finally:
@@ -152,6 +157,44 @@ class StripeGateway:
             ]
 
         return await self._read("its meters", listed)
+
+    async def meter_names(self) -> Read:
+        """Return meter id -> event name of every meter of the account, inactive ones too."""
+
+        async def listed() -> dict[str, str]:
+            found: dict[str, str] = {}
+            page = await self._client.v1.billing.meters.list_async({"limit": _PAGE}, self._options)  # type: ignore[arg-type] # options as above
+            async for meter in page.auto_paging_iter():
+                found[str(meter.id)] = str(meter.event_name)
+                if len(found) >= _MAX_METERS:
+                    break
+            return found
+
+        return await self._read("its meters", listed)
+
+    async def error_reports(self, *, since: Instant | None, before: Instant | None, page: str | None) -> Read:
+        """
+        Return a ReportPage of the error reports of the last 30 days, the newest first.
+
+        Args:
+            since: Only what was created at or after it.
+            before: Only what was created at or before it.
+            page: A further page of the same list, as the page before names it.
+
+        Raises:
+            StripeError: The key is refused, Stripe cannot tell for now, or it cannot be reached.
+        """
+        if page is None:
+            parameters: Any = list_parameters(since, before)
+            answer = await self._answer_to(
+                lambda: self._client.v2.core.events.list_async(parameters, self._options)  # type: ignore[arg-type] # options as above
+            )
+        else:
+            answer = await self._asked("get", page, {}, {})
+        if isinstance(answer, Exception):
+            raise self._unreachable(answer) from answer
+        found = page_of_answer(answer, self._access.base)
+        return Read(value=None, warning=found) if isinstance(found, str) else Read(value=found)
 
     async def summary(self, meter_id: str, customer: str, start: int, end: int) -> Read:
         """

@@ -15,6 +15,7 @@ from meterledger.errors import StripeError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.lease import Binding
 from meterledger.stripe_gateway.access import StripeAccess
+from meterledger.usecases.error_reports import ReportGateway
 from meterledger.usecases.holder import is_dead, this_process
 from meterledger.usecases.sending import Gateway
 
@@ -39,6 +40,8 @@ class Counterpart:
     access: StripeAccess
     gateway: PushGateway
     server_date: Callable[[], Instant | None]
+    reports: ReportGateway | None = None
+    """Who reads error reports; nobody asks for them where it is None."""
 
 
 @contextmanager

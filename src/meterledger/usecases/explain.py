@@ -27,6 +27,8 @@ class Explanation:
     meter_events: list[dict[str, Any]]
     attempts: list[dict[str, Any]]
     resolutions: list[dict[str, Any]]
+    error_reports: list[dict[str, Any]]
+    """The reports that name one of the meter events."""
     rejects: list[dict[str, Any]]
     customers: list[dict[str, Any]]
     """Where it is a customer: what is known of it, with its history."""
@@ -38,7 +40,7 @@ def explain(
     """Gather what is known; raises UsageError if nothing is."""
     store = ledger.explanations
     planner = Planner(ledger, settings, now)
-    usage_events, rows, meter_events, attempts, resolutions = [], [], {}, [], []
+    usage_events, rows, meter_events, attempts, resolutions, reports = [], [], {}, [], [], []
     with ledger.database.snapshot():
         for number in store.usage_events_of(what, limit):
             carriers = store.meter_events(number)
@@ -49,6 +51,7 @@ def explain(
         for row in meter_events.values():
             attempts += [_attempt(row, attempt) for attempt in store.attempts(row["id"])]
             resolutions += [_resolution(row, said) for said in store.resolutions(row["id"])]
+            reports += [_report(row, told) for told in ledger.error_reports.of_meter_event(row["id"])]
         rejects = [{key: row[key] for key in row.keys()} for row in store.rejects(what, limit)]  # noqa: SIM118 # a row is no dict
         customers = list_customers(ledger, now=now, customer=what, with_history=True)
     if not (usage_events or rejects or customers):
@@ -65,6 +68,7 @@ def explain(
         meter_events=[_meter_event(row) for row in meter_events.values()],
         attempts=attempts,
         resolutions=resolutions,
+        error_reports=reports,
         rejects=rejects,
         customers=customers,
     )
@@ -130,6 +134,7 @@ def _meter_event(row: Row) -> dict[str, Any]:
         "accepted_from": _text(row["accepted_from"]),
         "accepted_by": _text(row["accepted_by"]),
         "dissolved_at": _text(row["dissolved_at"]),
+        "retried_at": _text(row["retried_at"]),
     }
 
 
@@ -156,6 +161,20 @@ def _resolution(meter_event: Row, row: Row) -> dict[str, Any]:
         "settled_as": row["settled_as"],
         "note": row["note"],
         "resolved_at": to_text(row["resolved_at"]),
+    }
+
+
+def _report(meter_event: Row, row: Row) -> dict[str, Any]:
+    return {
+        "identifier": meter_event["identifier"],
+        "event_id": row["event_id"],
+        "code": row["code"],
+        "message": row["message"],
+        "start": _text(row["validation_start"]),
+        "end": _text(row["validation_end"]),
+        "error_count": row["error_count"],
+        "created": to_text(row["created"]),
+        "recorded_at": to_text(row["recorded_at"]),
     }
 
 

@@ -1,7 +1,7 @@
 """Preview: what push would send, and what it would not."""
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
@@ -51,7 +51,11 @@ class Preview:
 
 
 def preview(
-    planner: Planner, result: Preview, *, limit: int | None = None
+    planner: Planner,
+    result: Preview,
+    *,
+    limit: int | None = None,
+    retry_codes: Sequence[str] | None = None,
 ) -> Generator[MeterEvent, None, None]:
     """
     Yield the meter events that push would send now, in its order, and fill ``result`` on the way.
@@ -60,13 +64,15 @@ def preview(
         planner: Judges by the config, the clock and what Stripe said; the ledger is read and not changed.
         result: Complete when the last meter event was drawn.
         limit: Draw at most so many meter events; what is blocked is counted all the same.
+        retry_codes: As if what was rejected with these codes (with any, if none is named) were sealed again;
+            None if it is not.
     """
     refuse_coarser_scale(planner.ledger, planner.settings)
     if planner.as_of is None:
         refuse_clock_set_back(planner.ledger, planner.now)
     grace = planner.settings.invoicing.grace_period
     with planner.ledger.database.snapshot():
-        for event in _meter_events(planner, result):
+        for event in _meter_events(planner, result, retry_codes):
             if limit is not None and result.events >= limit:
                 continue
             result._add(event)  # noqa: SLF001 # the generator and its result are one
@@ -106,13 +112,17 @@ def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
         )
 
 
-def _meter_events(planner: Planner, result: Preview) -> Iterator[MeterEvent]:
+def _meter_events(
+    planner: Planner, result: Preview, retry_codes: Sequence[str] | None
+) -> Iterator[MeterEvent]:
     if planner.as_of is None:
         resend, stale = planner.resendable(), planner.stale()
     else:
         resend, stale = [], []
     outbox = planner.ledger.outbox
-    sealed_anew = sorted((usage for event in stale for usage in outbox.usage_of(event.id)), key=_in_order)
+    retried = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
+    dissolved = (usage for event in stale for usage in outbox.usage_of(event.id))
+    sealed_anew = sorted((*dissolved, *retried), key=_in_order)
     unsealed = merge(sealed_anew, outbox.unsealed(planner.as_of), key=_in_order)
     for one in planner.schedule(resend, unsealed, attrgetter("event_time")):
         if isinstance(one, StoredMeterEvent):

@@ -1,7 +1,8 @@
 """Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
@@ -11,6 +12,7 @@ from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
 from meterledger.domain.instant import SECOND, Instant
+from meterledger.errors import StripeError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, StoredMeterEvent
 from meterledger.usecases.door import (
@@ -20,6 +22,7 @@ from meterledger.usecases.door import (
     refuse_other_binding,
     refuse_without_live,
 )
+from meterledger.usecases.error_reports import poll_error_reports
 from meterledger.usecases.planning import Planned, Planner, refuse_clock_set_back, refuse_coarser_scale, stand
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
 
@@ -41,6 +44,10 @@ class PushOptions:
     max_duration: int | None = None
     include_closed: bool = False
     concurrency: int = CONCURRENCY
+    retry_rejected: bool = False
+    """Seal the usage of rejected meter events again, under the next revision."""
+    retry_codes: Sequence[str] = ()
+    """Only of these codes; of all if there are none."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +60,10 @@ class PushReport:
     rejected_in_ledger: int = 0
     blocked: dict[BlockReason, int] = field(default_factory=dict)
     recovered: int = 0
+    retried: int = 0
+    """Rejected meter events whose usage is to be sealed again."""
+    reported: Counter[State] = field(default_factory=Counter)
+    """Meter events by the state that error reports brought them into."""
     warnings: list[str] = field(default_factory=list)
     stop: Stop | None = None
     stop_message: str = ""
@@ -118,6 +129,7 @@ async def push(
         report.warnings = await knock(ledger, stripe, around.clock)
         now = around.clock()
         report.recovered = ledger.outbox.recover(token, now)
+        _retry_rejected(ledger, options, token, now, report)
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
         for event in planner.stale():
             ledger.outbox.dissolve(event.id, token, now)
@@ -149,9 +161,44 @@ async def push(
         )
         await _send_everything(run, on_start)
         ledger.outbox.finish_push(number, around.clock())
+        await _poll_reports(run, stripe, report)
         report.stop, report.stop_message = sender.stop, sender.stop_message
     _sum_up(ledger, planner, around.clock(), report)
     return report
+
+
+def _retry_rejected(
+    ledger: Ledger, options: PushOptions, token: int, now: Instant, report: PushReport
+) -> None:
+    if not options.retry_rejected:
+        return
+    retried = ledger.error_reports.retry_rejected(options.retry_codes, token, now)
+    report.retried = retried.meter_events
+    if retried.of_voided_imports:
+        report.warnings.append(
+            f"{retried.of_voided_imports} rejected meter events are of imports that were taken back: "
+            "they are not sealed again"
+        )
+
+
+async def _poll_reports(run: _Run, stripe: Counterpart, report: PushReport) -> None:
+    """Ask for error reports at the end of a run that reached its end; without an answer nothing changes."""
+    sender = run.sender
+    if stripe.reports is None or sender.stop not in (None, Stop.MAX_DURATION):
+        return
+    try:
+        polled = await poll_error_reports(
+            run.ledger,
+            stripe.reports,
+            token=run.token,
+            clock=run.around.clock,
+            is_stopping=lambda: sender.stop is Stop.INTERRUPTED,
+        )
+    except StripeError as error:
+        report.warnings.append(f"error reports were not read: {error.message}")
+        return
+    report.reported = polled.settled
+    report.warnings += polled.warnings
 
 
 async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:

@@ -1,14 +1,18 @@
 """Status: what is in the ledger, and what to do next."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
-from meterledger.domain.instant import Instant
+from meterledger.domain.instant import DAY, Instant
 from meterledger.ledger import Ledger
-from meterledger.usecases.findings import Finding, period_assumed
+from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.planning import Planner, refuse_clock_set_back, stand
+
+REPORTED_SINCE = 35 * DAY
+"""Error reports of an earlier time are about usage that Stripe would take no more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +59,10 @@ class Status:
                 self.blocked,
                 "`meterledger preview` names blocked usage; mend it, or `meterledger write-off` closes it.",
             ),
+            (
+                self.meter_events[State.REJECTED],
+                "mend what Stripe rejected, and `meterledger push --retry-rejected` sends it anew.",
+            ),
             (True, "`meterledger audit` tells whether everything makes its invoice."),
         )
         return next(command for condition, command in applies if condition)
@@ -72,6 +80,7 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         rejections, conflicts = ledger.reports.count_open_rejects(known_by)
         closed = ledger.closures.counts(known_by)
         usage_events = ledger.reports.count_usage_events(known_by)
+        unknown_rejected = ledger.error_reports.count_unknown_rejected(known_by - REPORTED_SINCE, known_by)
     counts = {row["state"]: row["count"] for row in states}
     waiting = [row["oldest_event_time"] for row in states if row["state"] in (State.PENDING, State.SENDING)]
     if standing.oldest_event_time is not None:
@@ -85,5 +94,18 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         closed=closed,
         open_rejections=rejections,
         open_conflicts=conflicts,
-        findings=list(period_assumed(settings)) if usage_events else [],
+        findings=[*(period_assumed(settings) if usage_events else ()), *_unknown_rejected(*unknown_rejected)],
     )
+
+
+def _unknown_rejected(events: int, reports: int) -> Iterator[Finding]:
+    """Say that Stripe rejected more than it named: some of it may be of this ledger."""
+    if events:
+        yield Finding(
+            code="unknown_rejected",
+            severity="warning",
+            message=f"{counted(events, 'meter event')} that Stripe rejected and did not name, in "
+            f"{counted(reports, 'error report')} of the last 35 days; `meterledger reconcile --errors-only` "
+            "lists meters and windows",
+            details={"meter_events": events, "error_reports": reports},
+        )

@@ -22,6 +22,7 @@ _CHECKS = {
     "attempts_counted": "every attempt is on record",
     "accepted_has_proof": "accepted means a 200, a duplicate answer after an unknown one, or a person's word",
     "pending_is_not_sent": "pending means that Stripe certainly has not taken it",
+    "retried_is_rejected": "only what Stripe certainly rejected was sealed again under another revision",
     "within_horizon": "nothing was sent again 23 h after an attempt with an unknown outcome",
     "sent_is_bound": "a ledger that has sent anything is bound to an account, a mode and a host",
 }

@@ -8,7 +8,8 @@ WITH given (position, identifier) AS (VALUES (:position, :identifier))
 SELECT given.position, u.id, u.source, u.request_id, c.customer_id, u.quantity, u.scale, u.event_time
 FROM given
 INNER JOIN meter_events AS m ON m.identifier = given.identifier AND m.dissolved_at IS NULL
-INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id
+    AND (l.unlinked_at IS NULL OR m.retried_at IS NOT NULL)
 INNER JOIN usage_events AS u ON u.id = l.usage_event
 INNER JOIN customers AS c ON c.id = u.customer
 ORDER BY given.position;

@@ -97,7 +97,15 @@ INSERT INTO usage_events (
 ) ON CONFLICT (request_id, source, generation) DO NOTHING;
 
 -- name: add_unsealed_since
-INSERT INTO unsealed (usage_event) SELECT id FROM usage_events WHERE id > :usage_event;
+-- A key that was free again may have been sealed before, and rejected: identifiers are never used again.
+INSERT INTO unsealed (usage_event, revision)
+SELECT u.id, CASE u.generation WHEN 0 THEN 0 ELSE COALESCE((
+    SELECT MAX(m.revision) + 1 FROM usage_events AS before
+    INNER JOIN meter_event_usage AS l ON l.usage_event = before.id AND l.unlinked_at IS NOT NULL
+    INNER JOIN meter_events AS m ON m.id = l.meter_event AND m.retried_at IS NOT NULL
+    WHERE before.request_id = u.request_id AND before.source = u.source AND before.generation < u.generation
+), 0) END
+FROM usage_events AS u WHERE u.id > :usage_event;
 
 -- name: add_usage_event_again
 -- The key was free again: the import that had it was taken back before it was sent.

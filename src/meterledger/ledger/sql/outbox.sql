@@ -2,7 +2,7 @@
 -- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
 -- as `last` and windowed meters need it.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier
+    u.event_time, u.dimensions, u.keeps_identifier, q.revision
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
@@ -13,7 +13,12 @@ ORDER BY u.event_time, u.id;
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier
+    u.event_time, u.dimensions, u.keeps_identifier,
+    COALESCE((
+        SELECT MAX(m.revision) + 1 FROM meter_event_usage AS ended
+        INNER JOIN meter_events AS m ON m.id = ended.meter_event AND m.retried_at <= :as_of
+        WHERE ended.usage_event = u.id AND ended.unlinked_at IS NOT NULL
+    ), 0) AS revision
 FROM usage_to_seal AS u
 WHERE u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
@@ -27,14 +32,16 @@ ORDER BY u.event_time, u.id;
 
 -- name: unsealed_usage_event
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier
+    u.event_time, u.dimensions, u.keeps_identifier, q.revision
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 WHERE q.usage_event = :usage_event;
 
 -- name: usage_of_meter_event
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier
-FROM meter_event_usage AS l INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
+    u.event_time, u.dimensions, u.keeps_identifier, m.revision
+FROM meter_event_usage AS l
+INNER JOIN meter_events AS m ON m.id = l.meter_event
+INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
 WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL
 ORDER BY u.id;
 
@@ -155,8 +162,9 @@ INSERT INTO resolutions (meter_event, settled_as, note, resolved_at)
 VALUES (:meter_event, :settled_as, :note, :resolved_at);
 
 -- name: count_meter_events
+-- What was retried is carried by another meter event, and no longer open.
 SELECT state, COUNT(*) AS count FROM meter_events
-WHERE dissolved_at IS NULL
+WHERE dissolved_at IS NULL AND retried_at IS NULL
 GROUP BY state ORDER BY state;
 
 -- name: latest_own_instant

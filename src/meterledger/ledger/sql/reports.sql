@@ -16,6 +16,7 @@ SELECT state, COUNT(*) AS count, MIN(event_time) AS oldest_event_time FROM (
     END AS state
     FROM meter_events AS m
     WHERE m.sealed_at <= :as_of AND (m.dissolved_at IS NULL OR m.dissolved_at > :as_of)
+        AND (m.retried_at IS NULL OR m.retried_at > :as_of)
 ) AS known
 GROUP BY state
 ORDER BY state;
@@ -35,7 +36,7 @@ FROM meter_events WHERE state = 'in_doubt' ORDER BY id;
 
 -- name: rejected_by_code
 SELECT rejection_code AS code, rejection_message AS message, COUNT(*) AS count FROM meter_events
-WHERE state = 'rejected' GROUP BY rejection_code, rejection_message ORDER BY count DESC, code, message;
+WHERE state = 'rejected' AND retried_at IS NULL GROUP BY rejection_code, rejection_message ORDER BY count DESC, code, message;
 
 -- name: accepted_totals
 -- What Stripe has taken, by customer and meter.
@@ -84,7 +85,7 @@ WHERE u.id = :usage_event;
 SELECT
     m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.state,
     m.in_doubt_reason, m.rejection_code, m.rejection_message, m.sealed_at, m.accepted_at, m.accepted_from,
-    m.accepted_by, m.dissolved_at, l.unlinked_at
+    m.accepted_by, m.dissolved_at, m.retried_at, l.unlinked_at
 FROM meter_event_usage AS l INNER JOIN meter_events AS m ON m.id = l.meter_event
 WHERE l.usage_event = :usage_event ORDER BY m.id;
 

@@ -33,9 +33,9 @@ SELECT MIN(id) AS id, identifier FROM meter_events WHERE dissolved_at IS NULL
 GROUP BY identifier HAVING COUNT(*) > 1 ORDER BY MIN(id) LIMIT 20;
 
 -- name: verify_links_of_meter_events
--- A meter event carries as many usage events as it says, unless it was dissolved.
+-- A meter event carries as many usage events as it says; none if it was dissolved or its usage retried.
 SELECT m.id, m.identifier FROM meter_events AS m
-WHERE m.dissolved_at IS NULL AND m.usage_events <> (
+WHERE m.dissolved_at IS NULL AND CASE WHEN m.retried_at IS NULL THEN m.usage_events ELSE 0 END <> (
     SELECT COUNT(*) FROM meter_event_usage AS l WHERE l.meter_event = m.id AND l.unlinked_at IS NULL
 )
 ORDER BY m.id LIMIT 20;
@@ -72,6 +72,25 @@ INNER JOIN delivery_attempts AS a ON a.meter_event = b.meter_event AND a.attempt
 WHERE a.outcome = 'unknown' AND b.started_at >= a.started_at + 82800000000
     AND (a.settled_at IS NULL OR a.settled_at > b.started_at)
 ORDER BY b.meter_event LIMIT 20;
+
+-- name: verify_retried_is_rejected
+-- Sealed again only after a refusal at once, or a report of what had been taken, and nothing left unknown.
+SELECT m.id, m.identifier FROM meter_events AS m
+WHERE m.retried_at IS NOT NULL AND (
+    m.state <> 'rejected'
+    OR EXISTS (
+        SELECT 1 FROM delivery_attempts AS a
+        WHERE a.meter_event = m.id AND (a.outcome IS NULL OR (a.outcome = 'unknown' AND a.settled_at IS NULL))
+    )
+    OR (
+        EXISTS (
+            SELECT 1 FROM delivery_attempts AS a
+            WHERE a.meter_event = m.id AND a.outcome IN ('accepted', 'duplicate')
+        )
+        AND NOT EXISTS (SELECT 1 FROM error_report_samples AS s WHERE s.meter_event = m.id)
+    )
+)
+ORDER BY m.id LIMIT 20;
 
 -- name: verify_sealed_bodies
 SELECT m.id, m.identifier, m.revision, m.event_name, m.timestamp, m.payload, m.quantity, m.scale,
