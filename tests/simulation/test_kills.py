@@ -274,8 +274,11 @@ def test_a_second_push_is_turned_away(tmp_path: Path) -> None:
     with open_shop(tmp_path, events=60, latency="20ms") as shop:
         with shop.pushing("--concurrency", "1") as first:
             shop.wait_until(first, lambda page: page["identifier_totals"]["counted"] >= 1)
+            # Held meanwhile, however slowly the second starts; it is in the middle of its work all the same.
+            first.send_signal(signal.SIGSTOP)
             second = shop.run("push", "--format", "json")
             assert first.poll() is None
+            first.send_signal(signal.SIGCONT)
             first.communicate(timeout=RUN_SECONDS)
         assert second.returncode == ExitCode.LEDGER
         assert f"process {first.pid} on " in second.stderr
