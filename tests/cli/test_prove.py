@@ -7,29 +7,15 @@ import pytest
 
 from meterledger.cli.main import run
 from meterledger.proving import prove as proving
-from meterledger.proving.history import History, ImportFile, Row
-from meterledger.proving.invariants import Broken, Invariant
-from meterledger.proving.prove import Failure, ProofReport, Watcher
-
-ROW = Row(key="r1", customer="cus_a", feature="calls", quantity="1", at=0)
-FAILURE = Failure(
-    history=History(seed=12, steps=(ImportFile(rows=(ROW,)),)),
-    broken=Broken(Invariant.COUNTED_ONCE, "counted more than once: ml1-x"),
-    first_steps=9,
-)
+from meterledger.proving.invariants import Invariant
+from meterledger.proving.world import Parts
+from support.broken_parts import forgetful
 
 
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the proof fail, with its second history."""
-
-    def failing(seed: int, runs: int, *, watcher: Watcher) -> ProofReport:
-        del runs
-        watcher.lived(2)
-        watcher.failed(FAILURE.broken)
-        return ProofReport(seed=seed, runs=2, failure=FAILURE)
-
-    monkeypatch.setattr(proving, "prove", failing)
+    """Let a part be in the program that leaves usage out."""
+    monkeypatch.setattr(proving, "Parts", lambda: Parts(ledger=forgetful))
 
 
 def test_a_proof_tells_what_it_checked(
@@ -68,37 +54,34 @@ def test_time_ends_a_proof_between_histories(capsys: pytest.CaptureFixture[str])
 @pytest.mark.usefixtures("broken")
 def test_a_failure_is_a_list_of_steps_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     """What broke, the steps, and the command that lives them again."""
-    assert run(["prove", "--seed", "11", "--runs", "5"]) == 1
+    assert run(["prove", "--seed", "2", "--runs", "5"]) == 1
     out, err = capsys.readouterr()
 
-    assert "smallest failing history of seed 12" in out
-    assert "import 1 rows: r1 cus_a calls 1 at 1970-01-01T00:00:00Z" in out
-    assert "BROKEN: counted_once: no identifier is counted twice at Stripe" in err
-    assert "meterledger prove --seed 12 --runs 1" in err
+    assert "smallest failing history of seed 2" in out
+    assert "import 1 rows: r" in out
+    assert "BROKEN: blocked_with_reason: what is held back has a reason that is true" in err
+    assert "meterledger prove --seed 2 --runs 1" in err
 
 
 @pytest.mark.usefixtures("broken")
 def test_a_failure_as_json_holds_the_steps(capsys: pytest.CaptureFixture[str]) -> None:
     """The document stays that of prove: a proof that fails has done its work."""
-    assert run(["prove", "--format", "json"]) == 1
+    assert run(["prove", "--seed", "2", "--format", "json"]) == 1
     document = json.loads(capsys.readouterr().out)
 
-    assert document["ok"] is False
-    assert document["failure"] == {
-        "seed": 12,
-        "invariant": "counted_once",
-        "detail": "counted more than once: ml1-x",
-        "steps": ["import 1 rows: r1 cus_a calls 1 at 1970-01-01T00:00:00Z"],
-        "steps_as_drawn": 9,
-        "again": "meterledger prove --seed 12 --runs 1",
-    }
+    assert document["schema"] == "meterledger.prove/1"
+    assert (document["ok"], document["runs"]) == (False, 1)
+    failure = document["failure"]
+    assert (failure["seed"], failure["invariant"]) == (2, "blocked_with_reason")
+    assert failure["again"] == "meterledger prove --seed 2 --runs 1"
+    assert len(failure["steps"]) == 1 < failure["steps_as_drawn"]
 
 
 @pytest.mark.usefixtures("broken")
 def test_a_failure_as_csv_tells_its_steps_beside_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
     """The rows stay rows; the steps are words for people."""
-    assert run(["prove", "--format", "csv"]) == 1
+    assert run(["prove", "--seed", "2", "--format", "csv"]) == 1
     out, err = capsys.readouterr()
 
-    assert out.splitlines()[:2] == ["invariant,checked", "counted_once,0"]
-    assert "1 import 1 rows: r1" in err
+    assert [line.partition(",")[0] for line in out.splitlines()] == ["invariant", *Invariant]
+    assert "1 import 1 rows: r" in err
