@@ -9,7 +9,7 @@ from meterledger.proving.world import Parts
 from support.broken_parts import HastyGateway, HopefulGateway, RenamingGateway, forgetful
 
 MOST_RUNS = 20
-"""What a person gets who gives no number: whatever is broken here is found within it."""
+"""What a person gets who gives no number: whatever is broken on purpose here is found within it."""
 
 RARE = {
     Invariant.UNSENT_IS_NOT_COUNTED,

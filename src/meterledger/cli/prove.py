@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from meterledger.proving.invariants import Broken
     from meterledger.proving.prove import Failure, ProofReport, Watcher
 
+_RUNS = 20
+_MAX_RUNS = 1_000_000
+_MAX_SEED = 2**62
+
 _TOLD_EVERY_SECONDS = 30.0
 """How often it is said how far it is, where no progress bar shows it."""
 
@@ -25,11 +29,12 @@ def prove(
     ctx: typer.Context,
     *,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**62, metavar="N", help="The first seed; each history has the next.")
+        int,
+        typer.Option(min=0, max=_MAX_SEED, metavar="N", help="The first seed; each history has the next."),
     ] = 1,
     runs: Annotated[
-        int, typer.Option(min=1, max=1_000_000, metavar="M", help="How many histories to live.")
-    ] = 20,
+        int, typer.Option(min=1, max=_MAX_RUNS, metavar="M", help="How many histories to live.")
+    ] = _RUNS,
     max_duration: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="Begin no further history after so long, e.g. 10m."),

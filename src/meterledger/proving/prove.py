@@ -16,9 +16,6 @@ from meterledger.proving.local_stripe import LocalStripe, local_stripe
 from meterledger.proving.shrinking import shrunk
 from meterledger.proving.world import Parts, Tally, World, world
 
-DEFAULT_RUNS = 20
-MAX_RUNS = 1_000_000
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
