@@ -8,7 +8,6 @@ import typer
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 from meterledger.cli.progress import progress_bar
-from meterledger.domain.instant import SECOND
 from meterledger.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ def prove(
     Your config, ledger and key are not touched. Exit code 1 if an invariant does not hold: then the smallest
     history that breaks it is printed.
     """
+    from meterledger.domain.instant import SECOND
     from meterledger.proving.prove import prove as run_proof
 
     context = context_of(ctx)
