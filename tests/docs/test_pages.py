@@ -17,6 +17,7 @@ from meterledger.domain.delivery import InDoubtReason, Result, State
 from meterledger.domain.lateness import Landing
 from meterledger.domain.usage import CANONICAL_FIELDS, Reason
 from meterledger.errors import ExitCode
+from meterledger.proving.invariants import Invariant
 
 _CODE = Path(meterledger.__file__).parent
 _TABLES: dict[str, type[Struct]] = {
@@ -140,6 +141,12 @@ def test_the_keys_of_a_plan_are_documented() -> None:
     """A plan has one key of its own, which stands with those of its features."""
     rows = _rows(section(DOCS / "config.md", "[plans.NAME.features.FEATURE]"))
     assert {field.encode_name for field in fields(tables.PlanTable)} <= set(rows)
+
+
+@pytest.mark.parametrize("invariant", Invariant)
+def test_every_invariant_of_prove_is_documented(invariant: Invariant) -> None:
+    """What a proof says that it checked stands on its page."""
+    assert invariant.value in _rows(section(DOCS / "proving.md", "What it checks"))
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "commands.md"], ids=lambda page: page.name)

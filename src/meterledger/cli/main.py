@@ -22,6 +22,7 @@ from meterledger.cli.imports import imports
 from meterledger.cli.init import init
 from meterledger.cli.output import print_error_json, say_error
 from meterledger.cli.preview import preview
+from meterledger.cli.prove import prove
 from meterledger.cli.push import push
 from meterledger.cli.reconcile import reconcile
 from meterledger.cli.rejects import rejects
@@ -106,6 +107,7 @@ app.command("explain")(explain)
 app.command("verify")(verify)
 app.command("simulator", cls=SimulatorCommand)(simulator)
 app.command("demo")(demo)
+app.command("prove")(prove)
 
 
 def run(arguments: Sequence[str]) -> int:

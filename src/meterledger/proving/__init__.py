@@ -1,0 +1,1 @@
+"""Proving: seeded histories of imports, pushes, crashes, faults and clock jumps, against a local Stripe."""

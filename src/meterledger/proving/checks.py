@@ -1,0 +1,288 @@
+"""The checks: after each push what holds at any time, and at the end of a history everything."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from meterledger.domain.instant import DAY, HOUR, MINUTE, to_text
+from meterledger.errors import MeterledgerError
+from meterledger.proving.history import LAST, START, WAYS, Push
+from meterledger.proving.invariants import Broken, Invariant
+from meterledger.proving.model import Accepted, Lane
+from meterledger.proving.world import World
+from meterledger.usecases.explain import explain
+from meterledger.usecases.push import PushReport
+from meterledger.usecases.verify import verify
+
+MOST_PUSHES = 8
+"""How often it is pushed at the end, until nothing changes any more."""
+
+_OLDEST, _NEWEST = 35 * DAY, 5 * MINUTE
+_HORIZON = 23 * HOUR
+_UNSETTLED = frozenset({"sending", "in_doubt"})
+"""Stripe may have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the ledger says of one usage event."""
+
+    state: str
+    """Of its meter event if it has one, else ``blocked`` or ``unsealed``."""
+    reason: str | None
+    counted: int
+    """How often Stripe counted its identifier."""
+
+
+def check_at_any_time(world: World) -> None:
+    """Check that nothing is at Stripe twice, or too much of anything."""
+    page = world.stripe.page()
+    twice = [name for name, found in page["identifiers"].items() if found["counted"] > 1]
+    world.check(Invariant.COUNTED_ONCE, not twice, f"counted more than once: {', '.join(twice)}")
+    lanes = world.model.lanes()
+    for row in page["usage"]:
+        lane = (row["event_name"], row["customer"])
+        given = lanes.get(lane, {}).values()
+        most = max((one.quantity for one in given), default=Decimal(0)) if lane[0] == LAST else _total(given)
+        world.check(
+            Invariant.NEVER_TOO_MUCH,
+            row["events"] <= len(given) and Decimal(row["total"]) <= most,
+            f"{_name(lane)}: {row['total']} in {row['events']} events at Stripe; "
+            f"handed over were {most} in {len(given)}",
+        )
+
+
+def check_the_end(world: World) -> None:
+    """Let the weather clear, push until nothing changes any more, and check everything."""
+    world.plan_faults()
+    world.wait(HOUR)
+    report = _push_until_quiet(world)
+    check_at_any_time(world)
+    page = world.stripe.page()
+    standings = _standings(world, page)
+    _check_states(world, standings, report)
+    for lane, given in sorted(world.model.lanes().items()):
+        (_check_last if lane[0] == LAST else _check_total)(world, lane, given, standings, page)
+    _check_refused(world)
+    with world.ledger() as ledger:
+        wrong = [check.detail for check in verify(ledger) if not check.ok]
+    world.check(Invariant.VERIFY_PASSES, not wrong, "; ".join(wrong))
+
+
+def _push_until_quiet(world: World) -> PushReport:
+    """
+    Push until another push finds nothing to do.
+
+    Where Stripe's answers settle nothing, as for a resend that has become too old, a day has to pass:
+    what cannot be known is in doubt then, and what waits for it waits openly.
+    """
+    for _ in range(MOST_PUSHES):
+        before = _counted(world.stripe.page())
+        report = _push(world)
+        if report.tally.accepted or report.tally.rejected:
+            continue
+        world.check(
+            Invariant.PUSH_AGAIN_CHANGES_NOTHING,
+            _counted(world.stripe.page()) == before,
+            "a push that says that nothing was accepted was counted at Stripe",
+        )
+        with world.ledger() as ledger:
+            counts = ledger.outbox.counts()
+        if not (report.tally.sealed or counts["sending"] or counts["pending"]):
+            return report
+        world.wait(DAY)
+    raise Broken(
+        Invariant.PUSH_AGAIN_CHANGES_NOTHING,
+        f"after {MOST_PUSHES} pushes in good weather there is still something to do: "
+        f"{report.pending} pending, {report.tally.sealed} sealed by the last",
+    )
+
+
+def _push(world: World) -> PushReport:
+    try:
+        report = world.push(Push(way=WAYS[0], concurrency=4))
+    except MeterledgerError as error:
+        raise Broken(Invariant.ENDS_IN_ORDER, f"push in good weather ended with: {error.message}") from error
+    if report is None:
+        raise AssertionError("unreachable: this push has no crash point")
+    world.check(
+        Invariant.ENDS_IN_ORDER, report.stop is None, f"push in good weather stopped: {report.stop_message}"
+    )
+    return report
+
+
+def _counted(page: Mapping[str, Any]) -> dict[str, int]:
+    return {name: found["counted"] for name, found in page["identifiers"].items() if found["counted"]}
+
+
+def _standings(world: World, page: Mapping[str, Any]) -> dict[str, Standing]:
+    """Ask the ledger for each usage key that the model has, and compare the content."""
+    standings = {}
+    with world.ledger() as ledger:
+        world.check(
+            Invariant.USAGE_KEPT,
+            ledger.reports.count_usage_events(world.now) == len(world.model.usage),
+            "the ledger has another number of usage events than the model",
+        )
+        for key, accepted in world.model.usage.items():
+            found = explain(ledger, world.settings, key, now=world.now)
+            events = [(_content(event), event) for event in found.usage_events]
+            wanted = (accepted.customer, accepted.feature, accepted.quantity, to_text(accepted.at))
+            world.check(
+                Invariant.USAGE_KEPT,
+                [content for content, _ in events] == [wanted],
+                f"{key}: the ledger has {[content for content, _ in events]}, the model {wanted}",
+            )
+            (_, event), live = events[0], [one for one in found.meter_events if one["dissolved_at"] is None]
+            state = live[0]["state"] if event["state"] == "sealed" and len(live) == 1 else event["state"]
+            world.check(
+                Invariant.USAGE_KEPT,
+                len(live) == (event["state"] == "sealed"),
+                f"{key} is {event['state']}, and {len(live)} meter events carry it",
+            )
+            counted = [page["identifiers"].get(one["identifier"], {}) for one in found.meter_events]
+            standings[key] = Standing(
+                state=state,
+                reason=event["blocked_reason"],
+                counted=max((one.get("counted", 0) for one in counted), default=0),
+            )
+    return standings
+
+
+def _content(event: Mapping[str, Any]) -> tuple[str, str, Decimal, str]:
+    return event["customer_id"], event["feature"], Decimal(event["quantity"]), event["event_time"]
+
+
+def _check_states(world: World, standings: Mapping[str, Standing], report: PushReport) -> None:
+    for key, standing in standings.items():
+        match standing.state:
+            case "accepted":
+                world.check(
+                    Invariant.ACCEPTED_IS_COUNTED,
+                    standing.counted == 1,
+                    f"{key} is accepted, but not counted",
+                )
+            case "in_doubt":
+                world.check(
+                    Invariant.DOUBT_HAS_CAUSE,
+                    world.harmed and world.now - START >= _HORIZON,
+                    f"{key} is in doubt, but no fault or crash had struck, or too little time has passed",
+                )
+            case "rejected" | "blocked" | "unsealed":
+                world.check(
+                    Invariant.UNSENT_IS_NOT_COUNTED,
+                    standing.counted == 0,
+                    f"{key} is {standing.state}, but counted at Stripe",
+                )
+                world.check(
+                    Invariant.BLOCKED_WITH_REASON,
+                    standing.state == "rejected" or _is_held_back_rightly(world, key, standings),
+                    f"{key} of {to_text(world.model.usage[key].at)} is {standing.state} "
+                    f"({standing.reason}) at {to_text(world.now)}",
+                )
+            case other:
+                raise Broken(Invariant.USAGE_KEPT, f"{key} is {other} after the last push")
+    with world.ledger() as ledger:
+        in_doubt = len(ledger.reports.in_doubt())
+    told = {
+        "in_doubt": report.in_doubt,
+        "blocked": sum(report.blocked.values()),
+        "unsealed": report.pending,
+        "rejected": report.rejected_in_ledger,
+    }
+    listed = Counter(standing.state for standing in standings.values())
+    world.check(
+        Invariant.OPEN_IS_TOLD,
+        in_doubt == report.in_doubt and all(listed[state] == count for state, count in told.items()),
+        f"push tells {told}, explain {dict(listed)}, and {in_doubt} in doubt are listed",
+    )
+
+
+def _is_held_back_rightly(world: World, key: str, standings: Mapping[str, Standing]) -> bool:
+    """Judge by the model alone whether what is said to hold back a usage event is so."""
+    usage, standing = world.model.usage[key], standings[key]
+    lane = world.model.lanes()[usage.lane]
+    match standing.reason:
+        case "too_old":
+            return usage.at < world.now - _OLDEST
+        case "in_future":
+            return usage.at > world.now + _NEWEST
+        case "superseded":
+            later = (other for other, one in lane.items() if one.at > usage.at)
+            return usage.feature == LAST and any(
+                standings[other].state in {"accepted", *_UNSETTLED} for other in later
+            )
+        case None:
+            return usage.feature == LAST and any(standings[other].state == "in_doubt" for other in lane)
+        case _:
+            return False
+
+
+def _check_total(
+    world: World,
+    lane: Lane,
+    given: Mapping[str, Accepted],
+    standings: Mapping[str, Standing],
+    page: Mapping[str, Any],
+) -> None:
+    """Compare a sum or a count: all that was handed over, but for what the ledger says is open."""
+    there = _at_stripe(page, lane)
+    sure = _total(one for key, one in given.items() if standings[key].state == "accepted")
+    maybe = _total(one for key, one in given.items() if standings[key].state in _UNSETTLED)
+    world.check(
+        Invariant.TOTALS_WITHIN_BOUNDS,
+        sure <= there <= sure + maybe,
+        f"{_name(lane)}: {there} at Stripe; the model has {sure} accepted and {maybe} in doubt",
+    )
+    if all(standings[key].state == "accepted" for key in given):
+        whole = _total(given.values())
+        world.check(
+            Invariant.TOTALS_EQUAL, there == whole, f"{_name(lane)}: {there} at Stripe, {whole} handed over"
+        )
+
+
+def _check_last(
+    world: World,
+    lane: Lane,
+    given: Mapping[str, Accepted],
+    standings: Mapping[str, Standing],
+    page: Mapping[str, Any],
+) -> None:
+    """Compare a last value: the latest of what Stripe has, where nothing is in doubt."""
+    there = {key: one for key, one in given.items() if standings[key].state == "accepted"}
+    if not there or any(standings[key].state in _UNSETTLED for key in given):
+        return
+    latest = max(one.at for one in there.values())
+    values = {one.quantity for one in there.values() if one.at == latest}
+    world.check(
+        Invariant.LAST_VALUE_STANDS,
+        _at_stripe(page, lane) in values,
+        f"{_name(lane)}: {_at_stripe(page, lane)} at Stripe, the latest is {sorted(values)}",
+    )
+
+
+def _check_refused(world: World) -> None:
+    with world.ledger() as ledger:
+        rejections, conflicts = ledger.reports.count_open_rejects(world.now)
+    wanted = (len(world.model.rejected), len(world.model.conflicts))
+    world.check(
+        Invariant.REFUSED_ROWS_KEPT,
+        (rejections, conflicts) == wanted,
+        f"open rejections and conflicts: {(rejections, conflicts)} in the ledger, {wanted} in the model",
+    )
+
+
+def _at_stripe(page: Mapping[str, Any], lane: Lane) -> Decimal:
+    rows = [row["total"] for row in page["usage"] if (row["event_name"], row["customer"]) == lane]
+    return Decimal(rows[0]) if rows else Decimal(0)
+
+
+def _total(usage: Any) -> Decimal:
+    return sum((one.quantity for one in usage), Decimal(0))
+
+
+def _name(lane: Lane) -> str:
+    event_name, customer = lane
+    return f"{event_name} of {customer}"

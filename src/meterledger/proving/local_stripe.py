@@ -1,0 +1,102 @@
+"""The simulator as a process of its own, and its control pages: the other side, and the judge."""
+
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from meterledger.domain.instant import SECOND, Instant, to_text
+from meterledger.errors import StripeError
+
+_LISTENING = "meterledger simulator listening on "
+_OK = 200
+_STOP_SECONDS = 10
+_REQUEST_SECONDS = 30
+_OWN_VARIABLES = ("METERLEDGER_", "STRIPE_")
+
+
+class LocalStripe:
+    """A running simulator, by its control pages; ``base`` is its address."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        parts = urlsplit(base)
+        self._host, self._port = parts.hostname or "", parts.port
+
+    def reset(self, now: Instant) -> None:
+        """Forget everything but the meters, and let the clock stand at an instant."""
+        self._asked("reset", {"now": to_text(now), "mode": "frozen"})
+        self.plan_faults(())
+
+    def set_clock(self, now: Instant) -> None:
+        """Let the clock stand at an instant."""
+        self._asked("clock", {"now": to_text(now)})
+
+    def plan_faults(self, faults: Sequence[Mapping[str, object]]) -> None:
+        """Put faults in the place of those that are planned."""
+        self._asked("faults", {"faults": list(faults)})
+
+    def faults_struck(self) -> int:
+        """Return how many times faults of the present plan struck."""
+        return sum(fault["struck"] for fault in self._asked("faults?limit=1")["faults"])
+
+    def page(self) -> dict[str, Any]:
+        """Return what was counted, with every identifier."""
+        return self._asked("ledger?identifiers=1")
+
+    def _asked(self, page: str, document: Mapping[str, object] | None = None) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=_REQUEST_SECONDS)
+        try:
+            body = None if document is None else json.dumps(document)
+            connection.request("GET" if body is None else "POST", f"/_simulator/{page}", body)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise StripeError(f"the simulator does not answer any more: {error}") from error
+        finally:
+            connection.close()
+        if answer.status != _OK:
+            raise StripeError(f"the simulator refused /_simulator/{page}: {text.decode(errors='replace')}")
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+
+@contextlib.contextmanager
+def local_stripe(config: Path, now: Instant) -> Iterator[LocalStripe]:
+    """Run a simulator with the meters of a config, its clock standing, until the block ends."""
+    environment = {key: text for key, text in os.environ.items() if not key.startswith(_OWN_VARIABLES)}
+    command = ["--port", "0", "--clock", str(now // SECOND), "--freeze", "--seed-from", config.name]
+    with (config.parent / "simulator.log").open("w+", encoding="utf-8") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "meterledger", "simulator", *command],
+            cwd=config.parent,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+        )
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line.startswith(_LISTENING):
+                said.seek(0)
+                raise StripeError(f"the simulator did not start: {said.read().strip()}")
+            yield LocalStripe(line.removeprefix(_LISTENING).split()[0])
+        finally:
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()

@@ -1,0 +1,310 @@
+"""One history as it is lived: a ledger on disk, a local Stripe, the model, and what is done to them."""
+
+import asyncio
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, assert_never
+
+from meterledger.config import Settings, Source, load_settings
+from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant
+from meterledger.errors import LedgerError, MeterledgerError, StripeError
+from meterledger.ledger import Ledger, open_ledger
+from meterledger.ledger.opening import ledger_over
+from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, MortalGateway
+from meterledger.proving.history import (
+    START,
+    History,
+    ImportFile,
+    PlanFaults,
+    Push,
+    SetClockBack,
+    Settle,
+    Step,
+    Wait,
+)
+from meterledger.proving.invariants import Broken, Invariant
+from meterledger.proving.local_stripe import LocalStripe
+from meterledger.proving.model import Model
+from meterledger.stripe_gateway.access import StripeAccess
+from meterledger.stripe_gateway.gateway import open_gateway
+from meterledger.stripe_gateway.server_clock import read_server_clock
+from meterledger.usecases.door import Counterpart, PushGateway
+from meterledger.usecases.import_usage import ImportOptions, import_usage
+from meterledger.usecases.push import PushOptions, PushReport, push
+from meterledger.usecases.sending import Surroundings
+
+AFTER_A_CRASH = 3 * MINUTE
+"""Longer than a lease: this process goes on living, so that its lease has to run out."""
+
+_KEY = "sk_test_prove"
+_SOURCE = "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What is proved; others in their places show that the proof finds what is wrong with them."""
+
+    gateway: Callable[[PushGateway], PushGateway] = lambda gateway: gateway
+    ledger: Callable[[Ledger], Ledger] = lambda ledger: ledger
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What was done and checked, over all histories."""
+
+    checked: Counter[Invariant] = field(default_factory=Counter)
+    imports: int = 0
+    pushes: int = 0
+    crashes: int = 0
+    requests: int = 0
+    faults_struck: int = 0
+
+
+class _Stopwatch:
+    """Time that only passes where somebody sleeps, and then at once."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others go on, and the stopwatch by so much."""
+        self.seconds += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass(slots=True, kw_only=True)
+class World:
+    """Everything a history happens to; ``folder`` is its own, with a config and an empty ledger."""
+
+    folder: Path
+    stripe: LocalStripe
+    parts: Parts
+    tally: Tally
+    chance: random.Random
+    now: Instant = START
+    model: Model = field(default_factory=Model)
+    settings: Settings = field(init=False)
+    harmed: bool = False
+    """Whether a crash or a fault has struck: before, nothing can be in doubt."""
+    reads_may_fail: bool = False
+    """Whether a fault is planned for what a push reads before it sends."""
+    _files: int = 0
+
+    def __post_init__(self) -> None:
+        self.settings = load_settings(self.folder / "meterledger.toml", folder=self.folder)
+
+    def live(self, step: Step) -> None:
+        """Do one step; raises Broken where something turns out that must not be."""
+        match step:
+            case ImportFile():
+                self._import(step)
+            case Push():
+                self._push_in_bad_weather(step)
+            case PlanFaults():
+                self.plan_faults(step.faults)
+            case Wait():
+                self.wait(step.span)
+            case SetClockBack():
+                self._set_clock_back()
+            case Settle():
+                self._settle()
+            case _:
+                assert_never(step)
+
+    def check(self, invariant: Invariant, holds: bool, detail: str) -> None:  # noqa: FBT001 # as assert
+        """Count a check; raises Broken if it does not hold."""
+        self.tally.checked[invariant] += 1
+        if not holds:
+            raise Broken(invariant, detail)
+
+    @contextmanager
+    def ledger(self, points: CrashPoints | None = None) -> Iterator[Ledger]:
+        """Open the ledger, as a process does at its start."""
+        with open_ledger(self.settings.ledger_path) as ledger:
+            mortal = ledger_over(MortalDatabase(ledger.database, points), ledger.path) if points else ledger
+            yield self.parts.ledger(mortal)
+
+    def wait(self, span: int) -> None:
+        """Let time pass."""
+        self._set_clock(self.now + span)
+
+    def plan_faults(self, faults: tuple[Mapping[str, object], ...] = ()) -> None:
+        """Put these faults in the place of those that are planned."""
+        self._count_faults()
+        self.stripe.plan_faults(faults)
+        self.reads_may_fail = any("on" in fault for fault in faults)
+
+    def push(self, step: Push) -> PushReport | None:
+        """Push; None where the process died. Raises what push raises."""
+        self.tally.pushes += 1
+        points = CrashPoints(step.crash_at)
+        try:
+            with self.ledger(points) as ledger:
+                return asyncio.run(_until_death(self._pushing(ledger, step, points), points))
+        except Crash:
+            self._die()
+            return None
+        finally:
+            self._count_faults(keep=True)
+
+    async def _pushing(self, ledger: Ledger, step: Push, points: CrashPoints) -> PushReport:
+        access = StripeAccess(key=_KEY, mode="test", base=self.stripe.base)
+        clock = read_server_clock(self.stripe.base)
+        dates: list[Instant | None] = [None]
+
+        def on_date(date: Instant) -> None:
+            dates[0] = date
+            clock.note(date)
+
+        def on_answer(number: int) -> None:
+            if number == step.jump_after:
+                self.wait(step.jump)
+                clock.note(self.now)
+
+        stopwatch = _Stopwatch()
+        around = Surroundings(
+            clock=clock, monotonic=stopwatch, sleep=stopwatch.sleep, chance=self.chance.random
+        )
+        options = PushOptions(limit=step.limit, concurrency=step.concurrency)
+        async with open_gateway(access, clock, concurrency=step.concurrency, on_date=on_date) as gateway:
+            mortal = MortalGateway(inner=self.parts.gateway(gateway), points=points, on_answer=on_answer)
+            stripe = Counterpart(access=access, gateway=mortal, server_date=lambda: dates[0])
+            try:
+                return await push(ledger, self.settings, options, stripe, around)
+            finally:
+                await mortal.landed()
+
+    def _push_in_bad_weather(self, step: Push) -> None:
+        try:
+            self.push(step)
+        except MeterledgerError as error:
+            # Only a fault that strikes a read at the door may end a push so, before anything is sent.
+            if not (isinstance(error, StripeError) and self.reads_may_fail):
+                raise Broken(Invariant.ENDS_IN_ORDER, f"push ended with: {error.message}") from error
+        self.check(Invariant.ENDS_IN_ORDER, holds=True, detail="")
+
+    def _import(self, step: ImportFile) -> None:
+        self._files += 1
+        file = self.folder / f"usage-{self._files}.jsonl"
+        file.write_text("".join(f"{row.line()}\n" for row in step.rows), encoding="utf-8")
+        expected = self.model.hand_over(step.rows)
+        try:
+            found, died = self._import_once(file, CrashPoints(step.crash_at)), False
+        except Crash:
+            self._die()
+            found, died = self._import_once(file), True
+        if died:
+            # What the dead process had committed comes as duplicates now.
+            for counts in (expected, found):
+                counts["duplicates"] += counts.pop("accepted", 0)
+        self.check(
+            Invariant.ROWS_ACCOUNTED_FOR,
+            +found == +expected,
+            f"{file.name}: import says {dict(+found)}, the model {dict(+expected)}",
+        )
+
+    def _import_once(self, file: Path, points: CrashPoints | None = None) -> Counter[str]:
+        self.tally.imports += 1
+        options = ImportOptions(files=[str(file)], source=Source(name=_SOURCE))
+        with self.ledger(points) as ledger:
+            report = import_usage(ledger, self.settings, options, clock=lambda: self.now)
+        counts = report.counts
+        self.check(
+            Invariant.ENDS_IN_ORDER,
+            not report.failed,
+            f"import: {[error.message for error in report.failed]}",
+        )
+        found = Counter(
+            accepted=counts.accepted,
+            duplicates=counts.duplicates,
+            conflicts=counts.conflicts,
+            rejected=counts.rejected,
+        )
+        self.check(
+            Invariant.ROWS_ACCOUNTED_FOR,
+            counts.rows_read == found.total(),
+            f"{file.name}: {counts.rows_read} rows read, {dict(found)}",
+        )
+        return found
+
+    def _set_clock_back(self) -> None:
+        right = self.now
+        before = self.stripe.page()["identifier_totals"]
+        with self.ledger() as ledger:
+            latest = ledger.outbox.latest_own_instant()
+        self._set_clock(right - DAY)
+        try:
+            self.push(Push())
+            refused = False
+        except LedgerError:
+            refused = True
+        except StripeError:
+            refused = False
+        self._set_clock(right)
+        after = self.stripe.page()["identifier_totals"]
+        if latest is not None and latest > right - DAY + HOUR:
+            self.check(
+                Invariant.CLOCK_SET_BACK_STOPS,
+                refused and before == after,
+                "the clock was a day behind what the ledger holds, and push went on",
+            )
+
+    def _settle(self) -> None:
+        counted = self.stripe.page()["identifiers"]
+        with self.ledger() as ledger:
+            for row in ledger.reports.in_doubt():
+                identifier = row["identifier"]
+                sent = counted.get(identifier, {"counted": 0})["counted"] > 0
+                ledger.outbox.resolve(identifier, sent=sent, note="seen at Stripe", now=self.now)
+
+    def _set_clock(self, now: Instant) -> None:
+        self.now = now
+        self.stripe.set_clock(now)
+
+    def _die(self) -> None:
+        self.tally.crashes += 1
+        self.harmed = True
+        self.wait(AFTER_A_CRASH)
+
+    def _count_faults(self, *, keep: bool = False) -> None:
+        struck = self.stripe.faults_struck()
+        self.harmed = self.harmed or struck > 0
+        if not keep:
+            self.tally.faults_struck += struck
+
+
+async def _until_death(pushing: Coroutine[Any, Any, PushReport], points: CrashPoints) -> PushReport:
+    """Run a push to its end, or to that of its process; raises Crash then."""
+    task = asyncio.ensure_future(pushing)
+    died = asyncio.ensure_future(points.died.wait())
+    await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
+    died.cancel()
+    if not points.dead:
+        return task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    raise Crash
+
+
+@contextmanager
+def world(
+    history: History, template: Path, stripe: LocalStripe, parts: Parts, tally: Tally
+) -> Iterator[World]:
+    """Make the world of a history: a copy of the template beside it, and a Stripe that has seen nothing."""
+    folder = template.with_name("history")
+    shutil.copytree(template, folder)
+    try:
+        stripe.reset(START)
+        chance = random.Random(history.seed)  # noqa: S311 # it is to be drawn again, not to be a secret
+        yield World(folder=folder, stripe=stripe, parts=parts, tally=tally, chance=chance)
+        tally.requests += sum(row["count"] for row in stripe.page()["requests"])
+    finally:
+        shutil.rmtree(folder)

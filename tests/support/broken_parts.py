@@ -1,0 +1,77 @@
+"""Parts of push that are wrong on purpose, for tests of what finds them."""
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from meterledger.domain.delivery import Outcome, Result
+from meterledger.ledger import Ledger
+from meterledger.ledger.outbox import Outbox
+from meterledger.stripe_gateway.gateway import Read
+from meterledger.usecases.door import PushGateway
+
+if TYPE_CHECKING:
+    from array import array
+
+
+@dataclass(slots=True)
+class FaithfulGateway:
+    """A gateway that does what the one behind it does; those below break one thing."""
+
+    inner: PushGateway
+
+    async def account_id(self) -> Read:
+        """Return the account's id."""
+        return await self.inner.account_id()
+
+    async def active_meters(self) -> Read:
+        """Return the meters."""
+        return await self.inner.active_meters()
+
+    async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event."""
+        return await self.inner.send(body, idempotency_key)
+
+
+@dataclass(slots=True)
+class RenamingGateway(FaithfulGateway):
+    """Sends each attempt under an identifier of its own."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+
+    async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send it, from the second attempt of a run on under another identifier."""
+        identifier = str(body["identifier"])
+        self.sent[identifier] += 1
+        attempt = self.sent[identifier]
+        name = identifier if attempt == 1 else f"{identifier}-{attempt}"
+        return await self.inner.send({**body, "identifier": name}, f"{idempotency_key}-{attempt}")
+
+
+class HastyGateway(FaithfulGateway):
+    """Takes no answer for proof that nothing arrived."""
+
+    async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send it, and call Unknown NotSent."""
+        outcome = await self.inner.send(body, idempotency_key)
+        return replace(outcome, result=Result.NOT_SENT) if outcome.result is Result.UNKNOWN else outcome
+
+
+class HopefulGateway(FaithfulGateway):
+    """Takes no answer for success."""
+
+    async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send it, and call Unknown Accepted."""
+        outcome = await self.inner.send(body, idempotency_key)
+        return replace(outcome, result=Result.ACCEPTED) if outcome.result is Result.UNKNOWN else outcome
+
+
+class _ForgetfulOutbox(Outbox):
+    def unsealed_in_order(self) -> "tuple[array[int], array[int]]":
+        times, numbers = super().unsealed_in_order()
+        return times[1:], numbers[1:]
+
+
+def forgetful(ledger: Ledger) -> Ledger:
+    """Return the ledger with an outbox that leaves out the first of what is to be sent."""
+    return replace(ledger, outbox=_ForgetfulOutbox(ledger.database, ledger.lease))
