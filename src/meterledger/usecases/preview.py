@@ -12,7 +12,15 @@ from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Hold, Planned, Planner, refuse_clock_set_back, refuse_coarser_scale
+from meterledger.usecases.planning import (
+    Hold,
+    Planned,
+    Planner,
+    Settling,
+    refuse_clock_set_back,
+    refuse_coarser_scale,
+)
+from meterledger.usecases.rolling_up import Group, HeldBack, RollUp, Single
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
@@ -35,6 +43,10 @@ class Preview:
     blocked_usage: list[tuple[UsageToSeal, BlockReason]] = field(default_factory=list)
     """The first of what is blocked."""
     waiting: int = 0
+    settling: Settling = field(default_factory=Settling)
+    """What waits for its roll-up window to settle."""
+    alone: int = 0
+    """Usage of rolled-up meters that goes one to one: the periods of its customer are not known."""
     past_deadline: int = 0
     """Meter events of periods whose invoice should be final by now."""
     findings: list[Finding] = field(default_factory=list)
@@ -95,6 +107,15 @@ def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
             "customer and meter is in doubt, and the order matters there",
             details={"usage_events": result.waiting},
         )
+    if result.alone:
+        yield Finding(
+            code="periods_unknown",
+            severity="info",
+            message=f"{counted(result.alone, 'usage event')} of rolled-up meters one to one: the billing "
+            'periods of the customers are not known; say anchors = "calendar" below [invoicing], or import a '
+            "customers file with billing_cycle_anchor",
+            details={"usage_events": result.alone},
+        )
     past_horizon = planner.past_horizon() if planner.as_of is None else []
     if past_horizon:
         yield Finding(
@@ -112,6 +133,9 @@ def _meter_events(planner: Planner, result: Preview) -> Iterator[MeterEvent]:
     else:
         resend, stale = [], []
     outbox = planner.ledger.outbox
+    if planner.rolls_up:
+        yield from _rolled_up(planner, result, resend, [event.id for event in stale])
+        return
     sealed_anew = sorted((usage for event in stale for usage in outbox.usage_of(event.id)), key=_in_order)
     unsealed = merge(sealed_anew, outbox.unsealed(planner.as_of), key=_in_order)
     for one in planner.schedule(resend, unsealed, attrgetter("event_time")):
@@ -119,6 +143,28 @@ def _meter_events(planner: Planner, result: Preview) -> Iterator[MeterEvent]:
             yield one.sealed
         else:
             yield from _judged(planner.decide(one), result)
+
+
+def _rolled_up(
+    planner: Planner, result: Preview, resend: list[StoredMeterEvent], stale: list[int]
+) -> Iterator[MeterEvent]:
+    rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
+    for one in planner.schedule(resend, rollup.items(), attrgetter("event_time")):
+        match one:
+            case StoredMeterEvent():
+                yield one.sealed
+            case Group():
+                yield from (part.sealed for part in rollup.seal(one))
+            case Single():
+                yield from _judged(planner.decide(usage_event(one.usage_event)), result)
+            case HeldBack(reason=BlockReason() as reason, usage_events=numbers):
+                result.blocked[reason] += len(numbers)
+                listed = numbers[: BLOCKED_LISTED - len(result.blocked_usage)]
+                result.blocked_usage += ((usage_event(number), reason) for number in listed)
+            case HeldBack():
+                result.settling.add(len(one.usage_events), one.ready_at)
+        if isinstance(one, Single) and one.rolls_up:
+            result.alone += 1
 
 
 def _in_order(usage: UsageToSeal) -> tuple[int, int]:

@@ -51,11 +51,11 @@ SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = '
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome.
-SELECT id, identifier, revision, event_name, stripe_customer_id, timestamp, payload, quantity, scale,
-    event_time, state, attempts
-FROM meter_events
-WHERE state IN ('pending', 'sending')
-ORDER BY event_time, id;
+SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.quantity,
+    m.scale, m.event_time, m.state, m.attempts, r.window_start, r.window_end, r.dimensions, r.part
+FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
+WHERE m.state IN ('pending', 'sending')
+ORDER BY m.event_time, m.id;
 
 -- name: next_meter_event
 SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;
