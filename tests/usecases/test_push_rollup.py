@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.usecases.explain import explain
+from meterledger.usecases.planning import Planner
 from meterledger.usecases.push import PushOptions
+from meterledger.usecases.rolling_up import Group, RollUp
 from support.customers import COLUMNS, take_customers
 from support.properties import quick
 from support.push_cases import always
@@ -300,6 +302,31 @@ def test_explain_shows_the_window_and_keeps_to_its_limit(template: World, tmp_pa
         "2026-10-22T12:00:00Z",
         "2026-10-22T13:00:00Z",
     )
+
+
+def test_windows_that_do_not_fit_are_read_later(template: World, tmp_path: Path) -> None:
+    """However little is gathered at once, all that is unsealed comes once, in the same meter events."""
+    world = world_of(template, tmp_path / "w", config("hour"))
+    world.import_rows(
+        [
+            Row(key=f"r{number}", customer=f"cus_{number % 7}", at=NOON + number * 11 % 30 * HOUR // 2)
+            for number in range(150)
+        ]
+        + [Row(key="s", feature="unknown", at=NOON)]
+    )
+    with world.ledger() as ledger:
+        planner = Planner(ledger, world.settings, world.time.clock())
+
+        def drawn(most_buckets: int) -> tuple[list[str], int]:
+            rollup = RollUp(planner, most_buckets=most_buckets)
+            groups = [one for one in rollup.items() if isinstance(one, Group)]
+            sealed = [part.sealed.identifier for one in groups for part in rollup.seal(one)]
+            return sorted(sealed), sum(len(one.usage.usage_events) for one in groups)
+
+        everything, usage_events = drawn(100_000)
+        assert usage_events == 150
+        for most_buckets in (1, 4, 10, 50):
+            assert drawn(most_buckets) == (everything, usage_events)
 
 
 @st.composite
