@@ -7,7 +7,7 @@ import pytest
 
 from meterledger.config import Invoicing, PlanFeature, Source, StripeSettings, find_config, load_settings
 from meterledger.domain.instant import HOUR, MINUTE
-from meterledger.domain.meter import Aggregation, EventTimeWindow, Meter
+from meterledger.domain.meter import Aggregation, EventTimeWindow, Meter, Rollup
 from support.config_files import load
 
 CONTRACT = """\
@@ -211,3 +211,14 @@ def test_the_import_digest_changes_with_what_decides_about_rows(
 
     assert (digests[0] == digests[1]) is same
     assert digests[0] != first.import_digest(Source(name="default"))
+
+
+def test_a_meter_can_be_rolled_up(tmp_path: Path) -> None:
+    """The window, and how long it waits: two hours unless told otherwise."""
+    [plain] = load(tmp_path, '[meters.api]\nfeatures = ["calls"]\nrollup = "hour"\n').catalogue.meters
+    [told] = load(
+        tmp_path, '[meters.api]\nfeatures = ["calls"]\nrollup = "day"\nsettle = "30m"\n'
+    ).catalogue.meters
+
+    assert (plain.rollup, plain.settle) == (Rollup.HOUR, 2 * HOUR)
+    assert (told.rollup, told.settle) == (Rollup.DAY, 30 * MINUTE)

@@ -191,3 +191,21 @@ def test_a_config_that_was_named_has_to_be_there(tmp_path: Path) -> None:
 def test_a_config_out_of_all_proportion_is_refused(tmp_path: Path) -> None:
     """A file of many megabytes is no config."""
     assert "larger" in refusal(tmp_path, b"#" * (5 * 1024 * 1024)).message
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "key", "what"),
+    [
+        ('aggregation = "last"\nrollup = "hour"\n', 4, "rollup", 'aggregation = "last"'),
+        ('rollup = "day"\naggregation = "count"\n', 3, "rollup", 'aggregation = "count"'),
+        ('event_time_window = "day"\nrollup = "day"\n', 4, "rollup", "event_time_window"),
+        ('rollup = "day"\nsettle = "8d"\n', 4, "settle", "at most 7d"),
+        ('settle = "soon"\n', 3, "settle", "is no duration"),
+    ],
+)
+def test_only_sums_are_rolled_up(tmp_path: Path, lines: str, line: int, key: str, what: str) -> None:
+    """Where Stripe does not add values up, nor does a roll-up; the error names the line."""
+    message = refusal(tmp_path, METER + lines).message
+
+    assert message.startswith(f"{tmp_path / 'meterledger.toml'}:{line}: meters.api.{key}: ")
+    assert what in message

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.domain.billing_period import (
+    CALENDAR_MONTHS,
+    BillingCycle,
     BillingPeriod,
     calendar_month,
     is_closed_for_certain,
@@ -128,3 +130,31 @@ def test_before_the_calendar_there_is_no_month(back: int) -> None:
     assert dates(months_back(calendar_month(parse_instant(first[0])), back)) == first
     if back > 24_000:
         assert dates(months_back(calendar_month(parse_instant("2026-11-01T00:00:00Z")), back)) == first
+
+
+@pytest.mark.parametrize(
+    ("anchor", "unit", "count", "instant", "start", "end"),
+    [
+        ("2026-01-31T06", "month", 1, "2026-03-01T00", "2026-02-28T06", "2026-03-31T06"),
+        ("2026-01-31T06", "month", 1, "2026-02-28T05", "2026-01-31T06", "2026-02-28T06"),
+        ("2026-06-15T00", "month", 3, "2026-06-14T23", "2026-03-15T00", "2026-06-15T00"),
+        ("2024-02-29T00", "year", 1, "2026-02-28T00", "2026-02-28T00", "2027-02-28T00"),
+        ("2026-06-15T00", "week", 2, "2026-06-29T00", "2026-06-29T00", "2026-07-13T00"),
+    ],
+)
+def test_a_billing_cycle_is_counted_from_its_anchor(  # one row of a table
+    anchor: str, unit: str, count: int, instant: str, start: str, end: str
+) -> None:
+    """Never stepped from the period before: the 31st stays the 31st; before the anchor it goes backwards."""
+    cycle = BillingCycle(parse_instant(f"{anchor}:00:00Z"), unit, count)
+
+    found = cycle.period_at(parse_instant(f"{instant}:00:00Z"))
+
+    assert dates(found) == (f"{start}:00:00Z", f"{end}:00:00Z")
+
+
+@steady
+@given(st.integers(parse_instant("1970-01-01T00:00:00Z"), parse_instant("2100-01-01T00:00:00Z")))
+def test_calendar_months_are_a_cycle_too(instant: Instant) -> None:
+    """The cycle anchored at the epoch is the calendar."""
+    assert CALENDAR_MONTHS.period_at(instant) == calendar_month(instant)

@@ -9,6 +9,8 @@ from meterledger.cli.customers import print_customers
 from meterledger.cli.output import Format, print_csv, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meterledger.usecases.explain import Explanation
 
 
@@ -17,7 +19,9 @@ def explain(
     what: Annotated[str, typer.Argument(help="A request_id, an identifier or a customer_id.")],
     limit: Annotated[
         int,
-        typer.Option(min=1, max=10_000, metavar="N", help="Of a customer, show the latest N usage events."),
+        typer.Option(
+            min=1, max=10_000, metavar="N", help="At most N usage events: of a customer the latest."
+        ),
     ] = 20,
     format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.TABLE,
 ) -> None:
@@ -53,18 +57,7 @@ def _print_for_people(found: "Explanation") -> None:
     for usage in found.usage_events:
         _print_fields(f"Usage event {usage['source']}/{usage['request_id']}", _usage_fields(usage))
     for event in found.meter_events:
-        payload = " ".join(f"{key}={value}" for key, value in event["payload"].items())
-        keys = ("event_name", "stripe_customer_id", "timestamp")
-        fields = {key: event[key] for key in keys} | {"payload": payload, "state": event["state"]}
-        rest = (
-            "in_doubt_reason",
-            "rejection_code",
-            "rejection_message",
-            "sealed_at",
-            "accepted_at",
-            "retried_at",
-        )
-        _print_fields(f"Meter event {event['identifier']}", fields | {key: event[key] for key in rest})
+        _print_fields(f"Meter event {event['identifier']}", _meter_event_fields(event))
     for event in found.meter_events:
         for one in found.attempts:
             # Most keys are the identifier, which stands above.
@@ -113,6 +106,20 @@ def _print_error_reports(found: "Explanation") -> None:
     keys = ("code", "message", "start", "end", "error_count", "created", "recorded_at")
     for told in found.error_reports:
         _print_fields(f"Error report {told['event_id']}", {key: told[key] for key in keys})
+
+
+def _meter_event_fields(event: "Mapping[str, Any]") -> dict[str, Any]:
+    payload = " ".join(f"{key}={value}" for key, value in event["payload"].items())
+    keys = ("event_name", "stripe_customer_id", "timestamp")
+    fields = {key: event[key] for key in keys} | {"payload": payload, "state": event["state"]}
+    if event["window_start"] is not None:
+        window = f"{event['window_start']} to {event['window_end']}"
+        fields |= {"usage_events": event["usage_events"], "window": window}
+    rest = (
+        *("in_doubt_reason", "rejection_code", "rejection_message"),
+        *("sealed_at", "accepted_at", "retried_at"),
+    )
+    return fields | {key: event[key] for key in rest}
 
 
 def _usage_fields(usage: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from meterledger.cli.output import (
     quantity_text,
     say,
 )
+from meterledger.cli.settling import settling_document, settling_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,6 +134,7 @@ def _summary(result: "Preview") -> dict[str, Any]:
             }
             for usage, reason in result.blocked_usage
         ],
+        "settling": settling_document(result.settling),
         "findings": [finding.as_dict() for finding in result.findings],
     }
 
@@ -166,13 +168,15 @@ def _print_for_people(first: "list[MeterEvent]", result: "Preview", context: Con
             ],
             caption="`meterledger explain` with one of them leads to file and line",
         )
+    if lines := settling_lines(result.settling):
+        print_table([("waiting", "left"), ("usage events", "right"), ("", "fold")], lines)
     print_findings(result.findings)
     if context.quiet:
         return
     if result.events:
         say("Next: `meterledger push` sends them.")
     else:
-        say("There is nothing to send.")
+        say("There is nothing to send now." if result.settling.usage_events else "There is nothing to send.")
 
 
 def _print_totals(result: "Preview") -> None:

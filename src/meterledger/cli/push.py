@@ -23,6 +23,7 @@ from meterledger.cli.output import (
 )
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
+from meterledger.cli.settling import settling_document, settling_lines
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
 if TYPE_CHECKING:
@@ -226,6 +227,7 @@ def _document(report: "PushReport") -> dict[str, Any]:
         "pending": report.pending,
         "in_doubt": report.in_doubt,
         "blocked": sum(report.blocked.values()),
+        "settling": settling_document(report.settling),
         "warnings": report.warnings,
     }
 
@@ -265,6 +267,7 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
         case Format.JSON:
             print_json("push", document)
         case Format.CSV:
+            document["settling"] = report.settling.usage_events
             columns = [key for key in document if key != "warnings"]
             print_csv(columns, [[document[key] for key in columns]])
         case Format.TABLE:
@@ -305,6 +308,7 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
                 count_text(report.rejected_in_ledger),
                 "mend the cause, then `meterledger push --retry-rejected`" * bool(report.rejected_in_ledger),
             ],
+            *settling_lines(report.settling),
             *(
                 [f"blocked: {reason.value}", count_text(count), reason.mend]
                 for reason, count in report.blocked.items()
@@ -315,7 +319,9 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
         say(f"Stripe rejected {count_text(count)}: {refusal}")
     if context.quiet:
         return
-    if report.pending:
+    if report.pending and report.pending == report.settling.usage_events:
+        say("Next: `meterledger push` again, when roll-up windows have settled.")
+    elif report.pending:
         say("Next: `meterledger push` again, for what is pending.")
     elif report.needs_a_person:
         say("Next: `meterledger status` shows what needs a person.")

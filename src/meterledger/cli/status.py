@@ -7,6 +7,7 @@ import typer
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import Format, count_text, harmless, print_csv, print_json, print_table, say
+from meterledger.cli.settling import settling_document, settling_lines
 
 if TYPE_CHECKING:
     from meterledger.usecases.status import Status
@@ -79,6 +80,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "unsealed": found.unsealed,
         "meter_events": found.meter_events,
         "blocked": [{"reason": reason.value, "count": count} for reason, count in found.blocked.items()],
+        "settling": settling_document(found.settling),
         "closed": found.closed,
         "oldest_pending_event_time": None if oldest is None else to_text(oldest),
         "open_rejections": found.open_rejections,
@@ -93,6 +95,7 @@ def _counts(found: "Status") -> list[tuple[str, int]]:
         ("unsealed", found.unsealed),
         *((f"meter_events.{state}", count) for state, count in found.meter_events.items()),
         *((f"blocked.{reason.value}", count) for reason, count in found.blocked.items()),
+        ("settling", found.settling.usage_events),
         *((f"closed.{state}", count) for state, count in found.closed.items()),
         ("open_rejections", found.open_rejections),
         ("open_conflicts", found.open_conflicts),
@@ -109,6 +112,7 @@ def _print_for_people(
         [
             ["in the ledger", count_text(found.usage_events), ""],
             ["unsealed", count_text(found.unsealed), "push will send them" * bool(found.unsealed)],
+            *settling_lines(found.settling),
             *(
                 [f"blocked: {reason.value}", count_text(count), reason.mend]
                 for reason, count in found.blocked.items()

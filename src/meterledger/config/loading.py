@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from meterledger.config import tables
-from meterledger.config.duration import parse_duration
+from meterledger.config.duration import duration_text, parse_duration
 from meterledger.config.reading import Reading
 from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, StripeSettings
 from meterledger.config.sources import read_sources
 from meterledger.domain.billing_period import MAX_GRACE_PERIOD
-from meterledger.domain.meter import Aggregation, Catalogue, EventTimeWindow, Meter, features_claimed_twice
+from meterledger.domain.meter import (
+    MAX_SETTLE,
+    Aggregation,
+    Catalogue,
+    EventTimeWindow,
+    Meter,
+    Rollup,
+    features_claimed_twice,
+)
 from meterledger.errors import UsageError
 
 CONFIG_NAME = "meterledger.toml"
@@ -96,10 +104,8 @@ def _meter(reading: Reading, event_name: str, found: object) -> Meter:
     if not 1 <= len(event_name) <= 100:  # noqa: PLR2004 # Stripe's limit for event_name
         raise reading.error(keys, "an event name has 1 to 100 characters")
     table = reading.table(found, tables.MeterTable, keys)
-    if table.rollup != "none":
-        raise reading.error(
-            (*keys, "rollup"), "roll-ups are not there yet", hint='leave it out, or write "none"'
-        )
+    settle = reading.checked(parse_duration, table.settle, (*keys, "settle"))
+    _refuse_rollup(reading, table, settle, keys)
     payload_keys = [table.customer_key, table.value_key, *table.dimensions]
     if len(set(payload_keys)) < len(payload_keys):
         raise reading.error(keys, "customer_key, value_key and dimensions name one payload key twice")
@@ -112,7 +118,29 @@ def _meter(reading: Reading, event_name: str, found: object) -> Meter:
         customer_key=table.customer_key,
         value_key=table.value_key,
         dimensions=tuple(table.dimensions),
+        rollup=Rollup(table.rollup),
+        settle=settle,
     )
+
+
+def _refuse_rollup(reading: Reading, table: tables.MeterTable, settle: int, keys: tuple[str, ...]) -> None:
+    """Refuse what rolling up would bill otherwise than Stripe does: only sums can be added up here."""
+    if settle > MAX_SETTLE:
+        raise reading.error((*keys, "settle"), f"at most {duration_text(MAX_SETTLE)}")
+    if table.rollup == "none":
+        return
+    if table.aggregation != "sum":
+        raise reading.error(
+            (*keys, "rollup"),
+            f'a meter with aggregation = "{table.aggregation}" cannot be rolled up, only "sum"',
+            hint='leave it out, or write "none"',
+        )
+    if table.event_time_window != "none":
+        raise reading.error(
+            (*keys, "rollup"),
+            "a meter with an event_time_window cannot be rolled up: only its last event counts",
+            hint='leave it out, or write "none"',
+        )
 
 
 def _plans(reading: Reading, found: Mapping[str, Any]) -> dict[str, Plan]:

@@ -49,6 +49,7 @@ class MeterTable(Struct, frozen=True, kw_only=True):
     value_key: ShortName = "value"
     dimensions: list[ShortName] = []
     rollup: Literal["none", "hour", "day"] = "none"
+    settle: str = "2h"
 
 
 class StripeTable(Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 Billing periods and their deadlines.
 
 A period is [start, end). Periods are counted from an anchor, never stepped from the period before, so
-that the 31st stays the 31st. Here: calendar months in UTC.
+that the 31st stays the 31st: calendar months in UTC, and each subscription's own cycle.
 """
 
 from dataclasses import dataclass
@@ -35,6 +35,43 @@ class BillingPeriod:
     def deadline(self, grace_period: int) -> Instant:
         """Return when the period's invoice finalizes, given a grace period in microseconds."""
         return self.end + grace_period
+
+
+@dataclass(frozen=True, slots=True)
+class BillingCycle:
+    """Periods of ``count`` times ``unit`` (day, week, month or year), counted from an anchor."""
+
+    anchor: Instant
+    unit: str
+    count: int
+
+    def period_at(self, instant: Instant) -> BillingPeriod:
+        """Return the period that an instant lies in."""
+        number = self._about(instant)
+        while self._boundary(number) > instant:
+            number -= 1
+        while self._boundary(number + 1) <= instant:
+            number += 1
+        return BillingPeriod(self._boundary(number), self._boundary(number + 1))
+
+    def _about(self, instant: Instant) -> int:
+        if self.unit in _DAYS:
+            return (instant - self.anchor) // (_DAYS[self.unit] * self.count)
+        first, then = to_datetime(self.anchor), to_datetime(instant)
+        months = (then.year - first.year) * 12 + then.month - first.month
+        return months // (_MONTHS[self.unit] * self.count)
+
+    def _boundary(self, number: int) -> Instant:
+        if self.unit in _DAYS:
+            return self.anchor + number * self.count * _DAYS[self.unit]
+        months = number * self.count * _MONTHS[self.unit]
+        return from_datetime(to_datetime(self.anchor) + relativedelta(months=months))
+
+
+_DAYS = {"day": DAY, "week": 7 * DAY}
+_MONTHS = {"month": 1, "year": 12}
+
+CALENDAR_MONTHS = BillingCycle(0, "month", 1)
 
 
 def calendar_month(instant: Instant) -> BillingPeriod:

@@ -20,6 +20,7 @@ class Remedy(StrEnum):
     """What takes usage back that a meter event carries."""
 
     CANCEL = "cancel"
+    NEGATIVE_VALUE = "negative_value"
     INVOICE_ITEM = "invoice_item"
     PUSH = "push"
     RESOLVE = "resolve"
@@ -33,6 +34,7 @@ class Remedy(StrEnum):
 
 _MEANINGS = {
     Remedy.CANCEL: "cancel it at Stripe, by its event_name and identifier",
+    Remedy.NEGATIVE_VALUE: "its meter event carries other usage too: leave that, and send its negative value",
     Remedy.INVOICE_ITEM: "too late to cancel it: credit it by an invoice item or a credit note",
     Remedy.PUSH: "nobody knows yet whether Stripe has it: push settles that",
     Remedy.RESOLVE: "in doubt: settle it with resolve first",
@@ -48,9 +50,21 @@ class Correction:
     cancel_until: Instant | None = None
 
 
-def correction_of(state: State, accepted_from: Instant | None, now: Instant) -> Correction:
-    """Return what takes a meter event back; of acceptance the earliest possible instant counts."""
+def correction_of(
+    state: State, accepted_from: Instant | None, now: Instant, *, usage_events: int = 1
+) -> Correction:
+    """
+    Return what takes usage back that a meter event carries.
+
+    Args:
+        state: That of the meter event.
+        accepted_from: The earliest instant at which Stripe can have accepted it.
+        now: The time.
+        usage_events: How many it carries: a cancellation takes back all of them.
+    """
     match state:
+        case State.ACCEPTED | State.CONFIRMED if usage_events > 1:
+            return Correction(remedy=Remedy.NEGATIVE_VALUE)
         case State.ACCEPTED | State.CONFIRMED:
             until = None if accepted_from is None else accepted_from + CANCEL_WINDOW
             is_open = until is not None and now < until

@@ -4,6 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from meterledger.domain.instant import DAY, HOUR
+
+DEFAULT_SETTLE = 2 * HOUR
+MAX_SETTLE = 7 * DAY
+"""Rolled-up usage has to reach Stripe well within the 35 days that it takes."""
+
 
 class Aggregation(StrEnum):
     """How Stripe aggregates the values of a meter."""
@@ -21,6 +27,22 @@ class EventTimeWindow(StrEnum):
     DAY = "day"
 
 
+class Rollup(StrEnum):
+    """How much usage one meter event carries: one usage event, or a UTC hour or day of them."""
+
+    NONE = "none"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> int:
+        """The length of its windows in microseconds; 0 without roll-up."""
+        return _WINDOW_LENGTHS[self]
+
+
+_WINDOW_LENGTHS = {Rollup.NONE: 0, Rollup.HOUR: HOUR, Rollup.DAY: DAY}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
     """One meter as the config declares it; ``event_name`` is Stripe's name for it."""
@@ -33,6 +55,9 @@ class Meter:
     customer_key: str = "stripe_customer_id"
     value_key: str = "value"
     dimensions: tuple[str, ...] = ()
+    rollup: Rollup = Rollup.NONE
+    settle: int = DEFAULT_SETTLE
+    """How long after its end a roll-up window still waits for late usage, in microseconds."""
 
     @property
     def is_ordered(self) -> bool:

@@ -43,6 +43,17 @@ class UsageToSeal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RolledUpWindow:
+    """The usage of [start, end) with these dimensions; ``part`` counts from 0 where a sum is split."""
+
+    start: Instant
+    end: Instant
+    dimensions: str
+    """A flat JSON object in key order, of the meter's dimensions alone."""
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MeterEvent:
     """One meter event as sealed; ``timestamp`` in epoch seconds, ``payload`` flat text to text."""
 
@@ -54,6 +65,8 @@ class MeterEvent:
     stripe_customer_id: str
     quantity: Quantity
     event_time: Instant
+    window: "RolledUpWindow | None" = None
+    """What it carries where it is rolled up; None where it carries one usage event."""
 
     def body(self) -> dict[str, Any]:
         """Return the parameters of the request, in the order in which they are shown and sent."""
@@ -73,12 +86,17 @@ def request_body(
 
 def derive_identifier(source: str, request_id: str, revision: int = 0) -> str:
     """Return the identifier of a usage event: a digest of its usage key and revision, 68 characters."""
+    return IDENTIFIER_PREFIX + digest_of(source, request_id, str(revision))
+
+
+def digest_of(*fields: str) -> str:
+    """Return the SHA-256 of fields in their order, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for part in (source, request_id, str(revision)):
-        encoded = part.encode()
+    for field in fields:
+        encoded = field.encode()
         # The length in front keeps ("a", "bc") and ("ab", "c") apart.
         digest.update(b"%d:%b" % (len(encoded), encoded))
-    return IDENTIFIER_PREFIX + digest.hexdigest()
+    return digest.hexdigest()
 
 
 def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifier: bool) -> str:
@@ -86,6 +104,14 @@ def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifi
     if keeps_identifier and revision == 0:
         return request_id
     return derive_identifier(source, request_id, revision)
+
+
+def dimensions_of(dimensions: str | None, meter: Meter) -> dict[str, str]:
+    """Return those dimensions of a usage event that its meter names, in key order."""
+    if not dimensions:
+        return {}
+    kept = msgspec.json.decode(dimensions, type=dict[str, str])
+    return {name: text for name, text in kept.items() if name in meter.dimensions}
 
 
 def seal(
@@ -97,9 +123,7 @@ def seal(
         meter.customer_key: stripe_customer_id,
         meter.value_key: str(usage.quantity),
     }
-    if usage.dimensions:
-        kept = msgspec.json.decode(usage.dimensions, type=dict[str, str])
-        payload |= {name: text for name, text in kept.items() if name in meter.dimensions}
+    payload |= dimensions_of(usage.dimensions, meter)
     return MeterEvent(
         event_name=meter.event_name,
         identifier=identifier_of(

@@ -6,6 +6,7 @@ quantity keeps its meaning when the meter's config changes.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -72,6 +73,20 @@ def decimal_text(units: int, scale: int) -> str:
     digits = str(abs(units)).rjust(scale + 1, "0")
     fraction = digits[-scale:].rstrip("0")
     return f"{sign}{digits[:-scale]}.{fraction}" if fraction else f"{sign}{digits[:-scale]}"
+
+
+def exact_sum(units_by_scale: Mapping[int, int]) -> tuple[int, int]:
+    """Return the sum of units at several scales, as units at the smallest scale that holds it exactly."""
+    scale = max(units_by_scale, default=0)
+    units = sum(rescaled(units, own, scale) for own, units in units_by_scale.items())
+    while scale and units % 10 == 0:
+        units, scale = units // 10, scale - 1
+    return units, scale
+
+
+def fits_one_value(units: int, scale: int) -> bool:
+    """Tell whether Stripe takes a value: by the digits of the text that is sent."""
+    return len(decimal_text(abs(units), scale).replace(".", "").lstrip("0")) <= MAX_DIGITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
+from meterledger.domain.billing_period import BillingCycle
 from meterledger.domain.customers import (
     SINCE_EVER,
     BillingInterval,
@@ -72,6 +73,34 @@ class CustomerStore:
         entries = self._entries(as_of)
         first = next(entries, None)
         return None if first is None else CustomerBook(chain([first], entries))
+
+    def billing_cycles(self, as_of: Instant | None = None) -> dict[str, tuple[BillingCycle, ...]]:
+        """
+        Return every billing cycle that the subscriptions of a Stripe customer have or had.
+
+        A Stripe customer is left out where the latest word on any of its subscriptions names no anchor.
+        """
+        said: dict[tuple[str, str], dict[str, set[BillingCycle]]] = {}
+        anchored: dict[tuple[str, str], bool] = {}
+        for row in self._database.stream("billing_cycles", as_of=_known_by(as_of)):
+            customer_id, subscription_id, stripe_customer_id, anchor, unit, count = row
+            pair = (customer_id, subscription_id)
+            cycles = said.setdefault(pair, {}).setdefault(stripe_customer_id, set())
+            anchored[pair] = anchor is not None
+            if anchor is not None:
+                cycles.add(BillingCycle(anchor, unit, count))
+        found: dict[str, set[BillingCycle]] = {}
+        unknown: set[str] = set()
+        for pair, by_stripe_customer in said.items():
+            for stripe_customer_id, cycles in by_stripe_customer.items():
+                found.setdefault(stripe_customer_id, set()).update(cycles)
+                if not anchored[pair] or not cycles:
+                    unknown.add(stripe_customer_id)
+        return {
+            name: tuple(sorted(cycles, key=lambda one: (one.anchor, one.unit, one.count)))
+            for name, cycles in found.items()
+            if name not in unknown
+        }
 
     def latest_file(self) -> int:
         """Return the number of the customers file imported last; 0 if there is none."""

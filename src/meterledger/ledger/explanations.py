@@ -12,7 +12,7 @@ class ExplanationStore:
     def usage_events_of(self, what: str, limit: int) -> list[int]:
         """Return the usage events of a request_id, else of an identifier, else the latest of a customer."""
         for statement in ("request_id", "identifier"):
-            if found := self._database.rows(f"explain_usage_by_{statement}", what=what):
+            if found := self._database.rows(f"explain_usage_by_{statement}", what=what, limit=limit):
                 return [row["id"] for row in found]
         return [row["id"] for row in self._database.rows("explain_usage_by_customer", what=what, limit=limit)]
 

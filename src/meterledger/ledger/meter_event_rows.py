@@ -7,7 +7,7 @@ import msgspec
 
 from meterledger.domain.delivery import Attempt, Outcome, Result, State, Verdict
 from meterledger.domain.instant import Instant
-from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.meter_event import MeterEvent, RolledUpWindow, UsageToSeal
 from meterledger.domain.quantity import Quantity
 from meterledger.ledger.database import Row
 
@@ -59,7 +59,7 @@ def state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -
     )
 
 
-def new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
+def new_row(number: int, event: MeterEvent, usage_events: int, now: Instant) -> tuple[object, ...]:
     """Return the arguments of add_meter_event, in their order."""
     return (
         number,
@@ -71,10 +71,15 @@ def new_row(number: int, event: MeterEvent, now: Instant) -> tuple[object, ...]:
         event.payload_text(),
         event.quantity.units,
         event.quantity.scale,
-        1,
+        usage_events,
         event.event_time,
         now,
     )
+
+
+def rollup_row(number: int, window: RolledUpWindow) -> tuple[object, ...]:
+    """Return the arguments of add_rollup, in their order."""
+    return (number, window.start, window.end, window.dimensions, window.part)
 
 
 def to_usage(row: Row) -> UsageToSeal:
@@ -113,7 +118,16 @@ def to_stored(row: Row) -> StoredMeterEvent:
             stripe_customer_id=row["stripe_customer_id"],
             quantity=Quantity(row["quantity"], row["scale"]),
             event_time=row["event_time"],
+            window=_window(row),
         ),
+    )
+
+
+def _window(row: Row) -> RolledUpWindow | None:
+    if row["window_start"] is None:
+        return None
+    return RolledUpWindow(
+        start=row["window_start"], end=row["window_end"], dimensions=row["dimensions"], part=row["part"]
     )
 
 

@@ -17,6 +17,7 @@ from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
 from meterledger.ledger.rejects import RejectStore
 from meterledger.ledger.reports import ReportStore
+from meterledger.ledger.rollups import RollupStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,7 @@ class Ledger:
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
+    rollups: RollupStore
     closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
@@ -66,6 +68,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         rejects=rejects,
         lease=lease,
         outbox=outbox,
+        rollups=RollupStore(database),
         closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),

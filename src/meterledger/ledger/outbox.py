@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 from meterledger.domain.delivery import (
     Attempt,
@@ -22,6 +23,7 @@ from meterledger.ledger.meter_event_rows import (
     Finished,
     StoredMeterEvent,
     new_row,
+    rollup_row,
     state_row,
     to_attempt,
     to_stored,
@@ -119,18 +121,35 @@ class Outbox:
             self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
 
     def claim_new(
-        self, sealed: Iterable[tuple[UsageToSeal, MeterEvent]], *, push: int, token: int, now: Instant
+        self,
+        sealed: Iterable[tuple[UsageToSeal | Sequence[int], MeterEvent]],
+        *,
+        push: int,
+        token: int,
+        now: Instant,
     ) -> list[Claimed]:
-        """Seal and claim in one transaction: after it, and not before, each may be sent."""
+        """
+        Seal and claim in one transaction: after it, and not before, each may be sent.
+
+        Args:
+            sealed: Each meter event with the usage event that it carries, or the numbers of those.
+            push: The push that sends them.
+            token: The lease's.
+            now: When they are sealed, and their first attempt begins.
+        """
         claimed = []
         with self._database.transaction():
             self._lease.renew(token, now)
             first = self._database.row("next_meter_event")
             number: int = first["id"] if first else 1
-            events, links, attempts = [], [], []
+            events, windows, attempts = [], [], []
+            links: list[tuple[object, ...]] = []
             for usage, event in sealed:
-                events.append(new_row(number, event, now))
-                links.append((number, usage.usage_event, now))
+                carried = (usage.usage_event,) if isinstance(usage, UsageToSeal) else usage
+                events.append(new_row(number, event, len(carried), now))
+                links += [(number, one) for one in carried]
+                if event.window:
+                    windows.append(rollup_row(number, event.window))
                 attempts.append((number, 1, push, event.identifier, now))
                 claimed.append(
                     Claimed(
@@ -139,7 +158,9 @@ class Outbox:
                 )
                 number += 1
             self._database.run_many("add_meter_event", events)
-            self._database.run_many("link_usage_event", links)
+            self._database.run_many("add_rollup", windows)
+            # In the order of the usage: neighbors in the file stand in one page.
+            self._database.run_rows("link_usage_event", sorted(links, key=itemgetter(1)), linked_at=now)
             self._database.run_many("begin_attempt", attempts)
         return claimed
 

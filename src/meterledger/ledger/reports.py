@@ -94,6 +94,10 @@ class ReportStore:
         """Yield every live meter event beside the usage event it carries."""
         return self._database.stream("verify_sealed_bodies")
 
+    def rolled_up_bodies(self) -> Iterator[Row]:
+        """Yield every live rolled-up meter event beside each usage event it carries, in its order."""
+        return self._database.stream("verify_rolled_up_bodies")
+
     def knows_customer(self, customer_id: str) -> bool:
         """Tell whether any row, accepted or refused, named a customer."""
         return self._database.row("knows_customer", customer_id=customer_id) is not None

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import TypeVar
 
 from meterledger.config import Settings
+from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
-from meterledger.domain.meter import EventTimeWindow, Meter
+from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
+from meterledger.domain.rollup import UsageWindow, dimensions_text, seal_rolled_up, stretch_of, sum_of
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
@@ -27,6 +29,8 @@ class Hold(StrEnum):
 
     EARLIER_IN_DOUBT = "earlier_in_doubt"
     """On an ordered meter, an earlier event of the same customer has no final outcome yet."""
+    SETTLING = "settling"
+    """Its roll-up window has not settled: more usage of it may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,15 @@ class Planner:
     include_closed: bool = False
     _customers: CustomerBook | None = field(init=False)
     _rules: BlockRules = field(init=False)
+    _cycles: dict[str, tuple[BillingCycle, ...]] = field(init=False)
+    """Stripe customer -> billing cycles, where the customers file knows them all."""
     _in_doubt: set[tuple[str, str]] = field(init=False)
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._customers = self.ledger.customers.book(self.as_of)
+        needed = self.rolls_up and not self.settings.invoicing.calendar_periods
+        self._cycles = self.ledger.customers.billing_cycles(self.as_of) if needed else {}
         self.refresh(self.now)
 
     def refresh(self, now: Instant) -> None:
@@ -75,8 +83,47 @@ class Planner:
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
         self._last_of_lane = {}
 
+    @property
+    def rolls_up(self) -> bool:
+        """Tell whether any meter rolls usage up."""
+        return any(meter.rollup is not Rollup.NONE for meter in self.settings.catalogue.meters)
+
+    def window_of(self, usage: UsageToSeal) -> UsageWindow | BlockReason | None:
+        """Return the window that a usage event is rolled up in, or what blocks it; None: it goes alone."""
+        billed = self._billed(usage)
+        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        meter = self.settings.catalogue.meter_of(usage.feature)
+        if reason is not None or meter is None or meter.rollup is Rollup.NONE or usage.keeps_identifier:
+            return reason
+        invoicing = self.settings.invoicing
+        cycles = (CALENDAR_MONTHS,) if invoicing.calendar_periods else self._cycles.get(billed)
+        if not cycles:
+            return None
+        stretch = stretch_of(cycles, meter.rollup.length, usage.event_time)
+        deadline = stretch.period_end + invoicing.grace_period
+        return UsageWindow(
+            meter=meter,
+            stripe_customer_id=billed,
+            dimensions=dimensions_text(usage, meter),
+            start=stretch.start,
+            end=stretch.end,
+            ready_at=min(
+                stretch.end + meter.settle, deadline - invoicing.safety_margin - invoicing.retry_time
+            ),
+        )
+
+    def is_steady(self, usage: UsageToSeal) -> bool:
+        """Tell whether who is billed for a customer's usage never depends on its event_time."""
+        return self._customers is None or self._customers.is_steady(usage.customer_id)
+
+    def may_go(self, where: UsageWindow, event_times: Iterable[Instant]) -> bool:
+        """Tell whether usage of a window at these instants is neither blocked nor settling now."""
+        feature = where.meter.features[0]
+        blocks = (block_reason(self._rules, feature, where.stripe_customer_id, one) for one in event_times)
+        return self.now >= where.ready_at and not any(blocks)
+
     def decide(self, usage: UsageToSeal) -> Planned:
-        """Seal one usage event, or say what holds it back."""
+        """Seal one usage event one to one, or say what holds it back."""
         billed = self._billed(usage)
         reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
         if reason is not None:
@@ -153,8 +200,30 @@ class Planner:
         if any(meter and meter.is_ordered for meter in meters):
             # They go by event_time, together with what came in since: all of them are sealed anew.
             return False
+        if event.sealed.window or self.rolls_up:
+            windows = {self.window_of(usage) for usage in usage_events}
+            if event.sealed.window or windows != {None}:
+                return self._is_rolled_up_as_today(event.sealed, usage_events, windows)
         planned = [self.decide(usage) for usage in usage_events]
         return [one.sealed for one in planned] == [event.sealed]
+
+    def _is_rolled_up_as_today(
+        self,
+        sealed: MeterEvent,
+        usage_events: list[UsageToSeal],
+        windows: set[UsageWindow | BlockReason | None],
+    ) -> bool:
+        """Tell whether usage would be rolled up into this meter event, at its revision and as its part."""
+        where = windows.pop() if len(windows) == 1 else None
+        if not isinstance(where, UsageWindow) or sealed.window is None:
+            return False
+        return sealed == seal_rolled_up(
+            where,
+            sum_of(usage.quantity for usage in usage_events),
+            max(usage.event_time for usage in usage_events),
+            part=sealed.window.part,
+            revision=sealed.revision,
+        )
 
     def _billed(self, usage: UsageToSeal) -> str | BlockReason:
         """Return the Stripe customer of a usage event, or why there is not exactly one."""
@@ -184,11 +253,29 @@ class Standing:
     unsealed: int
     oldest_event_time: Instant | None
     blocked: dict[BlockReason, int]
+    settling: "Settling"
+    """Of the unsealed: what waits for its roll-up window to settle."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Settling:
+    """Usage events whose roll-up windows have not settled, and when the first and the last of them go."""
+
+    usage_events: int = 0
+    next_at: Instant | None = None
+    last_at: Instant | None = None
+
+    def add(self, usage_events: int, ready_at: Instant) -> None:
+        """Count usage events of a window."""
+        self.usage_events += usage_events
+        self.next_at = ready_at if self.next_at is None else min(self.next_at, ready_at)
+        self.last_at = ready_at if self.last_at is None else max(self.last_at, ready_at)
 
 
 def stand(planner: Planner) -> Standing:
-    """Count unsealed usage by what holds it back; what only waits for an outcome counts as unsealed."""
-    unsealed, oldest = 0, None
+    """Count unsealed usage by what holds it back; what only waits counts as unsealed."""
+    unsealed, oldest, settling = 0, None, Settling()
+    rolls_up = planner.rolls_up
     blocked: Counter[BlockReason] = Counter()
     for usage in planner.ledger.outbox.unsealed(planner.as_of):
         reason = planner.standing_of(usage)
@@ -197,8 +284,11 @@ def stand(planner: Planner) -> Standing:
         else:
             unsealed += 1
             oldest = usage.event_time if oldest is None else min(oldest, usage.event_time)
+            where = planner.window_of(usage) if rolls_up else None
+            if isinstance(where, UsageWindow) and where.ready_at > planner.now:
+                settling.add(1, where.ready_at)
     in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
-    return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order)
+    return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order, settling=settling)
 
 
 def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:

@@ -10,9 +10,18 @@ from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
+from meterledger.errors import UsageError
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Hold, Planned, Planner, refuse_clock_set_back, refuse_coarser_scale
+from meterledger.usecases.planning import (
+    Hold,
+    Planned,
+    Planner,
+    Settling,
+    refuse_clock_set_back,
+    refuse_coarser_scale,
+)
+from meterledger.usecases.rolling_up import Group, HeldBack, RollUp, Single
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
@@ -35,6 +44,10 @@ class Preview:
     blocked_usage: list[tuple[UsageToSeal, BlockReason]] = field(default_factory=list)
     """The first of what is blocked."""
     waiting: int = 0
+    settling: Settling = field(default_factory=Settling)
+    """What waits for its roll-up window to settle."""
+    alone: int = 0
+    """Usage of rolled-up meters that goes one to one: the periods of its customer are not known."""
     past_deadline: int = 0
     """Meter events of periods whose invoice should be final by now."""
     findings: list[Finding] = field(default_factory=list)
@@ -101,6 +114,15 @@ def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
             "customer and meter is in doubt, and the order matters there",
             details={"usage_events": result.waiting},
         )
+    if result.alone:
+        yield Finding(
+            code="periods_unknown",
+            severity="info",
+            message=f"{counted(result.alone, 'usage event')} of rolled-up meters one to one: the billing "
+            'periods of the customers are not known; say anchors = "calendar" below [invoicing], or import a '
+            "customers file with billing_cycle_anchor",
+            details={"usage_events": result.alone},
+        )
     past_horizon = planner.past_horizon() if planner.as_of is None else []
     if past_horizon:
         yield Finding(
@@ -120,6 +142,14 @@ def _meter_events(
     else:
         resend, stale = [], []
     outbox = planner.ledger.outbox
+    if planner.rolls_up:
+        if retry_codes is not None:
+            raise UsageError(
+                "what a retry of rejected usage would send cannot be shown while a meter rolls up",
+                hint="`meterledger explain IDENTIFIER` shows one; then `meterledger push --retry-rejected`",
+            )
+        yield from _rolled_up(planner, result, resend, [event.id for event in stale])
+        return
     retried = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
     dissolved = (usage for event in stale for usage in outbox.usage_of(event.id))
     sealed_anew = sorted((*dissolved, *retried), key=_in_order)
@@ -129,6 +159,28 @@ def _meter_events(
             yield one.sealed
         else:
             yield from _judged(planner.decide(one), result)
+
+
+def _rolled_up(
+    planner: Planner, result: Preview, resend: list[StoredMeterEvent], stale: list[int]
+) -> Iterator[MeterEvent]:
+    rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
+    for one in planner.schedule(resend, rollup.items(), attrgetter("event_time")):
+        match one:
+            case StoredMeterEvent():
+                yield one.sealed
+            case Group():
+                yield from (part.sealed for part in rollup.seal(one))
+            case Single():
+                yield from _judged(planner.decide(usage_event(one.usage_event)), result)
+            case HeldBack(reason=BlockReason() as reason, usage_events=numbers):
+                result.blocked[reason] += len(numbers)
+                listed = numbers[: BLOCKED_LISTED - len(result.blocked_usage)]
+                result.blocked_usage += ((usage_event(number), reason) for number in listed)
+            case HeldBack():
+                result.settling.add(len(one.usage_events), one.ready_at)
+        if isinstance(one, Single) and one.rolls_up:
+            result.alone += 1
 
 
 def _in_order(usage: UsageToSeal) -> tuple[int, int]:

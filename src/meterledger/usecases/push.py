@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import itemgetter
+from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from meterledger import __version__
 from meterledger.config import Settings
@@ -23,8 +24,19 @@ from meterledger.usecases.door import (
     refuse_without_live,
 )
 from meterledger.usecases.error_reports import poll_error_reports
-from meterledger.usecases.planning import Planned, Planner, refuse_clock_set_back, refuse_coarser_scale, stand
+from meterledger.usecases.planning import (
+    Planned,
+    Planner,
+    Settling,
+    refuse_clock_set_back,
+    refuse_coarser_scale,
+    stand,
+)
+from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed, Single
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
+
+if TYPE_CHECKING:
+    from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 
 CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
@@ -59,6 +71,8 @@ class PushReport:
     in_doubt: int = 0
     rejected_in_ledger: int = 0
     blocked: dict[BlockReason, int] = field(default_factory=dict)
+    settling: Settling = field(default_factory=Settling)
+    """Of the pending usage: what waits for its roll-up window to settle."""
     recovered: int = 0
     retried: int = 0
     """Rejected meter events whose usage is to be sealed again."""
@@ -86,6 +100,8 @@ class _Run:
     sender: Sender
     push: int
     token: int
+    rollup: RollUp | None = None
+    """None where no meter rolls usage up."""
     claimed: int = 0
 
     @property
@@ -158,6 +174,7 @@ async def push(
             sender=sender,
             push=number,
             token=token,
+            rollup=RollUp(planner) if planner.rolls_up else None,
         )
         await _send_everything(run, on_start)
         ledger.outbox.finish_push(number, around.clock())
@@ -207,9 +224,9 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
     run.ledger.outbox.claim_again(
         run.planner.past_horizon(), push=run.push, token=run.token, now=run.around.clock()
     )
-    times, numbers = run.ledger.outbox.unsealed_in_order()
-    schedule = run.planner.schedule(resend, zip(times, numbers, strict=True), itemgetter(0))
-    on_start(run.sender, len(resend) + len(numbers))
+    unsealed, work = _unsealed(run)
+    schedule = run.planner.schedule(resend, unsealed, attrgetter("event_time"))
+    on_start(run.sender, len(resend) + work)
     async with run.sender.running():
         while run.room and not run.sender.is_stopping():
             chunk = _next_chunk(run, schedule)
@@ -225,9 +242,17 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
             await run.sender.wait_until_below(CHUNK_METER_EVENTS)
 
 
+def _unsealed(run: _Run) -> tuple[Iterator[Item], int]:
+    """Return what is unsealed in the order in which it is sent, and about how much it is."""
+    if run.rollup is not None:
+        return run.rollup.items(), len(run.rollup)
+    times, numbers = run.ledger.outbox.unsealed_in_order()
+    return map(Single, times, numbers), len(numbers)
+
+
 def _next_chunk(
-    run: _Run, schedule: "Iterator[StoredMeterEvent | tuple[int, int]]"
-) -> list[StoredMeterEvent | Planned] | None:
+    run: _Run, schedule: "Iterator[StoredMeterEvent | Item]"
+) -> list[StoredMeterEvent | Planned | Sealed] | None:
     """
     Take what comes next and nothing holds back; None if nothing comes any more.
 
@@ -235,14 +260,19 @@ def _next_chunk(
     """
     run.planner.refresh(run.around.clock())
     room = run.room
-    chunk: list[StoredMeterEvent | Planned] = []
+    chunk: list[StoredMeterEvent | Planned | Sealed] = []
     looked = 0
     for looked, one in enumerate(islice(schedule, LOOKED_AT_ONCE), 1):  # noqa: B007 # counted to its end
         if isinstance(one, StoredMeterEvent):
             chunk.append(one)
-        elif planned := _planned(run, one[1]):
+        elif isinstance(one, Group):
+            sealed = run.rollup.seal(one) if run.rollup is not None else []
+            # The parts of a window go in one transaction; what a limit has no room for waits.
+            if run.options.limit is None or len(chunk) + len(sealed) <= room:
+                chunk += sealed
+        elif isinstance(one, Single) and (planned := _planned(run, one.usage_event)):
             chunk.append(planned)
-        if len(chunk) == room:
+        if len(chunk) >= room:
             break
     return chunk if looked else None
 
@@ -257,11 +287,15 @@ def _planned(run: _Run, usage_event: int) -> Planned | None:
     return None if lane in run.sender.held_lanes else planned
 
 
-def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned]) -> list[Claimed]:
+def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned | Sealed]) -> list[Claimed]:
     """Claim a chunk in one transaction, and return the claims in its order."""
     outbox, now = run.ledger.outbox, run.around.clock()
     stored = [one for one in chunk if isinstance(one, StoredMeterEvent)]
-    new = [(one.usage, one.sealed) for one in chunk if isinstance(one, Planned) and one.sealed]
+    new: list[tuple[UsageToSeal | Sequence[int], MeterEvent]] = [
+        (one.usage if isinstance(one, Planned) else one.usage_events, one.sealed)
+        for one in chunk
+        if not isinstance(one, StoredMeterEvent) and one.sealed
+    ]
     with run.ledger.database.transaction():
         again = {one.id: one for one in outbox.claim_again(stored, push=run.push, token=run.token, now=now)}
         sealed = iter(outbox.claim_new(new, push=run.push, token=run.token, now=now))
@@ -274,7 +308,7 @@ def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) 
     planner.refresh(now)
     standing = stand(planner)
     counts = ledger.outbox.counts()
-    report.blocked = standing.blocked
+    report.blocked, report.settling = standing.blocked, standing.settling
     report.pending = counts[State.PENDING] + counts[State.SENDING] + standing.unsealed
     report.in_doubt = counts[State.IN_DOUBT]
     report.rejected_in_ledger = counts[State.REJECTED]

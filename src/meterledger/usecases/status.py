@@ -9,7 +9,7 @@ from meterledger.domain.delivery import State
 from meterledger.domain.instant import DAY, Instant
 from meterledger.ledger import Ledger
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Planner, refuse_clock_set_back, stand
+from meterledger.usecases.planning import Planner, Settling, refuse_clock_set_back, stand
 
 REPORTED_SINCE = 35 * DAY
 """Error reports of an earlier time are about usage that Stripe would take no more."""
@@ -24,6 +24,8 @@ class Status:
     """Unsealed and not blocked."""
     meter_events: dict[str, int]
     blocked: dict[BlockReason, int]
+    settling: Settling
+    """Of the unsealed: what waits for its roll-up window to settle."""
     oldest_pending_event_time: Instant | None
     """Of usage and meter events that are still to be sent."""
     closed: dict[str, int]
@@ -49,6 +51,10 @@ class Status:
             (
                 self.meter_events[State.IN_DOUBT],
                 "`meterledger resolve IDENTIFIER --as sent|not-sent --note TEXT` settles what is in doubt.",
+            ),
+            (
+                self.unsent and self.unsent == self.settling.usage_events,
+                "`meterledger push` when roll-up windows have settled.",
             ),
             (self.unsent, "`meterledger preview` shows what `meterledger push` would send."),
             (
@@ -90,6 +96,7 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         unsealed=standing.unsealed,
         meter_events={state.value: counts.get(state.value, 0) for state in State},
         blocked=standing.blocked,
+        settling=standing.settling,
         oldest_pending_event_time=min(waiting, default=None),
         closed=closed,
         open_rejections=rejections,

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
 from meterledger.domain.instant import seconds_floor
-from meterledger.domain.meter_event import identifier_of
-from meterledger.domain.quantity import decimal_text, same_value
+from meterledger.domain.meter_event import RolledUpWindow, identifier_of
+from meterledger.domain.quantity import decimal_text, exact_sum, same_value
+from meterledger.domain.rollup import derive_rollup_identifier
 from meterledger.ledger import Ledger
 
 _SHOWN = 3
@@ -18,6 +21,7 @@ _CHECKS = {
     "one_live_link": "one live meter event carries each usage event",
     "unsealed_is_what_no_link_carries": "each usage event waits, is carried by a meter event, or is closed",
     "links_of_meter_events": "each meter event carries the usage events it says",
+    "rolled_up_says_so": "a meter event that carries several usage events says of which window they are",
     "identifiers_unique": "no identifier is used twice",
     "attempts_counted": "every attempt is on record",
     "accepted_has_proof": "accepted means a 200, a duplicate answer after an unknown one, or a person's word",
@@ -57,6 +61,37 @@ def _checks(ledger: Ledger) -> Iterator[Check]:
         "identifier, timestamp and value of each meter event follow from its usage event",
         list(_wrong_bodies(ledger)),
     )
+    yield _judged(
+        "rollups_follow_from_usage",
+        "a rolled-up meter event has the exact sum of its usage, the latest timestamp, and all of one window",
+        list(_wrong_rollups(ledger)),
+    )
+
+
+def _wrong_rollups(ledger: Ledger) -> Iterator[str]:
+    for _, rows in groupby(ledger.reports.rolled_up_bodies(), key=itemgetter("id")):
+        units: dict[int, int] = {}
+        times = []
+        for row in rows:
+            units[row["usage_scale"]] = units.get(row["usage_scale"], 0) + row["usage_quantity"]
+            times.append(row["usage_event_time"])
+        window = RolledUpWindow(
+            start=row["window_start"], end=row["window_end"], dimensions=row["dimensions"], part=row["part"]
+        )
+        identifier = derive_rollup_identifier(
+            row["event_name"], row["stripe_customer_id"], window, row["revision"]
+        )
+        right = (
+            row["identifier"] == identifier
+            and row["event_time"] == max(times)
+            and row["timestamp"] == seconds_floor(max(times))
+            and window.start <= min(times) <= max(times) < window.end
+            and (row["quantity"], row["scale"]) == exact_sum(units)
+            and decimal_text(row["quantity"], row["scale"])
+            in msgspec.json.decode(row["payload"], type=dict[str, str]).values()
+        )
+        if not right:
+            yield row["identifier"]
 
 
 def _judged(name: str, detail: str, broken: list[str]) -> Check:

@@ -120,7 +120,7 @@ def _foreseen(ledger: Ledger, row: Row, now: Instant) -> VoidReport:
 def _corrections(sealed: Iterator[Row], now: Instant) -> Iterator[SentUsage]:
     for row in sealed:
         state = State(row["state"])
-        correction = correction_of(state, row["accepted_from"], now)
+        correction = correction_of(state, row["accepted_from"], now, usage_events=row["usage_events"])
         yield SentUsage(
             request_id=row["request_id"],
             line=row["line"],

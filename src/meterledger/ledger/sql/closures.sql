@@ -26,8 +26,8 @@ WHERE id = :meter_event AND state = 'pending';
 -- name: sealed_of_import
 -- What of an import has been sent, or may have been, with what a correction at Stripe would need.
 SELECT
-    m.id, u.request_id, u.line, m.identifier, m.event_name, m.stripe_customer_id, m.quantity, m.scale,
-    m.timestamp, m.state, m.accepted_at, m.accepted_from
+    m.id, u.request_id, u.line, m.identifier, m.event_name, m.stripe_customer_id, u.quantity, u.scale,
+    m.usage_events, m.timestamp, m.state, m.accepted_at, m.accepted_from
 FROM usage_events AS u
 INNER JOIN meter_event_usage AS l ON l.usage_event = u.id AND l.unlinked_at IS NULL
 INNER JOIN meter_events AS m ON m.id = l.meter_event

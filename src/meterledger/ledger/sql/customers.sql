@@ -36,5 +36,14 @@ WHERE f.recorded_at <= :as_of AND EXISTS (
 )
 ORDER BY s.id;
 
+-- name: billing_cycles
+-- Whose periods begin when, in the order in which it was recorded.
+SELECT s.customer_id, s.subscription_id, s.stripe_customer_id, s.billing_cycle_anchor, s.interval_unit,
+    s.interval_count
+FROM subscription_states AS s
+INNER JOIN customer_files AS f ON f.id = s.file
+WHERE f.recorded_at <= :as_of
+ORDER BY s.id;
+
 -- name: latest_customer_file
 SELECT COALESCE(MAX(id), 0) AS id FROM customer_files;

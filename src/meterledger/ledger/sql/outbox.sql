@@ -37,8 +37,18 @@ FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 WHERE q.usage_event = :usage_event;
 
 -- name: usage_of_meter_event
+-- With the revision that each would be sealed under one to one; a roll-up's is that of its window.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier, m.revision
+    u.event_time, u.dimensions, u.keeps_identifier,
+    CASE WHEN EXISTS (SELECT 1 FROM rollups AS r WHERE r.meter_event = m.id)
+        THEN COALESCE((
+            SELECT MAX(CASE e.state WHEN 'rejected' THEN e.revision + 1 ELSE e.revision END)
+            FROM meter_event_usage AS h INNER JOIN meter_events AS e ON e.id = h.meter_event
+            WHERE h.usage_event = u.id AND h.unlinked_at IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM rollups AS r WHERE r.meter_event = e.id)
+        ), 0)
+        ELSE m.revision
+    END AS revision
 FROM meter_event_usage AS l
 INNER JOIN meter_events AS m ON m.id = l.meter_event
 INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
@@ -58,11 +68,11 @@ SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = '
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome.
-SELECT id, identifier, revision, event_name, stripe_customer_id, timestamp, payload, quantity, scale,
-    event_time, state, attempts
-FROM meter_events
-WHERE state IN ('pending', 'sending')
-ORDER BY event_time, id;
+SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.quantity,
+    m.scale, m.event_time, m.state, m.attempts, r.window_start, r.window_end, r.dimensions, r.part
+FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
+WHERE m.state IN ('pending', 'sending')
+ORDER BY m.event_time, m.id;
 
 -- name: next_meter_event
 SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;

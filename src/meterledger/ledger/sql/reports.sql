@@ -67,7 +67,7 @@ WHERE c.customer_id = :what ORDER BY u.event_time DESC, u.id DESC LIMIT :limit;
 -- name: explain_usage_by_identifier
 SELECT DISTINCT l.usage_event AS id FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id
-WHERE m.identifier = :what ORDER BY l.usage_event;
+WHERE m.identifier = :what ORDER BY l.usage_event LIMIT :limit;
 
 -- name: explain_usage_event
 SELECT
@@ -85,8 +85,9 @@ WHERE u.id = :usage_event;
 SELECT
     m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.state,
     m.in_doubt_reason, m.rejection_code, m.rejection_message, m.sealed_at, m.accepted_at, m.accepted_from,
-    m.accepted_by, m.dissolved_at, m.retried_at, l.unlinked_at
+    m.accepted_by, m.dissolved_at, m.retried_at, m.usage_events, r.window_start, r.window_end, l.unlinked_at
 FROM meter_event_usage AS l INNER JOIN meter_events AS m ON m.id = l.meter_event
+LEFT JOIN rollups AS r ON r.meter_event = m.id
 WHERE l.usage_event = :usage_event ORDER BY m.id;
 
 -- name: explain_attempts

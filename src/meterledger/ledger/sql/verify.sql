@@ -101,8 +101,27 @@ INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS N
 INNER JOIN usage_events AS u ON u.id = l.usage_event
 INNER JOIN sources AS s ON s.id = u.source
 INNER JOIN imports AS i ON i.id = u.import
+LEFT JOIN rollups AS r ON r.meter_event = m.id
+WHERE m.dissolved_at IS NULL AND r.meter_event IS NULL
+ORDER BY m.id;
+
+-- name: verify_rolled_up_bodies
+SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.quantity,
+    m.scale, m.event_time, r.window_start, r.window_end, r.dimensions, r.part, u.quantity AS usage_quantity,
+    u.scale AS usage_scale, u.event_time AS usage_event_time
+FROM rollups AS r
+INNER JOIN meter_events AS m ON m.id = r.meter_event
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+INNER JOIN usage_events AS u ON u.id = l.usage_event
 WHERE m.dissolved_at IS NULL
 ORDER BY m.id;
+
+-- name: verify_rolled_up_says_so
+-- A meter event that carries several usage events says which window they are of.
+SELECT m.id, m.identifier FROM meter_events AS m
+LEFT JOIN rollups AS r ON r.meter_event = m.id
+WHERE m.usage_events > 1 AND r.meter_event IS NULL
+ORDER BY m.id LIMIT 20;
 
 -- name: verify_sent_is_bound
 SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM delivery_attempts) AND NOT EXISTS (SELECT 1 FROM binding);

@@ -1,0 +1,260 @@
+"""
+Rolling up: unsealed usage grouped into the windows that one meter event each is sealed for.
+
+Preview and push take the same groups from here. Usage is read once and grouped in memory by numbers of
+the ledger, eight bytes a usage event; what depends on its time alone is asked once for each group, and
+for each usage event only where the answer differs within one.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from heapq import merge
+from operator import attrgetter
+
+from meterledger.domain.blocking import BlockReason
+from meterledger.domain.instant import Instant
+from meterledger.domain.meter_event import MeterEvent
+from meterledger.domain.quantity import Quantity, exact_sum, fits_one_value
+from meterledger.domain.rollup import Part, UsageWindow, seal_rolled_up, split_into_parts
+from meterledger.ledger.rollups import LATEST
+from meterledger.usecases.planning import Hold, Planner
+
+MOST_BUCKETS = 100_000
+"""Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
+
+_EVER: Instant = -LATEST
+_Key = tuple[int, str | None, int, int, str | None]
+"""Customer, subscription, feature, scale, dimensions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A usage event that goes one to one."""
+
+    event_time: Instant
+    usage_event: int
+    rolls_up: bool = False
+    """Its meter rolls up, but the periods of its customer are not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """Usage events, by their numbers, that are not sealed now, and why; ``ready_at`` if they only settle."""
+
+    event_time: Instant
+    usage_events: Sequence[int]
+    reason: BlockReason | Hold
+    ready_at: Instant = 0
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Usage events by their numbers, their sum by scale, their first and latest event_time."""
+
+    usage_events: "array[int]"
+    units: dict[int, int]
+    first: Instant
+    latest: Instant
+
+    def join(self, other: "Gathered") -> None:
+        """Take in others."""
+        self.usage_events.extend(other.usage_events)
+        for scale, units in other.units.items():
+            self.units[scale] = self.units.get(scale, 0) + units
+        self.first, self.latest = min(self.first, other.first), max(self.latest, other.latest)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The usage of one window that is sealed now."""
+
+    where: UsageWindow
+    usage: Gathered
+
+    @property
+    def event_time(self) -> Instant:
+        """The latest it holds."""
+        return self.usage.latest
+
+
+Item = Single | HeldBack | Group
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A rolled-up meter event and the usage events that it carries, by their numbers."""
+
+    usage_events: Sequence[int]
+    sealed: MeterEvent
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Usage of one key and raw window: its numbers, sum and first and latest event_time."""
+
+    first: Instant
+    latest: Instant
+    units: int = 0
+    usage_events: "array[int]" = field(default_factory=lambda: array("q"))
+
+
+_Buckets = dict[Instant, dict[_Key, _Bucket]]
+"""Start of the raw window -> its buckets."""
+_Placed = UsageWindow | BlockReason | None
+
+
+@dataclass(slots=True)
+class RollUp:
+    """What is unsealed, grouped; read when it is made, and judged when it is drawn."""
+
+    planner: Planner
+    anew: Sequence[int] = ()
+    """Meter events that are to be sealed anew: their usage counts as unsealed."""
+    most_buckets: int = MOST_BUCKETS
+    _times: "array[int]" = field(default_factory=lambda: array("q"))
+    _singles: "array[int]" = field(default_factory=lambda: array("q"))
+    _buckets: _Buckets = field(default_factory=dict)
+    _until: Instant = LATEST
+    """What begins here or later is read again when the rest is done."""
+
+    def __post_init__(self) -> None:
+        self._read(_EVER)
+
+    def __len__(self) -> int:
+        """How many usage events and buckets were found at first: what there is to do, about."""
+        return len(self._singles) + sum(map(len, self._buckets.values()))
+
+    def items(self) -> Iterator[Item]:
+        """Yield all that is unsealed: by event_time, as far as it goes one to one or is sealed together."""
+        in_order = sorted(range(len(self._times)), key=self._times.__getitem__)
+        singles = (Single(self._times[one], self._singles[one]) for one in in_order)
+        return merge(singles, self._groups(), key=attrgetter("event_time"))
+
+    def seal(self, group: Group) -> list[Sealed]:
+        """Seal a group for its window's next revision; nothing if it may not go any more."""
+        usage = group.usage
+        if not self.planner.may_go(group.where, (usage.first, usage.latest)):
+            return []
+        rollups = self.planner.ledger.rollups
+        total = exact_sum(usage.units)
+        if fits_one_value(*total):
+            parts = [Part(usage_events=usage.usage_events, total=Quantity(*total), latest=usage.latest)]
+        else:
+            parts = list(split_into_parts(map(rollups.usage_event, usage.usage_events)))
+        revision = rollups.next_revision(group.where, self.planner.as_of, self.anew)
+        return [
+            Sealed(
+                part.usage_events,
+                seal_rolled_up(group.where, part.total, part.latest, part=number, revision=revision),
+            )
+            for number, part in enumerate(parts)
+        ]
+
+    def _read(self, since: Instant) -> None:
+        """Gather the buckets of the windows from ``since`` on, as many as fit."""
+        self._buckets, self._until = {}, LATEST
+        lengths = self._lengths()
+        rows = self.planner.ledger.rollups.usage(since, self.planner.as_of, self.anew)
+        count = 0
+        for number, customer, subscription, feature, units, scale, at, dimensions, keeps_identifier in rows:
+            length = lengths[feature]
+            if not length or keeps_identifier:
+                if since == _EVER:
+                    self._times.append(at)
+                    self._singles.append(number)
+                continue
+            start = at - at % length
+            if start < since or start >= self._until:
+                continue
+            window = self._buckets.get(start)
+            if window is None:
+                window = self._buckets[start] = {}
+            key = (customer, subscription, feature, scale, dimensions)
+            bucket = window.get(key)
+            if bucket is None:
+                bucket = window[key] = _Bucket(at, at)
+                count += 1
+                if count > self.most_buckets:
+                    count = self._leave_later_windows()
+            bucket.usage_events.append(number)
+            bucket.units += units
+            if at > bucket.latest:
+                bucket.latest = at
+            elif at < bucket.first:
+                bucket.first = at
+
+    def _lengths(self) -> dict[int, int]:
+        catalogue = self.planner.settings.catalogue
+        meters = {
+            number: catalogue.meter_of(name)
+            for number, name in self.planner.ledger.rollups.features().items()
+        }
+        return {number: meter.rollup.length if meter else 0 for number, meter in meters.items()}
+
+    def _leave_later_windows(self) -> int:
+        """Forget the later half of the buckets, but never the first window; return how many are left."""
+        kept = 0
+        for start in sorted(self._buckets):
+            if kept and kept + len(self._buckets[start]) > self.most_buckets // 2:
+                self._until = min(self._until, start)
+            if start >= self._until:
+                del self._buckets[start]
+            else:
+                kept += len(self._buckets[start])
+        return kept
+
+    def _groups(self) -> Iterator[Item]:
+        while self._buckets:
+            for start in sorted(self._buckets):
+                yield from self._window(self._buckets.pop(start))
+            if self._until < LATEST:
+                self._read(self._until)
+
+    def _window(self, buckets: dict[_Key, _Bucket]) -> Iterator[Item]:
+        """Judge the buckets of one raw window, and put together what goes into one meter event."""
+        groups: dict[UsageWindow, Group] = {}
+        singles: list[Single] = []
+        for bucket in buckets.values():
+            for placed, usage in self._pieces(bucket):
+                if isinstance(placed, BlockReason):
+                    yield HeldBack(usage.first, usage.usage_events, placed)
+                elif placed is None:
+                    singles += self._alone(usage.usage_events)
+                elif self.planner.now < placed.ready_at:
+                    yield HeldBack(usage.first, usage.usage_events, Hold.SETTLING, placed.ready_at)
+                elif placed in groups:
+                    groups[placed].usage.join(usage)
+                else:
+                    groups[placed] = Group(placed, usage)
+        ready: list[Single | Group] = [*singles, *groups.values()]
+        yield from sorted(ready, key=_order)
+
+    def _pieces(self, bucket: _Bucket) -> "Iterator[tuple[_Placed, Gathered]]":
+        """Yield where a bucket goes: whole where the answer is one for all of it, else by usage event."""
+        usage_event = self.planner.ledger.rollups.usage_event
+        usage = usage_event(bucket.usage_events[0])
+        first, latest = (
+            self.planner.window_of(replace(usage, event_time=at)) for at in (bucket.first, bucket.latest)
+        )
+        if first == latest and self.planner.is_steady(usage):
+            units = {usage.quantity.scale: bucket.units}
+            yield first, Gathered(bucket.usage_events, units, bucket.first, bucket.latest)
+            return
+        for number in bucket.usage_events:
+            one = usage_event(number)
+            units = {one.quantity.scale: one.quantity.units}
+            at = one.event_time
+            yield self.planner.window_of(one), Gathered(array("q", [number]), units, at, at)
+
+    def _alone(self, usage_events: Iterable[int]) -> Iterator[Single]:
+        for number in usage_events:
+            event_time = self.planner.ledger.rollups.usage_event(number).event_time
+            yield Single(event_time, number, rolls_up=True)
+
+
+def _order(item: Single | Group) -> tuple[Instant, int, str, str, str, Instant]:
+    if isinstance(item, Single):
+        return item.event_time, item.usage_event, "", "", "", 0
+    where = item.where
+    return item.event_time, 0, where.meter.event_name, where.stripe_customer_id, where.dimensions, where.start
