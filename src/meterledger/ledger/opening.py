@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.baselines import BaselineStore
 from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
@@ -30,6 +31,7 @@ class Ledger:
     rejects: RejectStore
     lease: LeaseStore
     outbox: Outbox
+    baselines: BaselineStore
     closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
@@ -64,6 +66,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         rejects=rejects,
         lease=lease,
         outbox=outbox,
+        baselines=BaselineStore(database, lease),
         closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),
