@@ -108,11 +108,8 @@ def _account(ledger: Ledger | None, access: StripeAccess, account: object, warni
     if not isinstance(account, str):
         return Check(name="account", ok=True, detail=f"not checked: {warning}")
     if binding and binding.account_id not in (None, account):
-        return Check(
-            name="account",
-            ok=False,
-            detail=f"the ledger is bound to {binding.account_id}, the key is of {account}: use that account's key",
-        )
+        told = f"the ledger is bound to {binding.account_id}, the key is of {account}: use the other key"
+        return Check(name="account", ok=False, detail=told)
     connected = f", for {access.stripe_account}" * bool(access.stripe_account)
     bound = "the ledger is bound to it" if binding else "the ledger is not bound yet"
     return Check(name="account", ok=True, detail=f"{account}{connected}; {bound}")
