@@ -58,6 +58,7 @@ def print_foreign_usage(foreign: "Sequence[ForeignUsage]") -> None:
         say(f"And {count_text(len(foreign) - _SHOWN)} more windows; --format json has all.")
     say(
         "Nothing was sent: usage that Stripe has already would be billed twice. Restore the ledger that sent "
-        "it, or bring that usage with `meterledger import --already-billed`. If it is of another system and "
-        "this usage comes on top of it, `meterledger push --allow-foreign-usage` takes it as the baseline."
+        "it; or take that usage back with `meterledger imports void`, and bring it with `meterledger import "
+        "--already-billed`. If it is of another system, and this usage comes on top of it, `meterledger push "
+        "--allow-foreign-usage` takes it as the baseline."
     )
