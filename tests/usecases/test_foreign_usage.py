@@ -12,7 +12,8 @@ from meterledger.errors import StripeError
 from meterledger.stripe_gateway.gateway import Read
 from meterledger.usecases.push import AboutToPush, PushOptions
 from meterledger.usecases.window_totals import MAX_READS
-from support.pushing import CONFIG, DAY, HOUR, MINUTE, SECOND, START, Row, World
+from support.crash_points import Crash, CrashPoints
+from support.pushing import AFTER_A_CRASH, CONFIG, DAY, HOUR, MINUTE, SECOND, START, Row, World
 from support.strict_stripe import Fault
 
 ALLOW = PushOptions(allow_foreign_usage=True)
@@ -328,6 +329,24 @@ def test_a_damaged_head_counts_as_one_that_is_ahead(world: World, content: bytes
     report = world.push()
     assert "damaged" in report.warnings[0]
     assert (report.tally.accepted, len(world.stripe.summary_reads)) == (1, reads + 1)
+
+
+def test_a_push_that_dies_anywhere_is_no_restored_backup(tmp_path: Path) -> None:
+    """Whatever was written when the process died, the head is never ahead of a ledger that is its latest."""
+    clean = World(tmp_path / "clean")
+    clean.import_rows(ROWS)
+    points = CrashPoints()
+    clean.push(points=points)
+    for at in range(1, len(points.passed) + 1):
+        world = World(tmp_path / f"{at}")
+        world.import_rows(ROWS)
+        with pytest.raises(Crash):
+            world.push(points=CrashPoints(at))
+        world.time.advance(AFTER_A_CRASH)
+        report = world.push()
+        assert not any("older than its last push" in warning for warning in report.warnings)
+        assert (report.stopped_at_door, set(world.stripe.counts().values())) == (False, {1})
+        assert world.push().warnings == []
 
 
 def test_a_new_ledger_beside_an_old_head_is_told(world: World) -> None:

@@ -110,6 +110,8 @@ def _append(config: Path, text: str) -> None:
         unfinished = Path(name)
         with os.fdopen(handle, "wb") as file:
             file.write(before + gap + text.encode())
+            file.flush()
+            os.fsync(file.fileno())
         load_settings(unfinished, folder=real.parent)
         unfinished.chmod(real.stat().st_mode & 0o7777)
         unfinished.replace(real)

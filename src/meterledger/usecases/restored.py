@@ -29,7 +29,7 @@ def stand_to_head(ledger: Ledger) -> Standing:
             f"there is no {head_file.path.name} beside the ledger, though it has pushed: whether it is "
             "older than its last push cannot be told"
         )
-        return Standing(warning=warning if latest else "")
+        return Standing(warning=warning if ledger.baselines.may_have_sent() else "")
     if _has(head, ledger.baselines.push_by_number(head.push)):
         return Standing()
     ours = f"its own last push is number {latest.number}" if latest else "it knows of no push"
