@@ -101,7 +101,7 @@ def test_a_connected_account_is_named_on_every_request() -> None:
             access = StripeAccess(key=KEY, mode="test", base=server.url, stripe_account="acct_connected")
             async with open_gateway(access, lambda: NOW, concurrency=1, on_date=_ignore) as gateway:
                 assert await gateway.account_id() == Read(value="acct_connected")
-                assert await gateway.active_meters() == Read(value={})
+                assert await gateway.account_meters() == Read(value=[])
                 assert (await gateway.send(BODY, IDENTIFIER)).result is Result.ACCEPTED
             return server.requests
 

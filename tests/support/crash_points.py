@@ -133,9 +133,17 @@ class CrashingGateway:
         """Return the account's id."""
         return await self._inner.account_id()
 
-    async def active_meters(self) -> Read:
+    async def account_meters(self) -> Read:
         """Return the meters."""
-        return await self._inner.active_meters()
+        return await self._inner.account_meters()
+
+    async def meter_ids(self) -> Read:
+        """Return the ids of the meters."""
+        return await self._inner.meter_ids()
+
+    async def window_values(self, meter_id: str, customer: str, span: tuple[int, int], grouping: str) -> Read:
+        """Return what was counted."""
+        return await self._inner.window_values(meter_id, customer, span, grouping)
 
     async def send(self, body: Body, idempotency_key: str) -> Outcome:
         """Send one meter event."""

@@ -168,7 +168,7 @@ class World:
             access=self.access, gateway=self.stripe, server_date=self.time.clock, reports=self.reports
         )
         with self.ledger(points) as ledger:
-            return run_in(self.time, reconcile_errors(ledger, counterpart, self.time.clock))
+            return run_in(self.time, reconcile_errors(ledger, self.settings, counterpart, self.time.clock))
 
     def preview(self) -> tuple[list[str], Preview]:
         """Return the bodies that push would send now, as text, and the preview."""

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
+from meterledger.domain.declared_meter import DeclaredMeter
 from meterledger.domain.delivery import Outcome, Result
 from meterledger.stripe_gateway.gateway import Read
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
 MINUTE = 60 * SECOND
+MOST_WINDOWS = 100
 
 Body = dict[str, object]
 
@@ -89,6 +91,10 @@ class StrictStripe:
     meters: dict[str, bool] = field(default_factory=dict)
     account: Read = field(default_factory=lambda: Read(value="acct_one"))
     meters_warning: str = ""
+    declared: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Event name -> what Stripe declares of the meter; the rest it does not tell."""
+    summary_refusal: Callable[[str], Read | None] = lambda _customer: None
+    summary_reads: list[tuple[str, str]] = field(default_factory=list)
     fault: Callable[[Arrival], Fault | None] = lambda _arrival: None
     latency: float = 0.01
     retry_after_seconds: float | None = None
@@ -107,12 +113,50 @@ class StrictStripe:
         self.reads += 1
         return self.account
 
-    async def active_meters(self) -> Read:
+    async def account_meters(self) -> Read:
         """Tell which meters there are."""
         self.reads += 1
         if self.meters_warning:
             return Read(value=None, warning=self.meters_warning)
-        return Read(value=dict(self.meters))
+        return Read(
+            value=[
+                DeclaredMeter(
+                    event_name=name,
+                    active=active,
+                    **{
+                        "aggregation": None,
+                        "event_time_window": None,
+                        "customer_key": None,
+                        "value_key": None,
+                    }
+                    | self.declared.get(name, {}),
+                )
+                for name, active in self.meters.items()
+            ]
+        )
+
+    async def meter_ids(self) -> Read:
+        """Tell the ids of the active meters: here, their names."""
+        if self.meters_warning:
+            return Read(value=None, warning=self.meters_warning)
+        return Read(value={name: name for name, active in self.meters.items() if active})
+
+    async def window_values(self, meter_id: str, customer: str, span: tuple[int, int], grouping: str) -> Read:
+        """Tell what was counted of a customer, window by window."""
+        self.summary_reads.append((meter_id, customer))
+        if refusal := self.summary_refusal(customer):
+            return refusal
+        length = {"hour": 3600, "day": 86_400}[grouping]
+        assert span[0] % length == span[1] % length == 0
+        assert 0 < (span[1] - span[0]) // length <= MOST_WINDOWS
+        values: dict[int, Decimal] = {}
+        for arrival in self.counted:
+            at = arrival.body["timestamp"]
+            assert isinstance(at, int)
+            if arrival.lane == (meter_id, customer) and span[0] <= at < span[1]:
+                start = at - at % length
+                values[start] = values.get(start, Decimal(0)) + arrival.value
+        return Read(value=values)
 
     async def send(self, body: Body, idempotency_key: str) -> Outcome:
         """Take one meter event."""

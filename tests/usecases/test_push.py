@@ -66,7 +66,7 @@ def test_a_duplicate_on_a_first_attempt_is_somebody_elses(world: World, tmp_path
         each.import_rows([Row(key="a")])
     other.push()
     world.stripe.counted = other.stripe.counted
-    report = world.push()
+    report = world.push(PushOptions(allow_foreign_usage=True))
     assert (report.in_doubt, report.tally.accepted, report.needs_a_person) == (1, 0, True)
     assert world.select("SELECT state, in_doubt_reason FROM meter_events") == [
         ("in_doubt", "identifier_taken")

@@ -11,7 +11,7 @@ from meterledger.cli.output import Format, harmless, print_json, say
 from meterledger.errors import MeterledgerError
 
 if TYPE_CHECKING:
-    from meterledger.stripe_gateway.gateway import DeclaredMeter
+    from meterledger.domain.declared_meter import DeclaredMeter
 
 
 def init(
@@ -65,10 +65,10 @@ def _meters_of_account() -> "list[DeclaredMeter]":
     async def read() -> "list[DeclaredMeter]":
         access = read_access(os.environ)
         async with open_gateway(access, machine_clock, concurrency=1, on_date=lambda _date: None) as gateway:
-            meters = await gateway.declared_meters()
+            meters = await gateway.account_meters()
         if meters.warning:
             say(f"Warning: {meters.warning}; the config has an example instead", style="yellow")
-        return meters.value or []
+        return [meter for meter in meters.value or [] if meter.active]
 
     try:
         return asyncio.run(read())

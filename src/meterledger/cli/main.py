@@ -16,10 +16,12 @@ from meterledger.cli.audit import audit
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.customers import customers
 from meterledger.cli.demo import demo
+from meterledger.cli.doctor import doctor
 from meterledger.cli.explain import explain
 from meterledger.cli.import_ import import_
 from meterledger.cli.imports import imports
 from meterledger.cli.init import init
+from meterledger.cli.meters import meters
 from meterledger.cli.output import print_error_json, say_error
 from meterledger.cli.preview import preview
 from meterledger.cli.prove import prove
@@ -96,6 +98,7 @@ app.add_typer(imports, name="imports")
 app.add_typer(rejects, name="rejects")
 app.add_typer(customers, name="customers")
 app.add_typer(sources, name="sources")
+app.add_typer(meters, name="meters")
 app.command("preview")(preview)
 app.command("push")(push)
 app.command("status")(status)
@@ -105,6 +108,7 @@ app.command("reconcile")(reconcile)
 app.command("write-off")(write_off)
 app.command("explain")(explain)
 app.command("verify")(verify)
+app.command("doctor")(doctor)
 app.command("simulator", cls=SimulatorCommand)(simulator)
 app.command("demo")(demo)
 app.command("prove")(prove)

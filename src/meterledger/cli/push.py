@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.door import confirm_live, foreign_rows, print_foreign_usage
 from meterledger.cli.output import (
     Format,
     PreviewFormat,
@@ -67,6 +68,14 @@ def push(
             "--code", metavar="CODE", help="With --retry-rejected: only what was rejected so; repeatable."
         ),
     ] = None,
+    allow_foreign_usage: Annotated[
+        bool,
+        typer.Option(
+            "--allow-foreign-usage",
+            help="Take what Stripe has beyond this ledger as its baseline, and go on.",
+        ),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --live: do not ask on a terminal.")] = False,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
     ] = 32,
@@ -111,9 +120,11 @@ def push(
         limit=limit,
         max_duration=context.duration(max_duration, "--max-duration"),
         include_closed=include_closed,
+        allow_foreign_usage=allow_foreign_usage,
         concurrency=concurrency,
         retry_rejected=retry_rejected,
         retry_codes=retry_codes,
+        confirm=confirm_live if live and not yes else None,
     )
     with progress_bar(wanted=not context.quiet) as bar:
         report = asyncio.run(_push(context, access, options, bar))
@@ -123,7 +134,10 @@ def push(
 
 
 async def _push(
-    context: Context, access: "StripeAccess", options: "PushOptions", bar: "Bar | None"
+    context: Context,
+    access: "StripeAccess",
+    options: "PushOptions",
+    bar: "Bar | None",
 ) -> "PushReport":
     import asyncio
 
@@ -228,6 +242,7 @@ def _document(report: "PushReport") -> dict[str, Any]:
         "in_doubt": report.in_doubt,
         "blocked": sum(report.blocked.values()),
         "settling": settling_document(report.settling),
+        "foreign_usage": foreign_rows(report.foreign_usage),
         "warnings": report.warnings,
     }
 
@@ -268,10 +283,12 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
             print_json("push", document)
         case Format.CSV:
             document["settling"] = report.settling.usage_events
-            columns = [key for key in document if key != "warnings"]
+            columns = [key for key in document if not isinstance(document[key], list)]
             print_csv(columns, [[document[key] for key in columns]])
         case Format.TABLE:
             _print_for_people(report, context)
+    if report.foreign_usage and report.stopped_at_door:
+        print_foreign_usage(report.foreign_usage)
     for warning in report.warnings:
         say(f"Warning: {warning}", style="yellow")
     if failure:
@@ -317,7 +334,7 @@ def _print_for_people(report: "PushReport", context: Context) -> None:
     )
     for refusal, count in sorted(tally.refusals.items(), key=lambda item: -item[1])[:_SHOWN]:
         say(f"Stripe rejected {count_text(count)}: {refusal}")
-    if context.quiet:
+    if context.quiet or report.stopped_at_door:
         return
     if report.pending and report.pending == report.settling.usage_events:
         say("Next: `meterledger push` again, when roll-up windows have settled.")

@@ -69,7 +69,7 @@ async def _reconciled(context: Context, access: "StripeAccess") -> "Reconciliati
             stripe = Counterpart(
                 access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway
             )
-            return await reconcile_errors(ledger, stripe, clock)
+            return await reconcile_errors(ledger, context.settings, stripe, clock)
 
 
 def _report(row: Any) -> dict[str, Any]:

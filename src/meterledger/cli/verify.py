@@ -1,12 +1,17 @@
 """`meterledger verify`: the invariants over the whole ledger."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meterledger.cli.context import context_of
 from meterledger.cli.output import Format, print_csv, print_json, print_table
 from meterledger.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meterledger.usecases.verify import Check
 
 
 def verify(
@@ -19,11 +24,17 @@ def verify(
     context = context_of(ctx)
     with context.ledger() as ledger:
         checks = check_all(ledger)
+    print_checks("verify", checks, format_)
+    if not all(check.ok for check in checks):
+        raise typer.Exit(ExitCode.NEEDS_A_PERSON)
+
+
+def print_checks(schema: str, checks: "Sequence[Check]", format_: Format) -> None:
+    """Print checks, each with its name, whether it holds, and a word on it."""
     match format_:
         case Format.JSON:
-            print_json(
-                "verify", {"checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]}
-            )
+            rows = [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in checks]
+            print_json(schema, {"checks": rows})
         case Format.CSV:
             print_csv(("name", "ok", "detail"), [(c.name, str(c.ok).lower(), c.detail) for c in checks])
         case Format.TABLE:
@@ -31,5 +42,3 @@ def verify(
                 [("", "left"), ("check", "left"), ("", "fold")],
                 [["ok" if c.ok else "BROKEN", c.name, c.detail] for c in checks],
             )
-    if not all(check.ok for check in checks):
-        raise typer.Exit(ExitCode.NEEDS_A_PERSON)

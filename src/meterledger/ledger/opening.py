@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.baselines import BaselineStore
 from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
 from meterledger.ledger.database import Database
@@ -33,6 +34,7 @@ class Ledger:
     lease: LeaseStore
     outbox: Outbox
     rollups: RollupStore
+    baselines: BaselineStore
     closures: ClosureStore
     reports: ReportStore
     explanations: ExplanationStore
@@ -69,6 +71,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         lease=lease,
         outbox=outbox,
         rollups=RollupStore(database),
+        baselines=BaselineStore(database, lease),
         closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
         explanations=ExplanationStore(database),

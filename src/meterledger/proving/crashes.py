@@ -135,9 +135,17 @@ class MortalGateway:
         """Return the account's id."""
         return await self.inner.account_id()
 
-    async def active_meters(self) -> Read:
+    async def account_meters(self) -> Read:
         """Return the meters."""
-        return await self.inner.active_meters()
+        return await self.inner.account_meters()
+
+    async def meter_ids(self) -> Read:
+        """Return the meters' ids."""
+        return await self.inner.meter_ids()
+
+    async def window_values(self, meter_id: str, customer: str, span: tuple[int, int], grouping: str) -> Read:
+        """Return what a meter makes of a customer's windows."""
+        return await self.inner.window_values(meter_id, customer, span, grouping)
 
     async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event; what has left arrives, even if its process is dead by then."""

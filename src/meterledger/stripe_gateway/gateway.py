@@ -8,6 +8,7 @@ from typing import Any
 
 import stripe
 
+from meterledger.domain.declared_meter import DeclaredMeter
 from meterledger.domain.delivery import Outcome
 from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
@@ -21,6 +22,8 @@ from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
 _ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
 _UNAUTHORIZED = 401
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
 _PAGE = 100
 _MAX_METERS = 10_000
 
@@ -31,17 +34,8 @@ class Read:
 
     value: Any
     warning: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredMeter:
-    """A meter of the account."""
-
-    event_name: str
-    aggregation: str
-    event_time_window: str
-    customer_key: str
-    value_key: str
+    for_now: bool = False
+    """Whether it may bring a value later: Stripe was busy or in trouble."""
 
 
 class StripeGateway:
@@ -112,18 +106,15 @@ class StripeGateway:
         warning = "" if account else f"the account could not be read ({answer.status})"
         return Read(value=account, warning=warning)
 
-    async def active_meters(self) -> Read:
-        """Return every meter of the account: event name -> whether it is active."""
+    async def account_meters(self) -> Read:
+        """Return every meter of the account as Stripe declares it, inactive ones too: list[DeclaredMeter]."""
 
-        async def listed() -> dict[str, bool]:
-            found: dict[str, bool] = {}
-            read = 0
+        async def listed() -> list[DeclaredMeter]:
+            found: list[DeclaredMeter] = []
             page = await self._client.v1.billing.meters.list_async({"limit": _PAGE}, self._options)  # type: ignore[arg-type] # options as above
             async for meter in page.auto_paging_iter():
-                # An event name may stand on several meters; one of them can be active.
-                found[meter.event_name] = found.get(meter.event_name, False) or meter.status == "active"
-                read += 1
-                if read >= _MAX_METERS:
+                found.append(_declared(meter))
+                if len(found) >= _MAX_METERS:
                     break  # a server that repeats a page would never end
             return found
 
@@ -136,25 +127,6 @@ class StripeGateway:
             parameters: Any = {"limit": _PAGE, "status": "active"}
             page = await self._client.v1.billing.meters.list_async(parameters, self._options)  # type: ignore[arg-type] # options as above
             return {meter.event_name: meter.id async for meter in page.auto_paging_iter()}
-
-        return await self._read("its meters", listed)
-
-    async def declared_meters(self) -> Read:
-        """Return the active meters as Stripe declares them, in the words of the config."""
-
-        async def listed() -> list[DeclaredMeter]:
-            parameters: Any = {"limit": _PAGE, "status": "active"}
-            page = await self._client.v1.billing.meters.list_async(parameters, self._options)  # type: ignore[arg-type] # options as above
-            return [
-                DeclaredMeter(
-                    event_name=meter.event_name,
-                    aggregation=meter.default_aggregation.formula,
-                    event_time_window=meter.event_time_window or "none",
-                    customer_key=meter.customer_mapping.event_payload_key,
-                    value_key=meter.value_settings.event_payload_key,
-                )
-                async for meter in page.auto_paging_iter()
-            ]
 
         return await self._read("its meters", listed)
 
@@ -215,6 +187,36 @@ class StripeGateway:
 
         return await self._read("a summary", read)
 
+    async def window_values(self, meter_id: str, customer: str, span: tuple[int, int], grouping: str) -> Read:
+        """
+        Return window start -> what a meter adds up to in that window, for each that Stripe lists.
+
+        Args:
+            meter_id: The meter (mtr_…).
+            customer: The Stripe customer.
+            span: Start and end in epoch seconds, at full UTC windows; at most 100 of them.
+            grouping: The window: ``hour`` or ``day``.
+        """
+
+        async def read() -> dict[int, Decimal]:
+            parameters: Any = {
+                "customer": customer,
+                "start_time": span[0],
+                "end_time": span[1],
+                "value_grouping_window": grouping,
+                "limit": _PAGE,
+            }
+            summaries = self._client.v1.billing.meters.event_summaries
+            page = await summaries.list_async(meter_id, parameters, self._options)  # type: ignore[arg-type] # options as above
+            if page.has_more:
+                raise ValueError("more windows than were asked for")
+            return {
+                int(summary.start_time): Decimal(repr(float(summary.aggregated_value)))
+                for summary in page.data
+            }
+
+        return await self._read("a summary", read)
+
     async def _read(self, what: str, request: Callable[[], Any]) -> Read:
         """Make a read; what is refused degrades to a warning, what cannot be reached ends the run."""
         try:
@@ -226,7 +228,12 @@ class StripeGateway:
                 raise StripeError(
                     f"{self._access.base} refused the key (401)", hint="check STRIPE_API_KEY"
                 ) from error
-            return Read(value=None, warning=f"{what} could not be read ({error.http_status or 'no answer'})")
+            status = error.http_status or 0
+            return Read(
+                value=None,
+                warning=f"{what} could not be read ({error.http_status or 'no answer'})",
+                for_now=status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR,
+            )
         except Exception as error:  # noqa: BLE001 # an answer of another shape trips the SDK anywhere
             return Read(value=None, warning=f"{what} could not be read ({type(error).__name__})")
         return Read(value=value)
@@ -238,6 +245,20 @@ class StripeGateway:
             if self._access.is_loopback
             else "check the network and STRIPE_API_BASE, then run the same command again",
         )
+
+
+def _declared(meter: Any) -> DeclaredMeter:
+    """Return a meter in the words of the config; a part that is not told is None."""
+    return DeclaredMeter(
+        event_name=meter.event_name,
+        aggregation=getattr(getattr(meter, "default_aggregation", None), "formula", None),
+        event_time_window=(meter.event_time_window or "none")
+        if hasattr(meter, "event_time_window")
+        else None,
+        customer_key=getattr(getattr(meter, "customer_mapping", None), "event_payload_key", None),
+        value_key=getattr(getattr(meter, "value_settings", None), "event_payload_key", None),
+        active=meter.status == "active",
+    )
 
 
 def _why(error: Exception) -> str:

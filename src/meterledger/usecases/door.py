@@ -4,11 +4,13 @@ The door: what has to be right before anything is sent.
 The key's mode, the account and host the ledger is bound to, the clock, and the lease.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from meterledger.config import Settings
+from meterledger.domain.declared_meter import DeclaredMeter, activity, meter_findings
 from meterledger.domain.delivery import CLOCK_LIMIT, CLOCK_WARNING
 from meterledger.domain.instant import Instant, to_text
 from meterledger.errors import StripeError, UsageError
@@ -18,19 +20,20 @@ from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.usecases.error_reports import ReportGateway
 from meterledger.usecases.holder import is_dead, this_process
 from meterledger.usecases.sending import Gateway
+from meterledger.usecases.window_totals import SummaryGateway
 
 if TYPE_CHECKING:
     from meterledger.stripe_gateway.gateway import Read
 
 
-class PushGateway(Gateway, Protocol):
-    """What push needs of Stripe: the account and its meters, besides sending."""
+class PushGateway(Gateway, SummaryGateway, Protocol):
+    """What push needs of Stripe: the account, its meters and what they count, besides sending."""
 
     async def account_id(self) -> "Read":
         """Return the account's id, or a warning."""
 
-    async def active_meters(self) -> "Read":
-        """Return event name -> whether it is active, or a warning."""
+    async def account_meters(self) -> "Read":
+        """Return every meter as a DeclaredMeter, or a warning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +60,39 @@ def lease_held(ledger: Ledger, clock: Callable[[], Instant]) -> Iterator[int]:
         ledger.lease.release(token)
 
 
-async def knock(ledger: Ledger, stripe: Counterpart, clock: Callable[[], Instant]) -> list[str]:
+async def knock(
+    ledger: Ledger, settings: Settings, stripe: Counterpart, clock: Callable[[], Instant]
+) -> list[str]:
     """
     Make the reads that come before anything is sent: whose account, which time, which meters.
 
     Returns warnings; binds the ledger if it is not bound yet.
+
+    Raises:
+        UsageError: The account is another one, or the config contradicts one of its meters.
+        StripeError: Stripe's clock is too far from ours.
     """
     account = await stripe.gateway.account_id()
     clock_warnings = _clock_warnings(stripe.server_date(), clock())
-    _bind(ledger, stripe.access, account.value, clock())
-    meters = await stripe.gateway.active_meters()
+    _refuse_other_account(ledger, account.value)
+    meters = await stripe.gateway.account_meters()
     if meters.value is not None:
-        ledger.outbox.note_meters(meters.value, clock())
+        refuse_contradicted_config(settings, meters.value)
+    _bind(ledger, stripe.access, account.value, clock())
+    if meters.value is not None:
+        ledger.outbox.note_meters(activity(meters.value), clock())
     return [warning for warning in (account.warning, *clock_warnings, meters.warning) if warning]
+
+
+def refuse_contradicted_config(settings: Settings, declared: Sequence[DeclaredMeter]) -> None:
+    """Raise UsageError if the config says otherwise of a meter than Stripe does: it would bill wrongly."""
+    found = [one for one in meter_findings(settings.catalogue.meters, declared) if one.contradicts]
+    if found:
+        told = "; ".join(f"meters.{one.event_name}: {one.message}" for one in found)
+        raise UsageError(
+            f"the config contradicts the account's meters, and nothing was sent: {told}",
+            hint="`meterledger meters check` lists it all",
+        )
 
 
 def _clock_warnings(server: Instant | None, now: Instant) -> list[str]:
@@ -111,6 +134,15 @@ def refuse_other_binding(binding: Binding | None, access: StripeAccess) -> None:
             )
 
 
+def _refuse_other_account(ledger: Ledger, account_id: object) -> None:
+    binding = ledger.lease.binding()
+    if binding and binding.account_id and account_id and account_id != binding.account_id:
+        raise UsageError(
+            f"this ledger is bound to the account {binding.account_id}; the key is of {account_id}",
+            hint="use the key of that account, or another ledger",
+        )
+
+
 def _bind(ledger: Ledger, access: StripeAccess, account_id: object, now: Instant) -> None:
     account = account_id if isinstance(account_id, str) else None
     binding = ledger.lease.binding()
@@ -123,8 +155,3 @@ def _bind(ledger: Ledger, access: StripeAccess, account_id: object, now: Instant
         )
     elif account and binding.account_id is None:
         ledger.lease.learn_account(account)
-    elif account and account != binding.account_id:
-        raise UsageError(
-            f"this ledger is bound to the account {binding.account_id}; the key is of {account}",
-            hint="use the key of that account, or another ledger",
-        )

@@ -1,15 +1,12 @@
 """Init: a config to fill in and an empty ledger; what exists is never overwritten."""
 
-import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
+from meterledger.domain.declared_meter import DeclaredMeter
 from meterledger.errors import UsageError
 from meterledger.ledger import create_ledger, open_ledger
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+from meterledger.usecases.meter_tables import meter_tables
 
 _TEMPLATE = """\
 # meterledger's config: which files usage comes from, which Stripe meters count it, when invoices close.
@@ -57,48 +54,11 @@ dimensions = []
 """
 
 
-class Declared(Protocol):
-    """A meter as the account declares it."""
-
-    @property
-    def event_name(self) -> str:
-        """Stripe's name for it."""
-
-    @property
-    def aggregation(self) -> str:
-        """One of sum, count, last."""
-
-    @property
-    def event_time_window(self) -> str:
-        """One of none, hour, day."""
-
-    @property
-    def customer_key(self) -> str:
-        """The payload key of the customer."""
-
-    @property
-    def value_key(self) -> str:
-        """The payload key of the value."""
-
-
-def config_text(meters: Sequence[Declared] = ()) -> str:
+def config_text(meters: Sequence[DeclaredMeter] = ()) -> str:
     """Return a commented config, with the account's meters or else an example."""
-    tables = "".join(_meter_table(meter) for meter in meters)
+    tables = meter_tables(meters)
     head = "# The account's meters. `features` is what your files call them; see to decimal_places too.\n"
     return _TEMPLATE.replace("@METERS@", head + tables if tables else _EXAMPLE_METER)
-
-
-def _meter_table(meter: Declared) -> str:
-    name = meter.event_name if _BARE_KEY.fullmatch(meter.event_name) else json.dumps(meter.event_name)
-    return (
-        f"[meters.{name}]\n"
-        f"features = [{json.dumps(meter.event_name)}]\n"
-        f"aggregation = {json.dumps(meter.aggregation)}\n"
-        f"event_time_window = {json.dumps(meter.event_time_window)}\n"
-        "decimal_places = 0\n"
-        f"customer_key = {json.dumps(meter.customer_key)}\n"
-        f"value_key = {json.dumps(meter.value_key)}\n\n"
-    )
 
 
 def init_config(path: Path, text: str) -> bool:

@@ -168,6 +168,11 @@ class Planner:
             return BlockReason.SUPERSEDED
         return None
 
+    def lane_of(self, usage: UsageToSeal) -> tuple[str, str] | None:
+        """Return meter and Stripe customer of a usage event, whatever else holds it back; None without."""
+        meter, billed = self.settings.catalogue.meter_of(usage.feature), self._billed(usage)
+        return None if meter is None or isinstance(billed, BlockReason) else (meter.event_name, billed)
+
     def past_horizon(self) -> list[StoredMeterEvent]:
         """Return the meter events whose unknown outcome is too old for another attempt."""
         outbox = self.ledger.outbox

@@ -12,8 +12,9 @@ from meterledger import __version__
 from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
+from meterledger.domain.foreign_usage import ForeignUsage
 from meterledger.domain.instant import SECOND, Instant
-from meterledger.errors import StripeError
+from meterledger.errors import LedgerError, StripeError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, StoredMeterEvent
 from meterledger.usecases.door import (
@@ -24,6 +25,7 @@ from meterledger.usecases.door import (
     refuse_without_live,
 )
 from meterledger.usecases.error_reports import poll_error_reports
+from meterledger.usecases.foreign_usage import compare_with_stripe
 from meterledger.usecases.planning import (
     Planned,
     Planner,
@@ -32,6 +34,8 @@ from meterledger.usecases.planning import (
     refuse_coarser_scale,
     stand,
 )
+from meterledger.usecases.preview import Preview, preview
+from meterledger.usecases.restored import note_push
 from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed, Single
 from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
 
@@ -48,6 +52,17 @@ CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AboutToPush:
+    """What a person is asked before anything is sent to a live account."""
+
+    account: str
+    mode: str
+    host: str
+    meter_events: int
+    customers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PushOptions:
     """What the user asked for; a duration in microseconds."""
 
@@ -55,11 +70,15 @@ class PushOptions:
     limit: int | None = None
     max_duration: int | None = None
     include_closed: bool = False
+    allow_foreign_usage: bool = False
+    """Take what Stripe has beyond this ledger as its baseline, instead of stopping."""
     concurrency: int = CONCURRENCY
     retry_rejected: bool = False
     """Seal the usage of rejected meter events again, under the next revision."""
     retry_codes: Sequence[str] = ()
     """Only of these codes; of all if there are none."""
+    confirm: Callable[[AboutToPush], bool] | None = None
+    """Asked before anything is sealed; False ends the push."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -79,13 +98,22 @@ class PushReport:
     reported: Counter[State] = field(default_factory=Counter)
     """Meter events by the state that error reports brought them into."""
     warnings: list[str] = field(default_factory=list)
+    foreign_usage: list[ForeignUsage] = field(default_factory=list)
+    """What Stripe has beyond this ledger; it stopped the push, unless it was taken as the baseline."""
+    stopped_at_door: bool = False
+    """Nothing was sealed or sent: foreign usage, or a person said no."""
     stop: Stop | None = None
     stop_message: str = ""
 
     @property
     def needs_a_person(self) -> bool:
         """Tell whether anything is open that no further push mends by itself."""
-        return bool(self.in_doubt or self.rejected_in_ledger or self.blocked)
+        return bool(
+            self.in_doubt
+            or self.rejected_in_ledger
+            or self.blocked
+            or (self.foreign_usage and self.stopped_at_door)
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,14 +170,32 @@ async def push(
     refuse_coarser_scale(ledger, settings)
     report = PushReport()
     with lease_held(ledger, around.clock) as token:
-        report.warnings = await knock(ledger, stripe, around.clock)
+        report.warnings = await knock(ledger, settings, stripe, around.clock)
         now = around.clock()
         report.recovered = ledger.outbox.recover(token, now)
-        _retry_rejected(ledger, options, token, now, report)
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
+        compared = await compare_with_stripe(
+            planner,
+            stripe.gateway,
+            around,
+            token=token,
+            allow=options.allow_foreign_usage,
+            paced=stripe.access.is_stripe,
+        )
+        report.warnings += compared.warnings
+        report.foreign_usage = compared.foreign
+        if compared.stops or _is_declined(planner, stripe, options):
+            report.stopped_at_door = True
+            _sum_up(ledger, planner, around.clock(), report)
+            return report
+        now = around.clock()
+        _retry_rejected(ledger, options, token, now, report)
+        planner.refresh(now)
         for event in planner.stale():
             ledger.outbox.dissolve(event.id, token, now)
         number = ledger.outbox.begin_push("v1", __version__, token, now)
+        # A ledger that is restored from a backup finds out by this that it is older than its last push.
+        note_push(ledger, number)
         sender = Sender(
             gateway=stripe.gateway,
             ledger=ledger,
@@ -178,6 +224,7 @@ async def push(
         )
         await _send_everything(run, on_start)
         ledger.outbox.finish_push(number, around.clock())
+        _note_end(ledger, number, report)
         await _poll_reports(run, stripe, report)
         report.stop, report.stop_message = sender.stop, sender.stop_message
     _sum_up(ledger, planner, around.clock(), report)
@@ -216,6 +263,31 @@ async def _poll_reports(run: _Run, stripe: Counterpart, report: PushReport) -> N
         return
     report.reported = polled.settled
     report.warnings += polled.warnings
+
+
+def _is_declined(planner: Planner, stripe: Counterpart, options: PushOptions) -> bool:
+    if options.confirm is None:
+        return False
+    result = Preview()
+    for _event in preview(planner, result, limit=options.limit):
+        pass
+    binding = planner.ledger.lease.binding()
+    about = AboutToPush(
+        account=stripe.access.stripe_account or (binding and binding.account_id) or "",
+        mode=stripe.access.mode,
+        host=stripe.access.base,
+        meter_events=result.events,
+        customers=len({customer for _, customer in result.totals}),
+    )
+    return not options.confirm(about)
+
+
+def _note_end(ledger: Ledger, number: int, report: PushReport) -> None:
+    """Note in the head that the push ended; all is done by then: a failure is told, not raised."""
+    try:
+        note_push(ledger, number)
+    except LedgerError as error:
+        report.warnings.append(f"{error.message}; a backup taken during this push would not be told from it")
 
 
 async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from meterledger.config import Settings
 from meterledger.domain.delivery import State
 from meterledger.domain.instant import DAY, Instant
 from meterledger.ledger import Ledger
@@ -32,7 +33,7 @@ class Reconciliation:
 
 
 async def reconcile_errors(
-    ledger: Ledger, stripe: Counterpart, clock: Callable[[], Instant]
+    ledger: Ledger, settings: Settings, stripe: Counterpart, clock: Callable[[], Instant]
 ) -> Reconciliation:
     """
     Poll error reports under the lease, and settle what they name.
@@ -48,7 +49,7 @@ async def reconcile_errors(
         polled = Polled(warnings=["nothing was sent from this ledger yet: no error reports were read"])
     else:
         with lease_held(ledger, clock) as token:
-            warnings = await knock(ledger, stripe, clock)
+            warnings = await knock(ledger, settings, stripe, clock)
             # An attempt that a dead push left in flight may be what a report is about.
             ledger.outbox.recover(token, clock())
             polled = await poll_error_reports(ledger, stripe.reports, token=token, clock=clock)
