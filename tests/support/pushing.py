@@ -12,6 +12,7 @@ from typing import Any
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.quantity import decimal_text
+from meterledger.domain.way import Way
 from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
 from meterledger.stripe_gateway.access import StripeAccess
@@ -86,6 +87,8 @@ class World:
     """How far Stripe's `Date` is ahead of our clock, in microseconds."""
     has_date: bool = True
     chance: Callable[[], float] = lambda: 0.5
+    way: Way | None = None
+    """The way in, where it is not that of the config."""
     stripe: StrictStripe = field(init=False)
     _files: int = 0
 
@@ -105,7 +108,7 @@ class World:
     @property
     def settings(self) -> Settings:
         """What the config says now."""
-        return load_settings(self.folder / "meterledger.toml", folder=self.folder)
+        return load_settings(self.folder / "meterledger.toml", folder=self.folder).by_way(self.way)
 
     @contextmanager
     def ledger(self, points: CrashPoints | None = None) -> Iterator[Ledger]:

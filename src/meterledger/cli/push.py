@@ -23,6 +23,7 @@ from meterledger.cli.output import (
 )
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
+from meterledger.domain.way import Way
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as Bar
 
+    from meterledger.config import Settings
     from meterledger.stripe_gateway.access import StripeAccess
     from meterledger.usecases.push import PushOptions, PushReport
     from meterledger.usecases.sending import Sender
@@ -54,6 +56,9 @@ def push(
     include_closed: Annotated[
         bool, typer.Option("--include-closed", help="Send usage of periods whose invoice is final.")
     ] = False,
+    api: Annotated[
+        Way | None, typer.Option("--api", help="The way in; [stripe] api of the config unless told.")
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
     ] = 32,
@@ -73,17 +78,20 @@ def push(
     context = context_of(ctx)
     if dry_run:
         show_preview(
-            context, limit=limit, include_closed=include_closed, as_of=None, format_=PreviewFormat(format_)
+            context,
+            limit=limit,
+            include_closed=include_closed,
+            as_of=None,
+            format_=PreviewFormat(format_),
+            api=api,
         )
         return
     from meterledger.stripe_gateway.access import read_access
     from meterledger.usecases.push import PushOptions
 
-    settings = context.settings
-    if settings.stripe.api != "v1":
-        raise UsageError(
-            f"the config says [stripe] api = {settings.stripe.api}, which is not there yet", hint='write "v1"'
-        )
+    settings = context.settings.by_way(api)
+    if settings.stripe.api is Way.STREAM:
+        raise UsageError("the stream is not there yet", hint="write --api v1 or --api v2")
     access = read_access(os.environ, api_key_file, settings.stripe.account)
     options = PushOptions(
         live=live,
@@ -93,14 +101,18 @@ def push(
         concurrency=concurrency,
     )
     with progress_bar(wanted=not context.quiet) as bar:
-        report = asyncio.run(_push(context, access, options, bar))
+        report = asyncio.run(_push(context, settings, access, options, bar))
     context.interruption_reported = True
     _print(report, format_, context)
     raise typer.Exit(_exit_code(report))
 
 
 async def _push(
-    context: Context, access: "StripeAccess", options: "PushOptions", bar: "Bar | None"
+    context: Context,
+    settings: "Settings",
+    access: "StripeAccess",
+    options: "PushOptions",
+    bar: "Bar | None",
 ) -> "PushReport":
     import asyncio
 
@@ -134,7 +146,7 @@ async def _push(
             stripe = Counterpart(access=access, gateway=gateway, server_date=lambda: dates[0])
             return await run_push(
                 ledger,
-                context.settings,
+                settings,
                 options,
                 stripe=stripe,
                 around=around,

@@ -17,6 +17,7 @@ from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, 
 from meterledger.config.sources import read_sources
 from meterledger.domain.billing_period import MAX_GRACE_PERIOD
 from meterledger.domain.meter import Aggregation, Catalogue, EventTimeWindow, Meter, features_claimed_twice
+from meterledger.domain.way import Way
 from meterledger.errors import UsageError
 
 CONFIG_NAME = "meterledger.toml"
@@ -60,7 +61,7 @@ def load_settings(config: Path | None, *, folder: Path, ledger: Path | None = No
         catalogue=catalogue,
         sources=read_sources(reading, reading.tables_of(root, "sources"), catalogue),
         plans=plans,
-        stripe=StripeSettings(api=stripe.api, account=stripe.account),
+        stripe=StripeSettings(api=Way(stripe.api), account=stripe.account),
         invoicing=_invoicing(reading, root.get("invoicing", {})),
     )
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from meterledger.domain.instant import HOUR, SECOND, Instant
+from meterledger.domain.way import Way
 
 RESEND_HORIZON = 23 * HOUR
 """Stripe promises that an identifier is unique for at least 24 h; an hour is kept for clocks and queues."""
@@ -102,6 +103,7 @@ class Attempt:
     result: Result | None
     answered: bool = False
     settled: bool = False
+    way: Way = Way.V1
 
     @property
     def may_have_reached(self) -> bool:
@@ -188,20 +190,21 @@ def is_past_horizon(attempts: Sequence[Attempt], now: Instant) -> bool:
     )
 
 
-def next_idempotency_key(identifier: str, earlier: Sequence[Attempt]) -> str:
+def next_idempotency_key(identifier: str, earlier: Sequence[Attempt], way: Way = Way.V1) -> str:
     """
     Return the Idempotency-Key of the next attempt.
 
     The identifier at first, and as long as no answer comes. After two complete retryable answers under
-    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included.
+    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included. No key goes two ways:
+    there it would be another request.
     """
-    if not earlier:
-        return identifier
-    last = earlier[-1].idempotency_key
-    answers = sum(1 for attempt in earlier if attempt.idempotency_key == last and attempt.answered)
-    if answers < ANSWERS_PER_KEY:
-        return last
     keys = {attempt.idempotency_key for attempt in earlier}
+    last = next((attempt.idempotency_key for attempt in reversed(earlier) if attempt.way is way), None)
+    if last is None and identifier not in keys:
+        return identifier
+    answers = sum(1 for attempt in earlier if attempt.idempotency_key == last and attempt.answered)
+    if last is not None and answers < ANSWERS_PER_KEY:
+        return last
     return f"{identifier}:{len(keys) + 1}"
 
 

@@ -8,14 +8,15 @@ guard still works after a ledger is lost.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from meterledger.domain.instant import Instant, seconds_floor
+from meterledger.domain.instant import SECOND, Instant, seconds_floor, to_text
 from meterledger.domain.meter import Meter
 from meterledger.domain.quantity import Quantity
+from meterledger.domain.way import Way
 
 IDENTIFIER_PREFIX = "ml1-"
 """Names the derivation below; another derivation takes another prefix."""
@@ -52,10 +53,13 @@ class MeterEvent:
     stripe_customer_id: str
     quantity: Quantity
     event_time: Instant
+    way: Way = field(default=Way.V1, compare=False)
+    """How the next request takes it in; no part of what is sealed."""
 
     def body(self) -> dict[str, Any]:
         """Return the parameters of the request, in the order in which they are shown and sent."""
-        return request_body(self.event_name, self.identifier, self.timestamp, self.payload)
+        timestamp = self.timestamp if self.way is Way.V1 else to_text(self.timestamp * SECOND)
+        return request_body(self.event_name, self.identifier, timestamp, self.payload)
 
     def payload_text(self) -> str:
         """Return the payload as the ledger stores it."""
@@ -63,9 +67,9 @@ class MeterEvent:
 
 
 def request_body(
-    event_name: str, identifier: str, timestamp: int, payload: Mapping[str, str]
+    event_name: str, identifier: str, timestamp: int | str, payload: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the parameters of one meter event request."""
+    """Return the parameters of one meter event; ``timestamp`` in epoch seconds for v1, else RFC 3339."""
     return {"event_name": event_name, "identifier": identifier, "timestamp": timestamp, "payload": payload}
 
 
@@ -86,8 +90,10 @@ def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifi
     return derive_identifier(source, request_id, revision)
 
 
-def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int = 0) -> MeterEvent:
-    """Seal one usage event one to one."""
+def seal(
+    usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int = 0, way: Way = Way.V1
+) -> MeterEvent:
+    """Seal one usage event one to one; ``way`` is how it is to go in."""
     payload = {
         meter.customer_key: stripe_customer_id,
         meter.value_key: str(usage.quantity),
@@ -106,4 +112,5 @@ def seal(usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: in
         stripe_customer_id=stripe_customer_id,
         quantity=usage.quantity,
         event_time=usage.event_time,
+        way=way,
     )

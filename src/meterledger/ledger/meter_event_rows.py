@@ -9,6 +9,7 @@ from meterledger.domain.delivery import Attempt, Outcome, Result, State, Verdict
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import Quantity
+from meterledger.domain.way import Way
 from meterledger.ledger.database import Row
 
 
@@ -97,8 +98,8 @@ def to_usage(row: Row) -> UsageToSeal:
     )
 
 
-def to_stored(row: Row) -> StoredMeterEvent:
-    """Return a row of unsent_meter_events."""
+def to_stored(row: Row, way: Way) -> StoredMeterEvent:
+    """Return a row of unsent_meter_events; ``way`` is that of what certainly went none so far."""
     return StoredMeterEvent(
         id=row["id"],
         state=State(row["state"]),
@@ -112,6 +113,7 @@ def to_stored(row: Row) -> StoredMeterEvent:
             stripe_customer_id=row["stripe_customer_id"],
             quantity=Quantity(row["quantity"], row["scale"]),
             event_time=row["event_time"],
+            way=Way(row["way_taken"]) if row["way_taken"] else way,
         ),
     )
 
@@ -126,4 +128,5 @@ def to_attempt(row: Row) -> Attempt:
         result=Result(row["outcome"]) if row["outcome"] else None,
         answered=bool(row["answered"]),
         settled=row["settled_at"] is not None,
+        way=Way(row["api"]),
     )

@@ -14,6 +14,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.database import Database
 from meterledger.ledger.lease import LeaseStore
@@ -63,9 +64,13 @@ class Outbox:
         """Return the usage events that a meter event carries."""
         return [to_usage(row) for row in self._database.rows("usage_of_meter_event", meter_event=meter_event)]
 
-    def unsent(self) -> list[StoredMeterEvent]:
-        """Return the meter events that were sealed before and are still to be sent."""
-        return [to_stored(row) for row in self._database.rows("unsent_meter_events")]
+    def unsent(self, way: Way = Way.V1) -> list[StoredMeterEvent]:
+        """
+        Return the meter events that were sealed before and are still to be sent.
+
+        What may have reached Stripe keeps the way that it went; the rest is to go by ``way``.
+        """
+        return [to_stored(row, way) for row in self._database.rows("unsent_meter_events")]
 
     def never_reached(self) -> list[int]:
         """Return the pending meter events of which no attempt can have reached Stripe."""
@@ -131,7 +136,7 @@ class Outbox:
             for usage, event in sealed:
                 events.append(new_row(number, event, now))
                 links.append((number, usage.usage_event, now))
-                attempts.append((number, 1, push, event.identifier, now))
+                attempts.append((number, 1, push, event.identifier, now, event.way))
                 claimed.append(
                     Claimed(
                         id=number, sealed=event, attempt=1, started_at=now, idempotency_key=event.identifier
@@ -160,7 +165,7 @@ class Outbox:
                         now,
                     )
                     continue
-                key = next_idempotency_key(event.sealed.identifier, attempts)
+                key = next_idempotency_key(event.sealed.identifier, attempts, event.sealed.way)
                 changed = self._database.run(
                     "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
                 )
@@ -174,6 +179,7 @@ class Outbox:
                     push=push,
                     idempotency_key=key,
                     started_at=now,
+                    api=event.sealed.way,
                 )
                 claimed.append(
                     Claimed(

@@ -15,10 +15,12 @@ from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.transport import Transport
+from meterledger.stripe_gateway.v2_outcomes import outcome_of_v2_answer
 from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
 
 _ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
+_V2_METER_EVENTS = "/v2/billing/meter_events"
 _UNAUTHORIZED = 401
 _PAGE = 100
 _MAX_METERS = 10_000
@@ -60,12 +62,22 @@ class StripeGateway:
         )
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
-        """Send one meter event once; never raises for what Stripe or the network does."""
+        """Send one meter event once by v1; never raises for what Stripe or the network does."""
         answer = await self._asked("post", _METER_EVENTS, body, {"idempotency_key": idempotency_key})
         if isinstance(answer, Exception):
-            outcome = outcome_without_answer(answer, self._clock())
-            return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
+            return self._without_answer(answer)
         return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+
+    async def send_v2(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event once by v2; never raises for what Stripe or the network does."""
+        answer = await self._asked("post", _V2_METER_EVENTS, body, {"idempotency_key": idempotency_key})
+        if isinstance(answer, Exception):
+            return self._without_answer(answer)
+        return outcome_of_v2_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+
+    def _without_answer(self, error: Exception) -> Outcome:
+        outcome = outcome_without_answer(error, self._clock())
+        return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
 
     async def _asked(
         self, method: str, path: str, body: Mapping[str, Any], options: Mapping[str, Any]

@@ -13,6 +13,7 @@ from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horiz
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
@@ -56,6 +57,11 @@ class Planner:
         self._customers = self.ledger.customers.book(self.as_of)
         self.refresh(self.now)
 
+    @property
+    def way(self) -> Way:
+        """How meter events go in, but for those that may have gone another way before."""
+        return self.settings.stripe.api
+
     def refresh(self, now: Instant) -> None:
         """Look at the clock and the ledger again."""
         self.now = now
@@ -89,14 +95,16 @@ class Planner:
                 return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
             if self._is_superseded(usage, meter, billed):
                 return Planned(usage, None, BlockReason.SUPERSEDED)
-        return Planned(usage, seal(usage, meter, billed))
+        if not self.way.takes(usage.quantity):
+            return Planned(usage, None, BlockReason.VALUE_NEEDS_V1)
+        return Planned(usage, seal(usage, meter, billed, way=self.way))
 
     def stale(self) -> list[StoredMeterEvent]:
         """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
         never_reached = set(self.ledger.outbox.never_reached())
         return [
             event
-            for event in self.ledger.outbox.unsent()
+            for event in self.ledger.outbox.unsent(self.way)
             if event.id in never_reached and not self._is_sealed_as_today(event)
         ]
 
@@ -105,7 +113,7 @@ class Planner:
         stale = {event.id for event in self.stale()}
         return [
             event
-            for event in self.ledger.outbox.unsent()
+            for event in self.ledger.outbox.unsent(self.way)
             if event.id not in stale
             and not is_past_horizon(self.ledger.outbox.attempts_of(event.id), self.now)
         ]
@@ -119,12 +127,12 @@ class Planner:
         meter = self.settings.catalogue.meter_of(usage.feature)
         if meter and meter.is_ordered and self._is_superseded(usage, meter, billed):
             return BlockReason.SUPERSEDED
-        return None
+        return None if self.way.takes(usage.quantity) else BlockReason.VALUE_NEEDS_V1
 
     def past_horizon(self) -> list[StoredMeterEvent]:
         """Return the meter events whose unknown outcome is too old for another attempt."""
         outbox = self.ledger.outbox
-        return [e for e in outbox.unsent() if is_past_horizon(outbox.attempts_of(e.id), self.now)]
+        return [e for e in outbox.unsent(self.way) if is_past_horizon(outbox.attempts_of(e.id), self.now)]
 
     def schedule(
         self,

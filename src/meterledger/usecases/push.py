@@ -121,7 +121,7 @@ async def push(
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
         for event in planner.stale():
             ledger.outbox.dissolve(event.id, token, now)
-        number = ledger.outbox.begin_push("v1", __version__, token, now)
+        number = ledger.outbox.begin_push(planner.way, __version__, token, now)
         sender = Sender(
             gateway=stripe.gateway,
             ledger=ledger,

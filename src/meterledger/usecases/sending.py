@@ -25,6 +25,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import MINUTE, Instant
 from meterledger.domain.pace import TokenBucket
+from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, Finished, StoredMeterEvent
 
@@ -45,7 +46,10 @@ class Gateway(Protocol):
     """What sends one meter event once."""
 
     async def send(self, body: dict[str, object], idempotency_key: str) -> Outcome:
-        """Return what came of it; never raises."""
+        """Return what came of it by v1; never raises."""
+
+    async def send_v2(self, body: dict[str, object], idempotency_key: str) -> Outcome:
+        """Return what came of it by v2; never raises."""
 
 
 class Stop(StrEnum):
@@ -199,7 +203,8 @@ class Sender:
         now = self.around.clock()
         if now - claimed.started_at > STALE_CLAIM or is_past_horizon(claimed.earlier, now):
             return self._not_started()
-        outcome = await self.gateway.send(claimed.sealed.body(), claimed.idempotency_key)
+        send = self.gateway.send_v2 if claimed.sealed.way is Way.V2 else self.gateway.send
+        outcome = await send(claimed.sealed.body(), claimed.idempotency_key)
         if outcome.answered:
             self._last_answer = self.around.monotonic()
         return outcome

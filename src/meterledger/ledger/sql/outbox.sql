@@ -50,9 +50,13 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
 SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
 
 -- name: unsent_meter_events
--- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome.
+-- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
+-- one way went no other.
 SELECT id, identifier, revision, event_name, stripe_customer_id, timestamp, payload, quantity, scale,
-    event_time, state, attempts
+    event_time, state, attempts, (
+        SELECT MAX(a.api) FROM delivery_attempts AS a
+        WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
+    ) AS way_taken
 FROM meter_events
 WHERE state IN ('pending', 'sending')
 ORDER BY event_time, id;
@@ -75,15 +79,15 @@ VALUES (:meter_event, :usage_event, :linked_at);
 
 -- name: begin_attempt
 -- Invariant 7: intent before network.
-INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at)
-VALUES (:meter_event, :attempt, :push, :idempotency_key, :started_at);
+INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at, api)
+VALUES (:meter_event, :attempt, :push, :idempotency_key, :started_at, :api);
 
 -- name: claim_again_if_unclaimed
 UPDATE meter_events SET state = 'sending', state_at = :now, attempts = attempts + 1
 WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :attempts;
 
 -- name: attempts_of
-SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at
+SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at, api
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
 -- name: finish_attempt_if_in_flight

@@ -89,7 +89,7 @@ FROM meter_event_usage AS l INNER JOIN meter_events AS m ON m.id = l.meter_event
 WHERE l.usage_event = :usage_event ORDER BY m.id;
 
 -- name: explain_attempts
-SELECT attempt, push, idempotency_key, started_at, finished_at, outcome, http_status, code, message,
+SELECT attempt, push, api, idempotency_key, started_at, finished_at, outcome, http_status, code, message,
     stripe_request_id, settled_at
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
