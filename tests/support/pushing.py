@@ -167,6 +167,10 @@ class World:
             planner = Planner(ledger, self.settings, self.time.clock())
             return [json.dumps(event.body()) for event in preview(planner, result)], result
 
+    def identifiers_to_be(self) -> list[str]:
+        """Return the identifiers of what push would send now, in its order."""
+        return [json.loads(body)["identifier"] for body in self.preview()[0]]
+
     def resolve_by_truth(self) -> int:
         """Settle everything in doubt as a person would who knows what Stripe counted."""
         counts = self.stripe.counts()

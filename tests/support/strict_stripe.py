@@ -162,7 +162,8 @@ class StrictStripe:
         text = json.dumps([one.body for one in arrivals])
         stored = self._stored.get(arrivals[0].idempotency_key)
         if stored:
-            return stored[2] if stored[1] == text else self._status(Result.TAKEN, 400)
+            same = stored[1] == text
+            return replace(stored[2], at=self.clock()) if same else self._status(Result.TAKEN, 400)
         if fault is Fault.STORED_500:
             return self._status(Result.UNKNOWN, 500)
         if self.malformed & {one.identifier for one in arrivals}:

@@ -24,7 +24,7 @@ from meterledger.cli.output import (
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
 from meterledger.domain.way import Way
-from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
+from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,8 +90,6 @@ def push(
     from meterledger.usecases.push import PushOptions
 
     settings = context.settings.by_way(api)
-    if settings.stripe.api is Way.STREAM:
-        raise UsageError("the stream is not there yet", hint="write --api v1 or --api v2")
     access = read_access(os.environ, api_key_file, settings.stripe.account)
     options = PushOptions(
         live=live,
@@ -132,7 +130,10 @@ async def _push(
             note(date)
 
     rate = allowed_per_second(
-        is_stripe=access.is_stripe, mode=access.mode, connected=bool(access.stripe_account)
+        is_stripe=access.is_stripe,
+        mode=access.mode,
+        connected=bool(access.stripe_account),
+        way=settings.stripe.api,
     )
     around = Surroundings(
         clock=clock,
@@ -150,11 +151,28 @@ async def _push(
                 options,
                 stripe=stripe,
                 around=around,
-                on_start=_on_start(bar, context),
+                on_start=_on_start(bar, context, access, settings.stripe.api),
             )
 
 
-def _on_start(bar: "Bar | None", context: Context) -> "Callable[[Sender, int], None]":
+def _say_if_the_stream_would_pay(work: int, access: "StripeAccess", way: Way) -> None:
+    """Say so in one line where it saves much; in Stripe's test mode the limits are the same for all."""
+    from meterledger.domain.pace import seconds_by_way_and_stream
+
+    if access.is_stripe and access.mode == "test":
+        return
+    connected = bool(access.stripe_account)
+    if found := seconds_by_way_and_stream(work, mode="live", connected=connected, way=way):
+        slow, fast = (count_text(max(1, round(seconds / 60))) for seconds in found)
+        say(
+            f"{count_text(work)} meter events: by Stripe's limits some {slow} min by {way}, and some "
+            f"{fast} min with --api stream."
+        )
+
+
+def _on_start(
+    bar: "Bar | None", context: Context, access: "StripeAccess", way: Way
+) -> "Callable[[Sender, int], None]":
     """Let Ctrl-C and SIGTERM end the run in good order, and show progress."""
 
     def started(sender: "Sender", work: int) -> None:
@@ -162,6 +180,8 @@ def _on_start(bar: "Bar | None", context: Context) -> "Callable[[Sender, int], N
 
         from meterledger.usecases.sending import Stop
 
+        if not context.quiet:
+            _say_if_the_stream_would_pay(work, access, way)
         loop = asyncio.get_running_loop()
 
         def interrupt() -> None:

@@ -131,8 +131,7 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
     unknown = [attempt for attempt in earlier if attempt.may_have_reached]
     match outcome.result:
         case Result.ACCEPTED:
-            at = outcome.created if outcome.created is not None else outcome.at
-            return Verdict(state=State.ACCEPTED, accepted_at=at, accepted_from=at, accepted_by=at)
+            return _after_acceptance(unknown, outcome)
         case Result.DUPLICATE:
             return _after_duplicate(unknown, started_at)
         case Result.TAKEN:
@@ -145,6 +144,20 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
             return Verdict(state=State.SENDING, retry=not outcome.stops_run)
         case _:
             assert_never(outcome.result)
+
+
+def _after_acceptance(unknown: Sequence[Attempt], outcome: Outcome) -> Verdict:
+    """
+    Accepted when the answer says; one that does not say it (the stream's) may come of an earlier attempt.
+
+    The stream drops duplicates without a word: its 200 only proves that by now all is in.
+    """
+    at = outcome.created if outcome.created is not None else outcome.at
+    first = at
+    if outcome.created is None:
+        first = min((attempt.started_at for attempt in unknown), default=at)
+    at = max(first, at)
+    return Verdict(state=State.ACCEPTED, accepted_at=at, accepted_from=first, accepted_by=at)
 
 
 def _after_duplicate(unknown: Sequence[Attempt], started_at: Instant) -> Verdict:

@@ -21,6 +21,8 @@ class StoredMeterEvent:
     state: State
     attempts: int
     sealed: MeterEvent
+    last_key: str = ""
+    """The Idempotency-Key of its last attempt: what went together in a batch has it in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +106,7 @@ def to_stored(row: Row, way: Way) -> StoredMeterEvent:
         id=row["id"],
         state=State(row["state"]),
         attempts=row["attempts"],
+        last_key=row["last_key"] or "",
         sealed=MeterEvent(
             event_name=row["event_name"],
             identifier=row["identifier"],

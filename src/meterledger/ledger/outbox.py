@@ -14,6 +14,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.stream_batch import batch_key
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.database import Database
@@ -127,25 +128,54 @@ class Outbox:
         self, sealed: Iterable[tuple[UsageToSeal, MeterEvent]], *, push: int, token: int, now: Instant
     ) -> list[Claimed]:
         """Seal and claim in one transaction: after it, and not before, each may be sent."""
-        claimed = []
         with self._database.transaction():
             self._lease.renew(token, now)
-            first = self._database.row("next_meter_event")
-            number: int = first["id"] if first else 1
-            events, links, attempts = [], [], []
-            for usage, event in sealed:
-                events.append(new_row(number, event, now))
-                links.append((number, usage.usage_event, now))
-                attempts.append((number, 1, push, event.identifier, now, event.way))
-                claimed.append(
-                    Claimed(
-                        id=number, sealed=event, attempt=1, started_at=now, idempotency_key=event.identifier
-                    )
-                )
-                number += 1
-            self._database.run_many("add_meter_event", events)
-            self._database.run_many("link_usage_event", links)
-            self._database.run_many("begin_attempt", attempts)
+            return self._claim_new([(*one, one[1].identifier) for one in sealed], push=push, now=now)
+
+    def claim_batch(
+        self,
+        stored: Iterable[StoredMeterEvent],
+        new: Sequence[tuple[UsageToSeal, MeterEvent]],
+        *,
+        push: int,
+        token: int,
+        now: Instant,
+    ) -> list[Claimed]:
+        """
+        Claim a batch of the stream, sealed before or now: one attempt for each event, one key for all.
+
+        Those past the horizon become ``in_doubt`` and are left out. The batch is sent in the order returned.
+        """
+        with self._database.transaction():
+            self._lease.renew(token, now)
+            resent = self._within_horizon(stored, now)
+            # By identifier: the same events make the same batch, and so the same key.
+            events = sorted(
+                (*(event.sealed for event, _ in resent), *(event for _, event in new)), key=_identifier
+            )
+            if not events:
+                return []
+            key = batch_key(events, resent[0][1] if resent and not new else ())
+            claimed = [self._claim_once_more(*one, key, push=push, now=now) for one in resent]
+            claimed += self._claim_new([(*one, key) for one in new], push=push, now=now)
+            return sorted(claimed, key=lambda one: one.sealed.identifier)
+
+    def _claim_new(
+        self, sealed: Iterable[tuple[UsageToSeal, MeterEvent, str]], *, push: int, now: Instant
+    ) -> list[Claimed]:
+        claimed = []
+        first = self._database.row("next_meter_event")
+        number: int = first["id"] if first else 1
+        events, links, attempts = [], [], []
+        for usage, event, key in sealed:
+            events.append(new_row(number, event, now))
+            links.append((number, usage.usage_event, now))
+            attempts.append((number, 1, push, key, now, event.way))
+            claimed.append(Claimed(id=number, sealed=event, attempt=1, started_at=now, idempotency_key=key))
+            number += 1
+        self._database.run_many("add_meter_event", events)
+        self._database.run_many("link_usage_event", links)
+        self._database.run_many("begin_attempt", attempts)
         return claimed
 
     def claim_again(
@@ -155,43 +185,51 @@ class Outbox:
         claimed = []
         with self._database.transaction():
             self._lease.renew(token, now)
-            for event in stored:
-                attempts = self.attempts_of(event.id)
-                if is_past_horizon(attempts, now):
-                    self._set_state(
-                        event.id,
-                        event.attempts,
-                        Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.OUTCOME_UNKNOWN),
-                        now,
-                    )
-                    continue
+            for event, attempts in self._within_horizon(stored, now):
                 key = next_idempotency_key(event.sealed.identifier, attempts, event.sealed.way)
-                changed = self._database.run(
-                    "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
-                )
-                if changed != 1:
-                    raise LedgerError("a meter event changed while it was claimed")
-                number = event.attempts + 1
-                self._database.run(
-                    "begin_attempt",
-                    meter_event=event.id,
-                    attempt=number,
-                    push=push,
-                    idempotency_key=key,
-                    started_at=now,
-                    api=event.sealed.way,
-                )
-                claimed.append(
-                    Claimed(
-                        id=event.id,
-                        sealed=event.sealed,
-                        attempt=number,
-                        started_at=now,
-                        idempotency_key=key,
-                        earlier=attempts,
-                    )
-                )
+                claimed.append(self._claim_once_more(event, attempts, key, push=push, now=now))
         return claimed
+
+    def _within_horizon(
+        self, stored: Iterable[StoredMeterEvent], now: Instant
+    ) -> list[tuple[StoredMeterEvent, list[Attempt]]]:
+        """Return those that may be sent again, with their attempts; the others are in doubt from now on."""
+        within = []
+        for event in stored:
+            attempts = self.attempts_of(event.id)
+            if is_past_horizon(attempts, now):
+                doubt = Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.OUTCOME_UNKNOWN)
+                self._set_state(event.id, event.attempts, doubt, now)
+            else:
+                within.append((event, attempts))
+        return within
+
+    def _claim_once_more(
+        self, event: StoredMeterEvent, attempts: Sequence[Attempt], key: str, *, push: int, now: Instant
+    ) -> Claimed:
+        changed = self._database.run(
+            "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
+        )
+        if changed != 1:
+            raise LedgerError("a meter event changed while it was claimed")
+        number = event.attempts + 1
+        self._database.run(
+            "begin_attempt",
+            meter_event=event.id,
+            attempt=number,
+            push=push,
+            idempotency_key=key,
+            started_at=now,
+            api=event.sealed.way,
+        )
+        return Claimed(
+            id=event.id,
+            sealed=event.sealed,
+            attempt=number,
+            started_at=now,
+            idempotency_key=key,
+            earlier=attempts,
+        )
 
     def finish(self, finished: Sequence[Finished], now: Instant) -> None:
         """Record outcomes in one transaction, by compare-and-set on state and attempt."""
@@ -301,3 +339,7 @@ class Outbox:
         row = state_row(verdict, now, meter_event, attempts)
         if self._database.run_many("set_state_if_sending", [row]) != 1:
             raise LedgerError("a meter event changed while it was claimed")
+
+
+def _identifier(event: MeterEvent) -> str:
+    return event.identifier

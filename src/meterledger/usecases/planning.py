@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import TypeVar
 
 from meterledger.config import Settings
@@ -147,7 +148,12 @@ class Planner:
         ordered meters an older event that came in meanwhile goes before one that was not taken.
         """
         resend = list(resend)
-        yield from (event for event in resend if event.state is State.SENDING)
+        # What went together goes together again.
+        together: dict[str, list[StoredMeterEvent]] = {}
+        for event in resend:
+            if event.state is State.SENDING:
+                together.setdefault(event.last_key, []).append(event)
+        yield from chain.from_iterable(together.values())
         pending = deque(event for event in resend if event.state is State.PENDING)
         for item in unsealed:
             while pending and pending[0].sealed.event_time <= event_time_of(item):

@@ -11,6 +11,8 @@ from meterledger.config import Settings
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
 from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, StoredMeterEvent
 from meterledger.usecases.door import (
@@ -20,11 +22,24 @@ from meterledger.usecases.door import (
     refuse_other_binding,
     refuse_without_live,
 )
+from meterledger.usecases.parcels import pack, sealed_of
 from meterledger.usecases.planning import Planned, Planner, refuse_clock_set_back, refuse_coarser_scale, stand
-from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
+from meterledger.usecases.sending import (
+    FLUSH_OUTCOMES,
+    Lane,
+    Parcel,
+    Sender,
+    Stop,
+    Surroundings,
+    Tally,
+)
+from meterledger.usecases.streaming import WaySender
 
 CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
+
+STREAM_CHUNK_METER_EVENTS = 2000
+"""The same where 100 go in one request."""
 
 LOOKED_AT_ONCE = 2048
 """Usage events looked at without a break where most are held back: a fraction of a second."""
@@ -81,8 +96,13 @@ class _Run:
     def room(self) -> int:
         """How many meter events may still be claimed."""
         limit = self.options.limit
-        left = CHUNK_METER_EVENTS if limit is None else limit - self.claimed
-        return max(0, min(CHUNK_METER_EVENTS, left))
+        left = self.chunk if limit is None else limit - self.claimed
+        return max(0, min(self.chunk, left))
+
+    @property
+    def chunk(self) -> int:
+        """How many meter events are claimed in one transaction."""
+        return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
 
 
 async def push(
@@ -121,8 +141,10 @@ async def push(
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
         for event in planner.stale():
             ledger.outbox.dissolve(event.id, token, now)
+        if planner.way is Way.STREAM:
+            ledger.lease.bind_meter_events_host(stripe.access.meter_events_base)
         number = ledger.outbox.begin_push(planner.way, __version__, token, now)
-        sender = Sender(
+        sender = WaySender(
             gateway=stripe.gateway,
             ledger=ledger,
             push=number,
@@ -133,6 +155,7 @@ async def push(
             if options.max_duration is None
             else around.monotonic() + options.max_duration / SECOND,
             tally=report.tally,
+            flush_outcomes=STREAM_CHUNK_METER_EVENTS if planner.way is Way.STREAM else FLUSH_OUTCOMES,
             is_ordered=lambda name: any(
                 meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
             ),
@@ -175,7 +198,7 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
                 run.ledger.lease.prolong(run.token, run.around.clock())
             # However much is held back: answers, signals and the deadline are attended to in between.
             await asyncio.sleep(0)
-            await run.sender.wait_until_below(CHUNK_METER_EVENTS)
+            await run.sender.wait_until_below(run.chunk)
 
 
 def _next_chunk(
@@ -210,17 +233,48 @@ def _planned(run: _Run, usage_event: int) -> Planned | None:
     return None if lane in run.sender.held_lanes else planned
 
 
-def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned]) -> list[Claimed]:
-    """Claim a chunk in one transaction, and return the claims in its order."""
+def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned]) -> list[Parcel]:
+    """Claim a chunk in one transaction, and return the claims in its order, by request."""
     outbox, now = run.ledger.outbox, run.around.clock()
-    stored = [one for one in chunk if isinstance(one, StoredMeterEvent)]
-    new = [(one.usage, one.sealed) for one in chunk if isinstance(one, Planned) and one.sealed]
+    packed = pack(chunk, run.sender.is_ordered)
+    alone = [one for parcel in packed for one in parcel if sealed_of(one).way is not Way.STREAM]
+    parcels: list[Parcel] = []
     with run.ledger.database.transaction():
+        stored, new = _apart(alone)
         again = {one.id: one for one in outbox.claim_again(stored, push=run.push, token=run.token, now=now)}
         sealed = iter(outbox.claim_new(new, push=run.push, token=run.token, now=now))
-    run.sender.tally.sealed += len(new)
-    in_order = (again.get(one.id) if isinstance(one, StoredMeterEvent) else next(sealed) for one in chunk)
-    return [claimed for claimed in in_order if claimed]
+        for parcel in packed:
+            [first, *_] = parcel
+            if sealed_of(first).way is Way.STREAM:
+                batch = outbox.claim_batch(*_apart(parcel), push=run.push, token=run.token, now=now)
+                parcels += [_batch(run, batch)] if batch else []
+                continue
+            claimed = again.get(first.id) if isinstance(first, StoredMeterEvent) else next(sealed)
+            parcels += [_single(claimed)] if claimed else []
+    run.sender.tally.sealed += sum(1 for one in chunk if isinstance(one, Planned))
+    return parcels
+
+
+def _apart(
+    parcel: list[StoredMeterEvent | Planned],
+) -> tuple[list[StoredMeterEvent], list[tuple[UsageToSeal, MeterEvent]]]:
+    """Return what was sealed before, and what is sealed now."""
+    stored = [one for one in parcel if isinstance(one, StoredMeterEvent)]
+    return stored, [(one.usage, one.sealed) for one in parcel if isinstance(one, Planned) and one.sealed]
+
+
+def _single(claimed: Claimed) -> Parcel:
+    return Parcel(claims=(claimed,), lanes=(_lane(claimed),))
+
+
+def _batch(run: _Run, batch: list[Claimed]) -> Parcel:
+    """Batches know no lanes, but those whose order matters."""
+    lanes = [_lane(one) for one in batch if run.sender.is_ordered(one.sealed.event_name)]
+    return Parcel(claims=batch, lanes=lanes)
+
+
+def _lane(claimed: Claimed) -> Lane:
+    return claimed.sealed.event_name, claimed.sealed.stripe_customer_id
 
 
 def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:

@@ -56,7 +56,10 @@ SELECT id, identifier, revision, event_name, stripe_customer_id, timestamp, payl
     event_time, state, attempts, (
         SELECT MAX(a.api) FROM delivery_attempts AS a
         WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
-    ) AS way_taken
+    ) AS way_taken, (
+        SELECT l.idempotency_key FROM delivery_attempts AS l
+        WHERE l.meter_event = meter_events.id AND l.attempt = meter_events.attempts
+    ) AS last_key
 FROM meter_events
 WHERE state IN ('pending', 'sending')
 ORDER BY event_time, id;
