@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import stripe
 
 from meterledger.domain.delivery import Outcome
@@ -17,7 +18,7 @@ from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_witho
 from meterledger.stripe_gateway.stream_sessions import StreamSessions
 from meterledger.stripe_gateway.transport import SESSION_PATH, Transport
 from meterledger.stripe_gateway.v2_outcomes import is_session_expired, outcome_of_batch, outcome_of_v2_answer
-from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
+from meterledger.stripe_gateway.wire import LAST_ANSWER, PREPARED_BODY, WireAnswer
 
 _ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
@@ -87,10 +88,12 @@ class StripeGateway:
         token = await self._sessions.token()
         if isinstance(token, Outcome):
             return self._without_secrets(token)
-        body = {"events": list(events), "base": "meter_events"}
-        answer = await self._asked(
-            "post", _STREAM, body, {"idempotency_key": idempotency_key, "api_key": token}
-        )
+        prepared = PREPARED_BODY.set(msgspec.json.encode({"events": events}))
+        try:
+            options = {"idempotency_key": idempotency_key, "api_key": token}
+            answer = await self._asked("post", _STREAM, {"base": "meter_events"}, options)
+        finally:
+            PREPARED_BODY.reset(prepared)
         if isinstance(answer, Exception):
             return self._without_answer(answer)
         if is_session_expired(answer):

@@ -17,7 +17,7 @@ from yarl import URL
 
 from meterledger.domain.instant import Instant
 from meterledger.stripe_gateway.http_date import parsed_date
-from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
+from meterledger.stripe_gateway.wire import LAST_ANSWER, PREPARED_BODY, WireAnswer
 
 CONNECT_TIMEOUT_SECONDS = 10
 TOTAL_TIMEOUT_SECONDS = 30
@@ -49,7 +49,7 @@ class Transport(stripe.HTTPClient):
                 method,
                 url,
                 headers=all_headers,
-                data=post_data,
+                data=PREPARED_BODY.get() or post_data,
                 allow_redirects=False,
                 proxy=proxy,
                 proxy_headers=told,
