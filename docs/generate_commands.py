@@ -51,6 +51,7 @@ _BEHAVIOUR = """\
 | `METERLEDGER_LEDGER` | as `--ledger` |
 | `STRIPE_API_KEY` | the key; `push --api-key-file FILE` reads it from a file instead |
 | `STRIPE_API_BASE` | another host than https://api.stripe.com, such as a local simulator |
+| `STRIPE_METER_EVENTS_BASE` | the stream's host; as `STRIPE_API_BASE` where that is set |
 | `METERLEDGER_CLOCK` | `server` takes the time from that host, not Stripe's: see [pushing](pushing.md) |
 | `METERLEDGER_DEBUG` | anything: a bug (exit code 70) shows where it happened, as `--verbose` does |
 | `NO_COLOR`, `FORCE_COLOR`, `COLUMNS` | colour and width of tables |

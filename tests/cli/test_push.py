@@ -197,12 +197,16 @@ def test_a_clock_far_off_is_5(push: Push, monkeypatch: pytest.MonkeyPatch) -> No
         assert other.ledger()["identifier_totals"]["arrivals"] == 0
 
 
-def test_an_api_that_is_not_there_yet_is_2(push: Push, folder: Path) -> None:
-    """A config that asks for another way in is not quietly given v1."""
+def test_the_way_in_is_that_of_the_config_unless_push_says_otherwise(push: Push, folder: Path) -> None:
+    """What only v1 can take stays blocked by the config's v2, and goes with --api v1."""
     config = folder / "meterledger.toml"
-    config.write_text(config.read_text(encoding="utf-8") + 'api = "stream"\n', encoding="utf-8")
-    code, _, _ = push()
-    assert code == ExitCode.USAGE
+    config.write_text(config.read_text(encoding="utf-8") + 'api = "v2"\n', encoding="utf-8")
+    code, out, _ = push()
+    assert code == ExitCode.NEEDS_A_PERSON
+    assert "value_needs_v1" in out
+    code, out, _ = push("--dry-run", "--api", "v1", "--format", "json")
+    assert [event["payload"]["value"] for event in json.loads(out)["meter_events"]] == ["2.5"]
+    assert push("--api", "v1")[0] == ExitCode.DONE
 
 
 def test_a_dry_run_is_the_preview(

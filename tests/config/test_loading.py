@@ -8,6 +8,7 @@ import pytest
 from meterledger.config import Invoicing, PlanFeature, Source, StripeSettings, find_config, load_settings
 from meterledger.domain.instant import HOUR, MINUTE
 from meterledger.domain.meter import Aggregation, EventTimeWindow, Meter, Rollup
+from meterledger.domain.way import Way
 from support.config_files import load
 
 CONTRACT = """\
@@ -55,7 +56,7 @@ def test_without_a_config_every_default_holds(tmp_path: Path) -> None:
 
     assert settings.config_path is None
     assert settings.ledger_path == tmp_path / "meterledger.db"
-    assert settings.stripe == StripeSettings(api="v1", account="")
+    assert settings.stripe == StripeSettings(api=Way.V1, account="")
     assert settings.invoicing == Invoicing(
         grace_period=HOUR,
         grace_period_configured=False,
@@ -99,7 +100,7 @@ def test_the_example_of_the_contract_loads(tmp_path: Path) -> None:
             dimensions=(),
         ),
     )
-    assert settings.stripe == StripeSettings(api="v1", account="")
+    assert settings.stripe == StripeSettings(api=Way.V1, account="")
     assert settings.invoicing == Invoicing(grace_period=HOUR, grace_period_configured=True)
     assert settings.plans["pro"].features == {
         "api_calls": PlanFeature(included=Decimal(100000), soft_warning=Decimal(80), hard_warning=Decimal(95))
@@ -145,7 +146,7 @@ def test_every_choice_can_be_made(tmp_path: Path) -> None:
     assert (meter.aggregation, meter.event_time_window) == (Aggregation.LAST, EventTimeWindow.DAY)
     assert (meter.decimal_places, meter.customer_key, meter.value_key) == (12, "customer", "gb")
     assert meter.dimensions == settings.catalogue.dimension_names == ("region",)
-    assert settings.stripe == StripeSettings(api="stream", account="acct_1")
+    assert settings.stripe == StripeSettings(api=Way.STREAM, account="acct_1")
     assert settings.invoicing == Invoicing(
         grace_period=HOUR + 30 * MINUTE,
         grace_period_configured=True,

@@ -1,5 +1,7 @@
 """Delivery: what an attempt means, given the attempts before it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from meterledger.domain.delivery import (
     verdict,
 )
 from meterledger.domain.instant import HOUR, SECOND
+from meterledger.domain.way import Way
 from support.properties import steady
 
 T0 = 1_790_812_800 * SECOND
@@ -313,3 +316,25 @@ def test_a_person_settles_an_attempt_that_seems_to_end_before_it_began() -> None
     attempt = Attempt(number=1, idempotency_key="k", started_at=100, finished_at=90, result=Result.UNKNOWN)
     settled = resolution([attempt], sent=True, now=95)
     assert (settled.accepted_from, settled.accepted_by) == (100, 100)
+
+
+def test_no_key_goes_two_ways() -> None:
+    """What was tried one way and certainly not taken goes another way under a key of its own."""
+    refused = attempt(result=Result.NOT_SENT)
+    assert next_idempotency_key(KEY, (refused,), Way.V2) == f"{KEY}:2"
+    by_v2 = replace(refused, idempotency_key=f"{KEY}:2", way=Way.V2)
+    assert next_idempotency_key(KEY, (refused, by_v2), Way.V2) == f"{KEY}:2"
+    assert next_idempotency_key(KEY, (refused, by_v2), Way.V1) == KEY
+    streamed = replace(refused, idempotency_key="mlb1-x", way=Way.STREAM)
+    assert next_idempotency_key(KEY, (streamed,), Way.V1) == KEY
+
+
+def test_an_acceptance_without_a_time_may_be_of_an_earlier_attempt() -> None:
+    """The stream's 200 spans the unknown attempts; one that names its time does not."""
+    outcome = Outcome(result=Result.ACCEPTED, at=T0 + 60 * SECOND)
+    spanning = verdict(UNKNOWN, T0 + 50 * SECOND, outcome)
+    assert (spanning.accepted_from, spanning.accepted_by) == (T0, T0 + 60 * SECOND)
+    alone = verdict(NONE, T0, outcome)
+    assert alone.accepted_from == alone.accepted_by == alone.accepted_at == T0 + 60 * SECOND
+    named = verdict(UNKNOWN, T0, replace(outcome, created=T0 + SECOND))
+    assert named.accepted_from == named.accepted_by == T0 + SECOND

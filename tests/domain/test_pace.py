@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.domain.pace import Pace, TokenBucket, allowed_per_second
+from meterledger.domain.pace import Pace, TokenBucket, allowed_per_second, seconds_by_way_and_stream
+from meterledger.domain.way import Way
 from support.properties import steady
 
 
@@ -110,3 +111,17 @@ def test_the_pace_never_comes_to_a_halt() -> None:
     for number in range(20):
         pace.refused(float(10 * number))
     assert pace.per_second == 1.0
+
+
+def test_the_stream_is_worth_a_word_for_large_backlogs() -> None:
+    """A million events take 18 minutes by v1 and 2 by the stream; a few, or the stream itself, none."""
+    assert seconds_by_way_and_stream(1_000_000, mode="live", connected=False, way=Way.V1) == (1111, 111)
+    assert seconds_by_way_and_stream(1_000_000, mode="live", connected=True, way=Way.V2) == (11111, 111)
+    assert seconds_by_way_and_stream(99_999, mode="live", connected=False, way=Way.V1) is None
+    assert seconds_by_way_and_stream(1_000_000, mode="live", connected=False, way=Way.STREAM) is None
+
+
+def test_a_batch_is_one_request() -> None:
+    """Live, 90 batches a second are 9,000 events; in test mode all ways have the same limit."""
+    assert allowed_per_second(is_stripe=True, mode="live", connected=False, way=Way.STREAM) == 90.0
+    assert allowed_per_second(is_stripe=True, mode="test", connected=False, way=Way.STREAM) == 22.5

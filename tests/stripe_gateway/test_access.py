@@ -206,3 +206,35 @@ def test_odd_characters_in_a_host_are_refused(host: str) -> None:
     """What no resolver takes is an error of use, before anything tries to resolve it."""
     with pytest.raises(UsageError, match="no base address"):
         base_address({"STRIPE_API_BASE": f"http://{host}:12111"})
+
+
+def access_by(**environment: str) -> StripeAccess:
+    """Read the access of an environment with a key."""
+    return read_access({"STRIPE_API_KEY": "sk_test_x", **environment})
+
+
+def test_the_stream_has_a_host_of_its_own_at_stripe() -> None:
+    """At Stripe it is another host; elsewhere it is the API's, unless it is named."""
+    assert access_by().meter_events_base == "https://meter-events.stripe.com"
+    local = "http://127.0.0.1:12111"
+    assert access_by(STRIPE_API_BASE=local).meter_events_base == local
+    other = "http://127.0.0.1:12112"
+    named = access_by(STRIPE_API_BASE=local, STRIPE_METER_EVENTS_BASE=other + "/")
+    assert (named.base, named.meter_events_base) == (local, other)
+
+
+@pytest.mark.parametrize(
+    ("key", "api", "stream"),
+    [
+        ("sk_live_x", "https://api.stripe.com", "https://example.com"),
+        ("sk_live_x", "http://127.0.0.1:1", "http://example.com"),
+        ("sk_live_x", "https://api.stripe.com", "http://meter-events.stripe.com"),
+        ("sk_test_x", "https://api.stripe.com", "http://127.0.0.1:12111"),
+        ("sk_test_x", "http://127.0.0.1:12111", "https://meter-events.stripe.com"),
+        ("sk_test_x", "http://127.0.0.1:12111", "no address"),
+    ],
+)
+def test_no_usage_is_streamed_to_where_it_does_not_belong(key: str, api: str, stream: str) -> None:
+    """The live-key rule holds for the stream's host, and both hosts are of one Stripe."""
+    with pytest.raises(UsageError):
+        read_access({"STRIPE_API_KEY": key, "STRIPE_API_BASE": api, "STRIPE_METER_EVENTS_BASE": stream})

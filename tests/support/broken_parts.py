@@ -1,6 +1,7 @@
 """Parts of push that are wrong on purpose, for tests of what finds them."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,14 @@ class FaithfulGateway:
     async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event."""
         return await self.inner.send(body, idempotency_key)
+
+    async def send_v2(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event by v2."""
+        return await self.inner.send_v2(body, idempotency_key)
+
+    async def send_batch(self, events: Sequence[dict[str, Any]], idempotency_key: str) -> Outcome:
+        """Send a batch by the stream."""
+        return await self.inner.send_batch(events, idempotency_key)
 
 
 @dataclass(slots=True)

@@ -151,3 +151,17 @@ class CrashingGateway:
         outcome = await self._inner.send(body, idempotency_key)
         self._points.point("before an answer")
         return outcome
+
+    async def send_v2(self, body: Body, idempotency_key: str) -> Outcome:
+        """Send one meter event by v2."""
+        self._points.point("before a request")
+        outcome = await self._inner.send_v2(body, idempotency_key)
+        self._points.point("before an answer")
+        return outcome
+
+    async def send_batch(self, events: Sequence[Body], idempotency_key: str) -> Outcome:
+        """Send a batch by the stream."""
+        self._points.point("before a request")
+        outcome = await self._inner.send_batch(events, idempotency_key)
+        self._points.point("before an answer")
+        return outcome

@@ -12,6 +12,7 @@ from typing import Any
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.quantity import decimal_text
+from meterledger.domain.way import Way
 from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
 from meterledger.stripe_gateway.access import StripeAccess
@@ -90,6 +91,8 @@ class World:
     chance: Callable[[], float] = lambda: 0.5
     reports: ReportGateway | None = None
     """Who tells error reports, if anybody does."""
+    way: Way | None = None
+    """The way in, where it is not that of the config."""
     stripe: StrictStripe = field(init=False)
     _files: int = 0
 
@@ -109,7 +112,7 @@ class World:
     @property
     def settings(self) -> Settings:
         """What the config says now."""
-        return load_settings(self.folder / "meterledger.toml", folder=self.folder)
+        return load_settings(self.folder / "meterledger.toml", folder=self.folder).by_way(self.way)
 
     @contextmanager
     def ledger(self, points: CrashPoints | None = None) -> Iterator[Ledger]:
@@ -176,6 +179,10 @@ class World:
         with self.ledger() as ledger:
             planner = Planner(ledger, self.settings, self.time.clock())
             return [json.dumps(event.body()) for event in preview(planner, result)], result
+
+    def identifiers_to_be(self) -> list[str]:
+        """Return the identifiers of what push would send now, in its order."""
+        return [json.loads(body)["identifier"] for body in self.preview()[0]]
 
     def resolve_by_truth(self) -> int:
         """Settle everything in doubt as a person would who knows what Stripe counted."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from meterledger.domain.delivery import Outcome
+from meterledger.domain.way import Way
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.gateway import open_gateway
 from support.scripted_server import Answer, Request, ScriptedServer
@@ -27,6 +28,19 @@ RIGHT: dict[str, Any] = {
     "timestamp": BODY["timestamp"],
 }
 
+V2_BODY: dict[str, Any] = {
+    "event_name": "api_requests",
+    "identifier": IDENTIFIER,
+    "timestamp": "2026-10-31T23:00:00Z",
+    "payload": {"stripe_customer_id": "cus_Alpha", "value": "12"},
+}
+V2_RIGHT: dict[str, Any] = {
+    "object": "v2.billing.meter_event",
+    "created": "2026-10-31T23:59:59.000Z",
+    "livemode": False,
+    **V2_BODY,
+}
+
 HTML = b"<html><body><h1>Bad things</h1></body></html>"
 
 
@@ -36,7 +50,11 @@ def error(kind: str | None = "invalid_request_error", **fields: str) -> dict[str
 
 
 def run_send(
-    script: list[Answer], body: dict[str, Any] | None = None, access: StripeAccess | None = None
+    script: list[Answer],
+    body: dict[str, Any] | None = None,
+    access: StripeAccess | None = None,
+    *,
+    way: Way = Way.V1,
 ) -> tuple[Outcome, list[Request]]:
     """Send one meter event to a scripted server; return the outcome and what the server got."""
 
@@ -44,7 +62,10 @@ def run_send(
         async with ScriptedServer(script) as server:
             there = access or StripeAccess(key=KEY, mode="test", base=server.url)
             async with open_gateway(there, lambda: NOW, concurrency=4, on_date=ignore_date) as gateway:
-                outcome = await gateway.send(body or BODY, IDENTIFIER)
+                if way is Way.V2:
+                    outcome = await gateway.send_v2(body or V2_BODY, IDENTIFIER)
+                else:
+                    outcome = await gateway.send(body or BODY, IDENTIFIER)
             return outcome, server.requests
 
     return asyncio.run(sent())

@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -48,6 +49,7 @@ class Arrival:
     body: Body
     idempotency_key: str
     at: int
+    way: str = "v1"
 
     @property
     def identifier(self) -> str:
@@ -104,6 +106,12 @@ class StrictStripe:
     counted: list[Arrival] = field(default_factory=list)
     highest: Counter[tuple[str, str]] = field(default_factory=Counter)
     most_open: int = 0
+    scope_by_way: bool = False
+    """Whether an identifier is unique in the way it came alone."""
+    batches: list[list[str]] = field(default_factory=list)
+    """The identifiers of every batch of the stream that arrived."""
+    malformed: set[str] = field(default_factory=set)
+    """Identifiers of events that the stream finds malformed: it refuses their whole batch."""
     reads: int = 0
     _open: Counter[tuple[str, str]] = field(default_factory=Counter)
     _stored: dict[str, tuple[int, str, Outcome]] = field(default_factory=dict)
@@ -151,17 +159,73 @@ class StrictStripe:
         assert 0 < (span[1] - span[0]) // length <= MOST_WINDOWS
         values: dict[int, Decimal] = {}
         for arrival in self.counted:
-            at = arrival.body["timestamp"]
-            assert isinstance(at, int)
+            at = _seconds(arrival.body["timestamp"])
             if arrival.lane == (meter_id, customer) and span[0] <= at < span[1]:
                 start = at - at % length
                 values[start] = values.get(start, Decimal(0)) + arrival.value
         return Read(value=values)
 
     async def send(self, body: Body, idempotency_key: str) -> Outcome:
-        """Take one meter event."""
+        """Take one meter event by v1."""
+        return await self._sent(body, idempotency_key, "v1")
+
+    async def send_v2(self, body: Body, idempotency_key: str) -> Outcome:
+        """Take one meter event by v2."""
+        return await self._sent(body, idempotency_key, "v2")
+
+    async def send_batch(self, events: Sequence[Body], idempotency_key: str) -> Outcome:
+        """Take a batch of the stream, whole or not at all; duplicates are dropped without a word."""
+        arrivals = [
+            Arrival(
+                number=len(self.batches) + 1,
+                body=e,
+                idempotency_key=idempotency_key,
+                at=self.clock(),
+                way="stream",
+            )
+            for e in events
+        ]
+        assert 1 <= len(arrivals) <= 100
+        self.batches.append([one.identifier for one in arrivals])
+        fault = self.fault(arrivals[0])
+        await asyncio.sleep(self.latency)
+        if fault is Fault.REFUSED_CONNECTION:
+            return Outcome(result=Result.NOT_SENT, at=self.clock(), code="connection_refused")
+        if fault is Fault.LOST_REQUEST:
+            return Outcome(result=Result.UNKNOWN, at=self.clock(), code="no_answer")
+        outcome = self._batch_answer(arrivals, fault)
+        await asyncio.sleep(self.latency)
+        if fault is Fault.LOST_ANSWER:
+            return Outcome(result=Result.UNKNOWN, at=self.clock(), code="no_answer")
+        return outcome
+
+    def _batch_answer(self, arrivals: list[Arrival], fault: Fault | None) -> Outcome:
+        if turned_away := self._turned_away(fault):
+            return turned_away
+        text = json.dumps([one.body for one in arrivals])
+        stored = self._stored.get(arrivals[0].idempotency_key)
+        if stored:
+            same = stored[1] == text
+            return replace(stored[2], at=self.clock()) if same else self._status(Result.TAKEN, 400)
+        if fault is Fault.STORED_500:
+            return self._status(Result.UNKNOWN, 500)
+        if self.malformed & {one.identifier for one in arrivals}:
+            return self._status(Result.REJECTED, 400, "malformed")
+        for one in arrivals:
+            self._checked(one)
+        if fault is Fault.COUNTED_500:
+            return self._status(Result.UNKNOWN, 500)
+        accepted = Outcome(result=Result.ACCEPTED, at=self.clock(), answered=True, http_status=200)
+        self._stored[arrivals[0].idempotency_key] = (self.clock(), text, accepted)
+        return accepted
+
+    async def _sent(self, body: Body, idempotency_key: str, way: str) -> Outcome:
         arrival = Arrival(
-            number=len(self.arrivals) + 1, body=body, idempotency_key=idempotency_key, at=self.clock()
+            number=len(self.arrivals) + 1,
+            body=body,
+            idempotency_key=idempotency_key,
+            at=self.clock(),
+            way=way,
         )
         self.arrivals.append(arrival)
         self._open[arrival.lane] += 1
@@ -226,6 +290,11 @@ class StrictStripe:
 
     def _checked(self, arrival: Arrival) -> Outcome:
         timestamp = arrival.body["timestamp"]
+        assert isinstance(timestamp, int) is (arrival.way == "v1")
+        if isinstance(timestamp, str):
+            timestamp = int(datetime.fromisoformat(timestamp).timestamp())
+            assert arrival.value > 0
+            assert arrival.value == int(arrival.value)
         assert isinstance(timestamp, int)
         now = self.clock()
         if not self.meters.get(arrival.lane[0]):
@@ -235,13 +304,13 @@ class StrictStripe:
         if timestamp * SECOND < now - 35 * DAY or timestamp * SECOND > now + 5 * MINUTE:
             return self._status(Result.REJECTED, 400, "The event timestamp cannot be so far away")
         if any(
-            earlier.identifier == arrival.identifier and now - earlier.at < DAY for earlier in self.counted
+            earlier.identifier == arrival.identifier
+            and now - earlier.at < DAY
+            and (earlier.way == arrival.way or not self.scope_by_way)
+            for earlier in self.counted
         ):
             return self._status(Result.DUPLICATE, 400, "An event already exists with identifier")
-        counted = Arrival(
-            number=arrival.number, body=arrival.body, idempotency_key=arrival.idempotency_key, at=now
-        )
-        self.counted.append(counted)
+        self.counted.append(replace(arrival, at=now))
         return Outcome(
             result=Result.ACCEPTED,
             at=now,
@@ -263,5 +332,15 @@ class StrictStripe:
         )
 
     def _store(self, arrival: Arrival, outcome: Outcome) -> Outcome:
+        if arrival.way != "v1" and outcome.result is not Result.ACCEPTED:
+            return outcome  # v2 runs again what failed
         self._stored[arrival.idempotency_key] = (self.clock(), arrival.text, outcome)
         return outcome
+
+
+def _seconds(timestamp: object) -> int:
+    """Return a timestamp in epoch seconds: a number by v1, RFC 3339 text by v2 and the stream."""
+    if isinstance(timestamp, str):
+        return int(datetime.fromisoformat(timestamp).timestamp())
+    assert isinstance(timestamp, int)
+    return timestamp

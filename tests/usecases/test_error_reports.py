@@ -233,7 +233,13 @@ def test_a_key_that_several_share_names_none_of_them(world: World) -> None:
     for number in (1, 2):
         with world.ledger() as ledger, ledger.database.transaction():
             ledger.database.run(
-                "begin_attempt", meter_event=number, attempt=2, push=1, idempotency_key="k", started_at=1
+                "begin_attempt",
+                meter_event=number,
+                attempt=2,
+                push=1,
+                idempotency_key="k",
+                started_at=1,
+                api="v1",
             )
             ledger.database.run(
                 "interrupt_attempts_in_flight",

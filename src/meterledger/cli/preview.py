@@ -21,6 +21,7 @@ from meterledger.cli.output import (
     say,
 )
 from meterledger.cli.settling import settling_document, settling_lines
+from meterledger.domain.way import Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,12 +45,17 @@ def preview(
     as_of: Annotated[
         str | None, typer.Option(metavar="INSTANT", help="As it was, and by the clock, of this instant.")
     ] = None,
+    api: Annotated[
+        Way | None, typer.Option("--api", help="By this way in; [stripe] api of the config unless told.")
+    ] = None,
     format_: Annotated[
         PreviewFormat, typer.Option("--format", help="How to print it; jsonl is exactly the request bodies.")
     ] = PreviewFormat.TABLE,
 ) -> None:
     """Show the meter events that push would send, and what is blocked. Nothing is sent or changed."""
-    show_preview(context_of(ctx), limit=limit, include_closed=include_closed, as_of=as_of, format_=format_)
+    show_preview(
+        context_of(ctx), limit=limit, include_closed=include_closed, as_of=as_of, format_=format_, api=api
+    )
 
 
 def show_preview(
@@ -60,6 +66,7 @@ def show_preview(
     as_of: str | None,
     format_: PreviewFormat,
     retry_codes: "Sequence[str] | None" = None,
+    api: Way | None = None,
 ) -> None:
     """Print a preview; ``push --dry-run`` is the same."""
     from meterledger.usecases.planning import Planner
@@ -69,7 +76,11 @@ def show_preview(
     clock = context.clock(as_of)
     with context.ledger() as ledger:
         planner = Planner(
-            ledger, context.settings, clock(), clock() if as_of is not None else None, include_closed
+            ledger,
+            context.settings.by_way(api),
+            clock(),
+            clock() if as_of is not None else None,
+            include_closed,
         )
         result = Preview()
         # Closed before the ledger is: whoever reads our output may leave in the middle.

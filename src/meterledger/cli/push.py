@@ -25,6 +25,7 @@ from meterledger.cli.output import (
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
 from meterledger.cli.settling import settling_document, settling_lines
+from meterledger.domain.way import Way
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress as Bar
 
+    from meterledger.config import Settings
     from meterledger.stripe_gateway.access import StripeAccess
     from meterledger.usecases.push import PushOptions, PushReport
     from meterledger.usecases.sending import Sender
@@ -76,6 +78,9 @@ def push(
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --live: do not ask on a terminal.")] = False,
+    api: Annotated[
+        Way | None, typer.Option("--api", help="The way in; [stripe] api of the config unless told.")
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
     ] = 32,
@@ -104,16 +109,13 @@ def push(
             as_of=None,
             format_=PreviewFormat(format_),
             retry_codes=retry_codes if retry_rejected else None,
+            api=api,
         )
         return
     from meterledger.stripe_gateway.access import read_access
     from meterledger.usecases.push import PushOptions
 
-    settings = context.settings
-    if settings.stripe.api != "v1":
-        raise UsageError(
-            f"the config says [stripe] api = {settings.stripe.api}, which is not there yet", hint='write "v1"'
-        )
+    settings = context.settings.by_way(api)
     access = read_access(os.environ, api_key_file, settings.stripe.account)
     options = PushOptions(
         live=live,
@@ -127,7 +129,7 @@ def push(
         confirm=confirm_live if live and not yes else None,
     )
     with progress_bar(wanted=not context.quiet) as bar:
-        report = asyncio.run(_push(context, access, options, bar))
+        report = asyncio.run(_push(context, settings, access, options, bar))
     context.interruption_reported = True
     _print(report, format_, context)
     raise typer.Exit(_exit_code(report))
@@ -135,6 +137,7 @@ def push(
 
 async def _push(
     context: Context,
+    settings: "Settings",
     access: "StripeAccess",
     options: "PushOptions",
     bar: "Bar | None",
@@ -157,7 +160,10 @@ async def _push(
             note(date)
 
     rate = allowed_per_second(
-        is_stripe=access.is_stripe, mode=access.mode, connected=bool(access.stripe_account)
+        is_stripe=access.is_stripe,
+        mode=access.mode,
+        connected=bool(access.stripe_account),
+        way=settings.stripe.api,
     )
     around = Surroundings(
         clock=clock,
@@ -173,15 +179,32 @@ async def _push(
             )
             return await run_push(
                 ledger,
-                context.settings,
+                settings,
                 options,
                 stripe=stripe,
                 around=around,
-                on_start=_on_start(bar, context),
+                on_start=_on_start(bar, context, access, settings.stripe.api),
             )
 
 
-def _on_start(bar: "Bar | None", context: Context) -> "Callable[[Sender, int], None]":
+def _say_if_the_stream_would_pay(work: int, access: "StripeAccess", way: Way) -> None:
+    """Say so in one line where it saves much; in Stripe's test mode the limits are the same for all."""
+    from meterledger.domain.pace import seconds_by_way_and_stream
+
+    if access.is_stripe and access.mode == "test":
+        return
+    connected = bool(access.stripe_account)
+    if found := seconds_by_way_and_stream(work, mode="live", connected=connected, way=way):
+        slow, fast = (count_text(max(1, round(seconds / 60))) for seconds in found)
+        say(
+            f"{count_text(work)} meter events: by Stripe's limits some {slow} min by {way}, and some "
+            f"{fast} min with --api stream."
+        )
+
+
+def _on_start(
+    bar: "Bar | None", context: Context, access: "StripeAccess", way: Way
+) -> "Callable[[Sender, int], None]":
     """Let Ctrl-C and SIGTERM end the run in good order, and show progress."""
 
     def started(sender: "Sender", work: int) -> None:
@@ -189,6 +212,8 @@ def _on_start(bar: "Bar | None", context: Context) -> "Callable[[Sender, int], N
 
         from meterledger.usecases.sending import Stop
 
+        if not context.quiet:
+            _say_if_the_stream_would_pay(work, access, way)
         loop = asyncio.get_running_loop()
 
         def interrupt() -> None:

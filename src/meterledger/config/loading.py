@@ -25,6 +25,7 @@ from meterledger.domain.meter import (
     Rollup,
     features_claimed_twice,
 )
+from meterledger.domain.way import Way
 from meterledger.errors import UsageError
 
 CONFIG_NAME = "meterledger.toml"
@@ -68,7 +69,7 @@ def load_settings(config: Path | None, *, folder: Path, ledger: Path | None = No
         catalogue=catalogue,
         sources=read_sources(reading, reading.tables_of(root, "sources"), catalogue),
         plans=plans,
-        stripe=StripeSettings(api=stripe.api, account=stripe.account),
+        stripe=StripeSettings(api=Way(stripe.api), account=stripe.account),
         invoicing=_invoicing(reading, root.get("invoicing", {})),
     )
 

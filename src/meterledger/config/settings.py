@@ -4,9 +4,10 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Self
 
 from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
 from meterledger.domain.customers import Plans
@@ -15,6 +16,7 @@ from meterledger.domain.meter import Catalogue
 from meterledger.domain.preset import Preset
 from meterledger.domain.source import Source, refuse_source_name, source_of_preset
 from meterledger.domain.usage import shown
+from meterledger.domain.way import Way
 from meterledger.errors import UsageError
 
 DEFAULT_SOURCE = "default"
@@ -24,7 +26,8 @@ DEFAULT_SOURCE = "default"
 class StripeSettings:
     """How Stripe is reached."""
 
-    api: str = "v1"
+    api: Way = Way.V1
+    """How meter events go in, unless push says otherwise."""
     account: str = ""
     """A connected account, sent as Stripe-Account."""
 
@@ -74,6 +77,10 @@ class Settings:
     def plan_features(self) -> Plans:
         """Plan -> the features it has: which usage of a customer is billed at all."""
         return {name: frozenset(plan.features) for name, plan in self.plans.items()}
+
+    def by_way(self, way: Way | None) -> Self:
+        """Return the settings with another way in, if one is named."""
+        return self if way is None else replace(self, stripe=replace(self.stripe, api=way))
 
     def source_named(self, name: str | None, preset: Preset | None = None) -> Source:
         """

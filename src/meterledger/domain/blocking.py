@@ -26,6 +26,7 @@ class BlockReason(StrEnum):
     IN_FUTURE = "in_future"
     CLOSED_PERIOD = "closed_period"
     SUPERSEDED = "superseded"
+    VALUE_NEEDS_V1 = "value_needs_v1"
 
     @property
     def mend(self) -> str:
@@ -44,6 +45,8 @@ _MENDS = {
     BlockReason.CLOSED_PERIOD: "its invoice is final, Stripe would take it and never bill it; bill it by an "
     "invoice item, or send it all the same with push --include-closed",
     BlockReason.SUPERSEDED: "a later value of this meter and customer was sent; this one would replace it",
+    BlockReason.VALUE_NEEDS_V1: "v2 and the stream take positive integers only; send fractions, zero "
+    "and negative values with push --api v1",
 }
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import assert_never
 
 from meterledger.domain.instant import HOUR, SECOND, Instant
+from meterledger.domain.way import Way
 
 RESEND_HORIZON = 23 * HOUR
 """Stripe promises that an identifier is unique for at least 24 h; an hour is kept for clocks and queues."""
@@ -104,6 +105,7 @@ class Attempt:
     result: Result | None
     answered: bool = False
     settled: bool = False
+    way: Way = Way.V1
 
     @property
     def may_have_reached(self) -> bool:
@@ -131,8 +133,7 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
     unknown = [attempt for attempt in earlier if attempt.may_have_reached]
     match outcome.result:
         case Result.ACCEPTED:
-            at = outcome.created if outcome.created is not None else outcome.at
-            return Verdict(state=State.ACCEPTED, accepted_at=at, accepted_from=at, accepted_by=at)
+            return _after_acceptance(unknown, outcome)
         case Result.DUPLICATE:
             return _after_duplicate(unknown, started_at)
         case Result.TAKEN:
@@ -145,6 +146,20 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
             return Verdict(state=State.SENDING, retry=not outcome.stops_run)
         case _:
             assert_never(outcome.result)
+
+
+def _after_acceptance(unknown: Sequence[Attempt], outcome: Outcome) -> Verdict:
+    """
+    Accepted when the answer says; one that does not say it (the stream's) may come of an earlier attempt.
+
+    The stream drops duplicates without a word: its 200 only proves that by now all is in.
+    """
+    at = outcome.created if outcome.created is not None else outcome.at
+    first = at
+    if outcome.created is None:
+        first = min((attempt.started_at for attempt in unknown), default=at)
+    at = max(first, at)
+    return Verdict(state=State.ACCEPTED, accepted_at=at, accepted_from=first, accepted_by=at)
 
 
 def _after_duplicate(unknown: Sequence[Attempt], started_at: Instant) -> Verdict:
@@ -190,20 +205,21 @@ def is_past_horizon(attempts: Sequence[Attempt], now: Instant) -> bool:
     )
 
 
-def next_idempotency_key(identifier: str, earlier: Sequence[Attempt]) -> str:
+def next_idempotency_key(identifier: str, earlier: Sequence[Attempt], way: Way = Way.V1) -> str:
     """
     Return the Idempotency-Key of the next attempt.
 
     The identifier at first, and as long as no answer comes. After two complete retryable answers under
-    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included.
+    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included. No key goes two ways:
+    there it would be another request.
     """
-    if not earlier:
-        return identifier
-    last = earlier[-1].idempotency_key
-    answers = sum(1 for attempt in earlier if attempt.idempotency_key == last and attempt.answered)
-    if answers < ANSWERS_PER_KEY:
-        return last
     keys = {attempt.idempotency_key for attempt in earlier}
+    last = next((attempt.idempotency_key for attempt in reversed(earlier) if attempt.way is way), None)
+    if last is None and identifier not in keys:
+        return identifier
+    answers = sum(1 for attempt in earlier if attempt.idempotency_key == last and attempt.answered)
+    if last is not None and answers < ANSWERS_PER_KEY:
+        return last
     return f"{identifier}:{len(keys) + 1}"
 
 

@@ -8,14 +8,15 @@ guard still works after a ledger is lost.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from meterledger.domain.instant import Instant, seconds_floor
+from meterledger.domain.instant import SECOND, Instant, seconds_floor, to_text
 from meterledger.domain.meter import Meter
 from meterledger.domain.quantity import Quantity
+from meterledger.domain.way import Way
 
 IDENTIFIER_PREFIX = "ml1-"
 """Names the derivation below; another derivation takes another prefix."""
@@ -67,10 +68,13 @@ class MeterEvent:
     event_time: Instant
     window: "RolledUpWindow | None" = None
     """What it carries where it is rolled up; None where it carries one usage event."""
+    way: Way = field(default=Way.V1, compare=False)
+    """How the next request takes it in; no part of what is sealed."""
 
     def body(self) -> dict[str, Any]:
         """Return the parameters of the request, in the order in which they are shown and sent."""
-        return request_body(self.event_name, self.identifier, self.timestamp, self.payload)
+        timestamp = self.timestamp if self.way is Way.V1 else to_text(self.timestamp * SECOND)
+        return request_body(self.event_name, self.identifier, timestamp, self.payload)
 
     def payload_text(self) -> str:
         """Return the payload as the ledger stores it."""
@@ -78,9 +82,9 @@ class MeterEvent:
 
 
 def request_body(
-    event_name: str, identifier: str, timestamp: int, payload: Mapping[str, str]
+    event_name: str, identifier: str, timestamp: int | str, payload: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return the parameters of one meter event request."""
+    """Return the parameters of one meter event; ``timestamp`` in epoch seconds for v1, else RFC 3339."""
     return {"event_name": event_name, "identifier": identifier, "timestamp": timestamp, "payload": payload}
 
 
@@ -92,8 +96,8 @@ def derive_identifier(source: str, request_id: str, revision: int = 0) -> str:
 def digest_of(*fields: str) -> str:
     """Return the SHA-256 of fields in their order, as 64 hexadecimal digits."""
     digest = hashlib.sha256()
-    for field in fields:
-        encoded = field.encode()
+    for text in fields:
+        encoded = text.encode()
         # The length in front keeps ("a", "bc") and ("ab", "c") apart.
         digest.update(b"%d:%b" % (len(encoded), encoded))
     return digest.hexdigest()
@@ -115,9 +119,22 @@ def dimensions_of(dimensions: str | None, meter: Meter) -> dict[str, str]:
 
 
 def seal(
-    usage: UsageToSeal, meter: Meter, stripe_customer_id: str, revision: int | None = None
+    usage: UsageToSeal,
+    meter: Meter,
+    stripe_customer_id: str,
+    revision: int | None = None,
+    way: Way = Way.V1,
 ) -> MeterEvent:
-    """Seal one usage event one to one, under its own revision unless another one is named."""
+    """
+    Seal one usage event one to one.
+
+    Args:
+        usage: What it carries.
+        meter: What counts it.
+        stripe_customer_id: Who is billed.
+        revision: Its own revision unless another one is named.
+        way: How it is to go in.
+    """
     revision = usage.revision if revision is None else revision
     payload = {
         meter.customer_key: stripe_customer_id,
@@ -135,4 +152,5 @@ def seal(
         stripe_customer_id=stripe_customer_id,
         quantity=usage.quantity,
         event_time=usage.event_time,
+        way=way,
     )

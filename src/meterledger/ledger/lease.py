@@ -31,6 +31,8 @@ class Binding:
     stripe_account: str
     mode: str
     host: str
+    meter_events_host: str | None = None
+    """The host of the stream; None as long as no push took that way."""
 
 
 class LeaseStore:
@@ -102,6 +104,7 @@ class LeaseStore:
             stripe_account=row["stripe_account"],
             mode=row["mode"],
             host=row["host"],
+            meter_events_host=row["meter_events_host"],
         )
 
     def bind(self, binding: Binding, now: Instant) -> None:
@@ -115,6 +118,11 @@ class LeaseStore:
                 host=binding.host,
                 bound_at=now,
             )
+
+    def bind_meter_events_host(self, host: str) -> None:
+        """Bind the host of the stream, once and for all."""
+        with self._database.transaction():
+            self._database.run("bind_meter_events_host", host=host)
 
     def learn_account(self, account_id: str) -> None:
         """Complete a binding that was made with a key that could not read its account."""

@@ -9,6 +9,7 @@ from meterledger.domain.delivery import Attempt, Outcome, Result, State, Verdict
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, RolledUpWindow, UsageToSeal
 from meterledger.domain.quantity import Quantity
+from meterledger.domain.way import Way
 from meterledger.ledger.database import Row
 
 
@@ -20,6 +21,8 @@ class StoredMeterEvent:
     state: State
     attempts: int
     sealed: MeterEvent
+    last_key: str = ""
+    """The Idempotency-Key of its last attempt: what went together in a batch has it in common."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +106,13 @@ def to_usage(row: Row) -> UsageToSeal:
     )
 
 
-def to_stored(row: Row) -> StoredMeterEvent:
-    """Return a row of unsent_meter_events."""
+def to_stored(row: Row, way: Way) -> StoredMeterEvent:
+    """Return a row of unsent_meter_events; ``way`` is that of what certainly went none so far."""
     return StoredMeterEvent(
         id=row["id"],
         state=State(row["state"]),
         attempts=row["attempts"],
+        last_key=row["last_key"] or "",
         sealed=MeterEvent(
             event_name=row["event_name"],
             identifier=row["identifier"],
@@ -119,6 +123,7 @@ def to_stored(row: Row) -> StoredMeterEvent:
             quantity=Quantity(row["quantity"], row["scale"]),
             event_time=row["event_time"],
             window=_window(row),
+            way=Way(row["way_taken"]) if row["way_taken"] else way,
         ),
     )
 
@@ -141,4 +146,5 @@ def to_attempt(row: Row) -> Attempt:
         result=Result(row["outcome"]) if row["outcome"] else None,
         answered=bool(row["answered"]),
         settled=row["settled_at"] is not None,
+        way=Way(row["api"]),
     )

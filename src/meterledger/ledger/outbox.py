@@ -15,6 +15,8 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.domain.stream_batch import batch_key
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.database import Database
 from meterledger.ledger.lease import LeaseStore
@@ -65,9 +67,13 @@ class Outbox:
         """Return the usage events that a meter event carries."""
         return [to_usage(row) for row in self._database.rows("usage_of_meter_event", meter_event=meter_event)]
 
-    def unsent(self) -> list[StoredMeterEvent]:
-        """Return the meter events that were sealed before and are still to be sent."""
-        return [to_stored(row) for row in self._database.rows("unsent_meter_events")]
+    def unsent(self, way: Way = Way.V1) -> list[StoredMeterEvent]:
+        """
+        Return the meter events that were sealed before and are still to be sent.
+
+        What may have reached Stripe keeps the way that it went; the rest is to go by ``way``.
+        """
+        return [to_stored(row, way) for row in self._database.rows("unsent_meter_events")]
 
     def never_reached(self) -> list[int]:
         """Return the pending meter events of which no attempt can have reached Stripe."""
@@ -137,31 +143,64 @@ class Outbox:
             token: The lease's.
             now: When they are sealed, and their first attempt begins.
         """
-        claimed = []
         with self._database.transaction():
             self._lease.renew(token, now)
-            first = self._database.row("next_meter_event")
-            number: int = first["id"] if first else 1
-            events, windows, attempts = [], [], []
-            links: list[tuple[object, ...]] = []
-            for usage, event in sealed:
-                carried = (usage.usage_event,) if isinstance(usage, UsageToSeal) else usage
-                events.append(new_row(number, event, len(carried), now))
-                links += [(number, one) for one in carried]
-                if event.window:
-                    windows.append(rollup_row(number, event.window))
-                attempts.append((number, 1, push, event.identifier, now))
-                claimed.append(
-                    Claimed(
-                        id=number, sealed=event, attempt=1, started_at=now, idempotency_key=event.identifier
-                    )
-                )
-                number += 1
-            self._database.run_many("add_meter_event", events)
-            self._database.run_many("add_rollup", windows)
-            # In the order of the usage: neighbors in the file stand in one page.
-            self._database.run_rows("link_usage_event", sorted(links, key=itemgetter(1)), linked_at=now)
-            self._database.run_many("begin_attempt", attempts)
+            return self._claim_new([(*one, one[1].identifier) for one in sealed], push=push, now=now)
+
+    def claim_batch(
+        self,
+        stored: Iterable[StoredMeterEvent],
+        new: Sequence[tuple[UsageToSeal | Sequence[int], MeterEvent]],
+        *,
+        push: int,
+        token: int,
+        now: Instant,
+    ) -> list[Claimed]:
+        """
+        Claim a batch of the stream, sealed before or now: one attempt for each event, one key for all.
+
+        Those past the horizon become ``in_doubt`` and are left out. The batch is sent in the order returned.
+        """
+        with self._database.transaction():
+            self._lease.renew(token, now)
+            resent = self._within_horizon(stored, now)
+            # By identifier: the same events make the same batch, and so the same key.
+            events = sorted(
+                (*(event.sealed for event, _ in resent), *(event for _, event in new)), key=_identifier
+            )
+            if not events:
+                return []
+            key = batch_key(events, resent[0][1] if resent and not new else ())
+            claimed = [self._claim_once_more(*one, key, push=push, now=now) for one in resent]
+            claimed += self._claim_new([(*one, key) for one in new], push=push, now=now)
+            return sorted(claimed, key=lambda one: one.sealed.identifier)
+
+    def _claim_new(
+        self,
+        sealed: Iterable[tuple[UsageToSeal | Sequence[int], MeterEvent, str]],
+        *,
+        push: int,
+        now: Instant,
+    ) -> list[Claimed]:
+        claimed = []
+        first = self._database.row("next_meter_event")
+        number: int = first["id"] if first else 1
+        events, windows, attempts = [], [], []
+        links: list[tuple[object, ...]] = []
+        for usage, event, key in sealed:
+            carried = (usage.usage_event,) if isinstance(usage, UsageToSeal) else usage
+            events.append(new_row(number, event, len(carried), now))
+            links += [(number, one) for one in carried]
+            if event.window:
+                windows.append(rollup_row(number, event.window))
+            attempts.append((number, 1, push, key, now, event.way))
+            claimed.append(Claimed(id=number, sealed=event, attempt=1, started_at=now, idempotency_key=key))
+            number += 1
+        self._database.run_many("add_meter_event", events)
+        self._database.run_many("add_rollup", windows)
+        # In the order of the usage: neighbors in the file stand in one page.
+        self._database.run_rows("link_usage_event", sorted(links, key=itemgetter(1)), linked_at=now)
+        self._database.run_many("begin_attempt", attempts)
         return claimed
 
     def claim_again(
@@ -171,42 +210,51 @@ class Outbox:
         claimed = []
         with self._database.transaction():
             self._lease.renew(token, now)
-            for event in stored:
-                attempts = self.attempts_of(event.id)
-                if is_past_horizon(attempts, now):
-                    self._set_state(
-                        event.id,
-                        event.attempts,
-                        Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.OUTCOME_UNKNOWN),
-                        now,
-                    )
-                    continue
-                key = next_idempotency_key(event.sealed.identifier, attempts)
-                changed = self._database.run(
-                    "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
-                )
-                if changed != 1:
-                    raise LedgerError("a meter event changed while it was claimed")
-                number = event.attempts + 1
-                self._database.run(
-                    "begin_attempt",
-                    meter_event=event.id,
-                    attempt=number,
-                    push=push,
-                    idempotency_key=key,
-                    started_at=now,
-                )
-                claimed.append(
-                    Claimed(
-                        id=event.id,
-                        sealed=event.sealed,
-                        attempt=number,
-                        started_at=now,
-                        idempotency_key=key,
-                        earlier=attempts,
-                    )
-                )
+            for event, attempts in self._within_horizon(stored, now):
+                key = next_idempotency_key(event.sealed.identifier, attempts, event.sealed.way)
+                claimed.append(self._claim_once_more(event, attempts, key, push=push, now=now))
         return claimed
+
+    def _within_horizon(
+        self, stored: Iterable[StoredMeterEvent], now: Instant
+    ) -> list[tuple[StoredMeterEvent, list[Attempt]]]:
+        """Return those that may be sent again, with their attempts; the others are in doubt from now on."""
+        within = []
+        for event in stored:
+            attempts = self.attempts_of(event.id)
+            if is_past_horizon(attempts, now):
+                doubt = Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.OUTCOME_UNKNOWN)
+                self._set_state(event.id, event.attempts, doubt, now)
+            else:
+                within.append((event, attempts))
+        return within
+
+    def _claim_once_more(
+        self, event: StoredMeterEvent, attempts: Sequence[Attempt], key: str, *, push: int, now: Instant
+    ) -> Claimed:
+        changed = self._database.run(
+            "claim_again_if_unclaimed", meter_event=event.id, attempts=event.attempts, now=now
+        )
+        if changed != 1:
+            raise LedgerError("a meter event changed while it was claimed")
+        number = event.attempts + 1
+        self._database.run(
+            "begin_attempt",
+            meter_event=event.id,
+            attempt=number,
+            push=push,
+            idempotency_key=key,
+            started_at=now,
+            api=event.sealed.way,
+        )
+        return Claimed(
+            id=event.id,
+            sealed=event.sealed,
+            attempt=number,
+            started_at=now,
+            idempotency_key=key,
+            earlier=attempts,
+        )
 
     def finish(self, finished: Sequence[Finished], now: Instant) -> None:
         """Record outcomes in one transaction, by compare-and-set on state and attempt."""
@@ -316,3 +364,7 @@ class Outbox:
         row = state_row(verdict, now, meter_event, attempts)
         if self._database.run_many("set_state_if_sending", [row]) != 1:
             raise LedgerError("a meter event changed while it was claimed")
+
+
+def _identifier(event: MeterEvent) -> str:
+    return event.identifier

@@ -1,7 +1,7 @@
 """Death of the process, without ending it: at a chosen commit or request, and nothing takes effect after."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -148,9 +148,25 @@ class MortalGateway:
         return await self.inner.window_values(meter_id, customer, span, grouping)
 
     async def send(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
-        """Send one meter event; what has left arrives, even if its process is dead by then."""
-        self.points.point()
-        sent = asyncio.ensure_future(self.inner.send(body, idempotency_key))
+        """Send one meter event by v1."""
+        return await self._sent(self.inner.send(body, idempotency_key))
+
+    async def send_v2(self, body: dict[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event by v2."""
+        return await self._sent(self.inner.send_v2(body, idempotency_key))
+
+    async def send_batch(self, events: Sequence[dict[str, Any]], idempotency_key: str) -> Outcome:
+        """Send a batch by the stream."""
+        return await self._sent(self.inner.send_batch(events, idempotency_key))
+
+    async def _sent(self, sending: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Send a request; what has left arrives, even if its process is dead by then."""
+        try:
+            self.points.point()
+        except BaseException:
+            sending.close()
+            raise
+        sent = asyncio.ensure_future(sending)
         self.flying.append(sent)
         outcome = await asyncio.shield(sent)
         self.answers += 1

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from meterledger.errors import UsageError
 
 STRIPE_BASE = "https://api.stripe.com"
+STRIPE_METER_EVENTS_BASE = "https://meter-events.stripe.com"
 _KEY_MODES = {"sk_test_": "test", "rk_test_": "test", "sk_live_": "live", "rk_live_": "live"}
 _MAX_KEY_BYTES = 1024
 _MAX_HOST_CHARS = 253
@@ -26,12 +27,19 @@ class StripeAccess:
     mode: str
     base: str
     stripe_account: str = ""
+    stream_base: str = ""
+    """The stream's base address, where the environment names one."""
+
+    @property
+    def meter_events_base(self) -> str:
+        """The stream's base address: Stripe's has a host of its own, any other is the API's unless named."""
+        default = STRIPE_METER_EVENTS_BASE if self.base == STRIPE_BASE else self.base
+        return self.stream_base or default
 
     @property
     def is_stripe(self) -> bool:
         """Tell whether the host is Stripe's own."""
-        host = urlsplit(self.base).hostname or ""
-        return host == "stripe.com" or host.endswith(".stripe.com")
+        return _is_stripes(self.base)
 
     @property
     def is_loopback(self) -> bool:
@@ -58,18 +66,40 @@ def read_access(
             "the key is no secret or restricted Stripe key (sk_test_…, sk_live_…, rk_test_…, rk_live_…)",
             hint=_KEY_HINT,
         )
-    access = StripeAccess(key=key, mode=mode, base=base_address(environment), stripe_account=stripe_account)
-    if mode == "live" and not (access.is_loopback or (access.is_stripe and access.base.startswith("https:"))):
+    access = StripeAccess(
+        key=key,
+        mode=mode,
+        base=base_address(environment),
+        stripe_account=stripe_account,
+        stream_base=_address(environment, "STRIPE_METER_EVENTS_BASE") or "",
+    )
+    for base, variable in (
+        (access.base, "STRIPE_API_BASE"),
+        (access.meter_events_base, "STRIPE_METER_EVENTS_BASE"),
+    ):
+        if mode == "live" and not _may_see_a_live_key(base):
+            raise UsageError(
+                f"a live key goes to https://*.stripe.com or to this machine only, not to {base}",
+                hint=f"unset {variable}, or use a test key",
+            )
+    if _is_stripes(access.meter_events_base) is not access.is_stripe:
         raise UsageError(
-            f"a live key goes to https://*.stripe.com or to this machine only, not to {access.base}",
-            hint="unset STRIPE_API_BASE, or use a test key",
+            f"{access.base} and {access.meter_events_base} are not of one Stripe",
+            hint="set STRIPE_API_BASE and STRIPE_METER_EVENTS_BASE to the same simulator, or neither",
         )
     return access
 
 
 def base_address(environment: Mapping[str, str]) -> str:
     """Return the API's base address, in one spelling; raises UsageError if it is none."""
-    text = environment.get("STRIPE_API_BASE", "").strip() or STRIPE_BASE
+    return _address(environment, "STRIPE_API_BASE") or STRIPE_BASE
+
+
+def _address(environment: Mapping[str, str], variable: str) -> str | None:
+    """Return the base address that a variable names, in one spelling; None if it is not set."""
+    text = environment.get(variable, "").strip()
+    if not text:
+        return None
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -79,11 +109,21 @@ def base_address(environment: Mapping[str, str]) -> str:
     host = parts.hostname or ""
     if parts.scheme not in ("http", "https") or not _is_host(host) or not plain or port == 0:
         raise UsageError(
-            "STRIPE_API_BASE is no base address", hint="write it like http://127.0.0.1:12111, without a path"
+            f"{variable} is no base address", hint="write it like http://127.0.0.1:12111, without a path"
         )
     host = f"[{host}]" if ":" in host else host
     default_port = {"http": 80, "https": 443}[parts.scheme]
     return f"{parts.scheme}://{host}" + (f":{port}" if port and port != default_port else "")
+
+
+def _is_stripes(base: str) -> bool:
+    host = urlsplit(base).hostname or ""
+    return host == "stripe.com" or host.endswith(".stripe.com")
+
+
+def _may_see_a_live_key(base: str) -> bool:
+    by_tls = _is_stripes(base) and base.startswith("https:")
+    return by_tls or is_loopback(urlsplit(base).hostname or "")
 
 
 def is_loopback(host: str) -> bool:

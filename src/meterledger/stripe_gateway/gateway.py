@@ -1,11 +1,12 @@
 """Requests to Stripe through its official SDK, with its retries and its telemetry off."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import stripe
 
 from meterledger.domain.declared_meter import DeclaredMeter
@@ -16,11 +17,15 @@ from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
 from meterledger.stripe_gateway.error_reports import list_parameters, page_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
-from meterledger.stripe_gateway.transport import Transport
-from meterledger.stripe_gateway.wire import LAST_ANSWER, WireAnswer
+from meterledger.stripe_gateway.stream_sessions import StreamSessions
+from meterledger.stripe_gateway.transport import SESSION_PATH, Transport
+from meterledger.stripe_gateway.v2_outcomes import is_session_expired, outcome_of_batch, outcome_of_v2_answer
+from meterledger.stripe_gateway.wire import LAST_ANSWER, PREPARED_BODY, WireAnswer
 
 _ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
+_V2_METER_EVENTS = "/v2/billing/meter_events"
+_STREAM = "/v2/billing/meter_event_stream"
 _UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -49,18 +54,61 @@ class StripeGateway:
         )
         self._client = stripe.StripeClient(
             access.key,
-            base_addresses={"api": access.base},
+            base_addresses={"api": access.base, "meter_events": access.meter_events_base},
             http_client=transport,
             max_network_retries=0,
         )
+        self._sessions = StreamSessions(ask=self._new_session, clock=clock, livemode=access.mode == "live")
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
-        """Send one meter event once; never raises for what Stripe or the network does."""
+        """Send one meter event once by v1; never raises for what Stripe or the network does."""
         answer = await self._asked("post", _METER_EVENTS, body, {"idempotency_key": idempotency_key})
         if isinstance(answer, Exception):
-            outcome = outcome_without_answer(answer, self._clock())
-            return replace(outcome, message=(outcome.message or "").replace(self._access.key, "[key]"))
+            return self._without_answer(answer)
         return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+
+    async def send_v2(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
+        """Send one meter event once by v2; never raises for what Stripe or the network does."""
+        answer = await self._asked("post", _V2_METER_EVENTS, body, {"idempotency_key": idempotency_key})
+        if isinstance(answer, Exception):
+            return self._without_answer(answer)
+        return outcome_of_v2_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
+
+    async def send_batch(self, events: Sequence[Mapping[str, Any]], idempotency_key: str) -> Outcome:
+        """
+        Send a batch once by the stream; never raises for what Stripe or the network does.
+
+        The outcome is that of each of its events; ``rejected`` is about the form of the whole.
+        """
+        token = await self._sessions.token()
+        if isinstance(token, Outcome):
+            return self._without_secrets(token)
+        prepared = PREPARED_BODY.set(msgspec.json.encode({"events": events}))
+        try:
+            options = {"idempotency_key": idempotency_key, "api_key": token}
+            answer = await self._asked("post", _STREAM, {"base": "meter_events"}, options)
+        finally:
+            PREPARED_BODY.reset(prepared)
+        if isinstance(answer, Exception):
+            return self._without_answer(answer)
+        if is_session_expired(answer):
+            self._sessions.forget(token)
+        return outcome_of_batch(answer, events, self._clock())
+
+    async def _new_session(self) -> WireAnswer | Exception:
+        return await self._asked("post", SESSION_PATH, {}, {})
+
+    def _without_answer(self, error: Exception) -> Outcome:
+        return self._without_secrets(outcome_without_answer(error, self._clock()))
+
+    def _without_secrets(self, outcome: Outcome) -> Outcome:
+        message = outcome.message or ""
+        for secret in self._secrets():
+            message = message.replace(secret, "[key]")
+        return replace(outcome, message=message)
+
+    def _secrets(self) -> list[str]:
+        return [secret for secret in (self._access.key, self._sessions.secret) if secret]
 
     async def _asked(
         self, method: str, path: str, body: Mapping[str, Any], options: Mapping[str, Any]
@@ -87,9 +135,10 @@ class StripeGateway:
 
     def _without_key(self, answer: WireAnswer) -> WireAnswer:
         """Take the key out of an answer before anything of it is kept: a proxy may show the request."""
-        key = self._access.key
-        headers = {name: value.replace(key, "[key]") for name, value in answer.headers.items()}
-        return replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"[key]"))
+        for key in self._secrets():
+            headers = {name: value.replace(key, "[key]") for name, value in answer.headers.items()}
+            answer = replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"[key]"))
+        return answer
 
     async def account_id(self) -> Read:
         """

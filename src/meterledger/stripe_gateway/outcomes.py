@@ -16,7 +16,7 @@ from meterledger.domain.delivery import Outcome, Result
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.stripe_gateway.wire import WireAnswer
 
-_DUPLICATE_CODE = "duplicate_meter_event"
+DUPLICATE_CODE = "duplicate_meter_event"
 _DUPLICATE_TEXT = "event already exists with identifier"
 _NO_METER_TEXT = "no active meter found"
 _MAX_MESSAGE_CHARS = 1000
@@ -24,20 +24,29 @@ _MAX_CREATED = 10**11
 _MAX_RETRY_AFTER_CHARS = 6
 _OK = 200
 _TOO_MANY_REQUESTS = 429
-_NOT_SENT_STATUSES = frozenset({401, 403, 409, 429})
+NOT_SENT_STATUSES = frozenset({401, 403, 409, 429})
 _STOPS_RUN_STATUSES = frozenset({401, 403})
-_REFUSED_STATUSES = frozenset({400, 404})
+REFUSED_STATUSES = frozenset({400, 404})
 
 
 def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, livemode: bool) -> Outcome:
     """Judge a complete answer to the request for one meter event."""
     if answer.status == _OK:
         return _of_success(answer, body, at, livemode=livemode)
-    envelope = answer.error
-    code, kind, message = (_text(envelope.get(key)) for key in ("code", "type", "message"))
+    code, kind, message = error_texts(answer)
     result = _result(answer, code, kind, message or "", str(body["identifier"]))
+    # A meter that is gone since this run looked is not gone for ever: the next run blocks its usage.
+    no_meter = result is Result.NOT_SENT and _NO_METER_TEXT in (message or "").lower()
+    return outcome_of_refusal(answer, result, at, stops_run=no_meter)
+
+
+def outcome_of_refusal(
+    answer: WireAnswer, result: Result, at: Instant, *, stops_run: bool = False
+) -> Outcome:
+    """Tell a result together with what the answer says besides, and whether going on would be wrong."""
+    code, kind, message = error_texts(answer)
     return Outcome(
-        result=result if envelope or answer.status in _NOT_SENT_STATUSES else Result.UNKNOWN,
+        result=result if answer.error or answer.status in NOT_SENT_STATUSES else Result.UNKNOWN,
         at=at,
         answered=True,
         http_status=answer.status,
@@ -50,12 +59,11 @@ def outcome_of_answer(answer: WireAnswer, body: Mapping[str, Any], at: Instant, 
         rate_limited=code == "rate_limit"
         or (answer.status == _TOO_MANY_REQUESTS and "stripe-rate-limited-reason" in answer.headers),
         # Any other 2xx than a 200 with the event, a 3xx, and a host without this path are no Stripe that we
-        # know. A meter that is gone since this run looked is not gone for ever: the next run blocks its usage
-        # as no_meter.
-        stops_run=answer.status in _STOPS_RUN_STATUSES
+        # know.
+        stops_run=stops_run
+        or answer.status in _STOPS_RUN_STATUSES
         or answer.status in range(200, 400)
-        or (result is Result.UNKNOWN and answer.status in _REFUSED_STATUSES and answer.knows_no_such_path)
-        or (result is Result.NOT_SENT and _NO_METER_TEXT in (message or "").lower()),
+        or (result is Result.UNKNOWN and answer.status in REFUSED_STATUSES and answer.knows_no_such_path),
     )
 
 
@@ -88,34 +96,44 @@ def _of_success(answer: WireAnswer, body: Mapping[str, Any], at: Instant, *, liv
         and found.get("livemode") is livemode
     )
     if not is_ours or type(created) is not int or not 0 <= created < _MAX_CREATED:
-        return Outcome(
-            result=Result.UNKNOWN,
-            at=at,
-            answered=True,
-            http_status=answer.status,
-            message="the answer 200 does not hold this meter event: that was no Stripe, or another mode",
-            stops_run=True,
-        )
+        return outcome_of_odd_success(answer, at)
+    return outcome_of_acceptance(answer, at, created * SECOND)
+
+
+def outcome_of_acceptance(answer: WireAnswer, at: Instant, created: Instant | None) -> Outcome:
+    """Tell that Stripe took it, and when, where the answer says so."""
     return Outcome(
         result=Result.ACCEPTED,
         at=at,
         answered=True,
         http_status=answer.status,
         stripe_request_id=answer.headers.get("request-id"),
-        created=created * SECOND,
+        created=created,
+    )
+
+
+def outcome_of_odd_success(answer: WireAnswer, at: Instant) -> Outcome:
+    """Judge a 200 that is not the answer which was asked for: nobody knows who took what."""
+    return Outcome(
+        result=Result.UNKNOWN,
+        at=at,
+        answered=True,
+        http_status=answer.status,
+        message="the answer 200 does not hold this meter event: that was no Stripe, or another mode",
+        stops_run=True,
     )
 
 
 def _result(answer: WireAnswer, code: str | None, kind: str | None, message: str, identifier: str) -> Result:
     status = answer.status
     not_now = code == "rate_limit" or _NO_METER_TEXT in message.lower()
-    if status in _NOT_SENT_STATUSES or (status in _REFUSED_STATUSES and not_now):
+    if status in NOT_SENT_STATUSES or (status in REFUSED_STATUSES and not_now):
         return Result.NOT_SENT
-    if status not in _REFUSED_STATUSES:
+    if status not in REFUSED_STATUSES:
         return Result.UNKNOWN
     if kind == "idempotency_error":
         return Result.TAKEN
-    if code == _DUPLICATE_CODE or _says_duplicate(message, identifier):
+    if code == DUPLICATE_CODE or says_duplicate(message, identifier):
         return Result.DUPLICATE
     if _DUPLICATE_TEXT in message.lower() or answer.knows_no_such_path:
         # About another identifier, or about the path: it says nothing about this event.
@@ -123,10 +141,16 @@ def _result(answer: WireAnswer, code: str | None, kind: str | None, message: str
     return Result.REJECTED if kind == "invalid_request_error" and message else Result.UNKNOWN
 
 
-def _says_duplicate(message: str, identifier: str) -> bool:
+def says_duplicate(message: str, identifier: str) -> bool:
     """Tell whether the message names this very identifier: v1 gives no code for it."""
     whole = rf"(?<![\w-]){re.escape(identifier)}(?![\w-])"
     return _DUPLICATE_TEXT in message.lower() and re.search(whole, message) is not None
+
+
+def error_texts(answer: WireAnswer) -> tuple[str | None, str | None, str | None]:
+    """Return code, type and message of an error, as far as they are there and are text."""
+    envelope = answer.error
+    return _text(envelope.get("code")), _text(envelope.get("type")), _text(envelope.get("message"))
 
 
 def _text(value: object) -> str | None:

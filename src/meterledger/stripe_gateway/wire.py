@@ -38,5 +38,8 @@ class WireAnswer:
         return _UNKNOWN_URL_TEXT in str(self.error.get("message")).lower()
 
 
+PREPARED_BODY: ContextVar[bytes | None] = ContextVar("PREPARED_BODY", default=None)
+"""The body of the request that this task makes, where it is encoded already: the SDK is slow at that."""
+
 LAST_ANSWER: ContextVar["list[WireAnswer] | None"] = ContextVar("LAST_ANSWER", default=None)
 """Where the transport leaves the answer to the request that this task makes, if the task wants it."""

@@ -125,6 +125,7 @@ def refuse_other_binding(binding: Binding | None, access: StripeAccess) -> None:
     for what, bound, given in (
         ("mode", binding.mode, access.mode),
         ("host", binding.host, access.base),
+        ("stream's host", binding.meter_events_host or access.meter_events_base, access.meter_events_base),
         ("connected account", binding.stripe_account, access.stripe_account),
     ):
         if bound != given:

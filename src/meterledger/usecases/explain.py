@@ -146,6 +146,7 @@ def _attempt(meter_event: Row, row: Row) -> dict[str, Any]:
         "identifier": meter_event["identifier"],
         "attempt": row["attempt"],
         "push": row["push"],
+        "api": row["api"],
         "idempotency_key": row["idempotency_key"],
         "started_at": to_text(row["started_at"]),
         "finished_at": _text(row["finished_at"]),

@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
 from typing import TypeVar
 
 from meterledger.config import Settings
@@ -15,6 +16,7 @@ from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
 from meterledger.domain.rollup import UsageWindow, dimensions_text, seal_rolled_up, stretch_of, sum_of
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
@@ -64,6 +66,11 @@ class Planner:
         self._cycles = self.ledger.customers.billing_cycles(self.as_of) if needed else {}
         self.refresh(self.now)
 
+    @property
+    def way(self) -> Way:
+        """How meter events go in, but for those that may have gone another way before."""
+        return self.settings.stripe.api
+
     def refresh(self, now: Instant) -> None:
         """Look at the clock and the ledger again."""
         self.now = now
@@ -99,6 +106,8 @@ class Planner:
         cycles = (CALENDAR_MONTHS,) if invoicing.calendar_periods else self._cycles.get(billed)
         if not cycles:
             return None
+        if not self.way.takes(usage.quantity):
+            return BlockReason.VALUE_NEEDS_V1
         stretch = stretch_of(cycles, meter.rollup.length, usage.event_time)
         deadline = stretch.period_end + invoicing.grace_period
         return UsageWindow(
@@ -113,8 +122,9 @@ class Planner:
         )
 
     def is_steady(self, usage: UsageToSeal) -> bool:
-        """Tell whether who is billed for a customer's usage never depends on its event_time."""
-        return self._customers is None or self._customers.is_steady(usage.customer_id)
+        """Tell whether what becomes of a customer's usage depends on neither its event_time nor its value."""
+        any_value = self.way is Way.V1
+        return any_value and (self._customers is None or self._customers.is_steady(usage.customer_id))
 
     def may_go(self, where: UsageWindow, event_times: Iterable[Instant]) -> bool:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
@@ -136,14 +146,16 @@ class Planner:
                 return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
             if self._is_superseded(usage, meter, billed):
                 return Planned(usage, None, BlockReason.SUPERSEDED)
-        return Planned(usage, seal(usage, meter, billed))
+        if not self.way.takes(usage.quantity):
+            return Planned(usage, None, BlockReason.VALUE_NEEDS_V1)
+        return Planned(usage, seal(usage, meter, billed, way=self.way))
 
     def stale(self) -> list[StoredMeterEvent]:
         """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
         never_reached = set(self.ledger.outbox.never_reached())
         return [
             event
-            for event in self.ledger.outbox.unsent()
+            for event in self.ledger.outbox.unsent(self.way)
             if event.id in never_reached and not self._is_sealed_as_today(event)
         ]
 
@@ -152,7 +164,7 @@ class Planner:
         stale = {event.id for event in self.stale()}
         return [
             event
-            for event in self.ledger.outbox.unsent()
+            for event in self.ledger.outbox.unsent(self.way)
             if event.id not in stale
             and not is_past_horizon(self.ledger.outbox.attempts_of(event.id), self.now)
         ]
@@ -166,7 +178,7 @@ class Planner:
         meter = self.settings.catalogue.meter_of(usage.feature)
         if meter and meter.is_ordered and self._is_superseded(usage, meter, billed):
             return BlockReason.SUPERSEDED
-        return None
+        return None if self.way.takes(usage.quantity) else BlockReason.VALUE_NEEDS_V1
 
     def lane_of(self, usage: UsageToSeal) -> tuple[str, str] | None:
         """Return meter and Stripe customer of a usage event, whatever else holds it back; None without."""
@@ -176,7 +188,7 @@ class Planner:
     def past_horizon(self) -> list[StoredMeterEvent]:
         """Return the meter events whose unknown outcome is too old for another attempt."""
         outbox = self.ledger.outbox
-        return [e for e in outbox.unsent() if is_past_horizon(outbox.attempts_of(e.id), self.now)]
+        return [e for e in outbox.unsent(self.way) if is_past_horizon(outbox.attempts_of(e.id), self.now)]
 
     def schedule(
         self,
@@ -191,7 +203,12 @@ class Planner:
         ordered meters an older event that came in meanwhile goes before one that was not taken.
         """
         resend = list(resend)
-        yield from (event for event in resend if event.state is State.SENDING)
+        # What went together goes together again.
+        together: dict[str, list[StoredMeterEvent]] = {}
+        for event in resend:
+            if event.state is State.SENDING:
+                together.setdefault(event.last_key, []).append(event)
+        yield from chain.from_iterable(together.values())
         pending = deque(event for event in resend if event.state is State.PENDING)
         for item in unsealed:
             while pending and pending[0].sealed.event_time <= event_time_of(item):

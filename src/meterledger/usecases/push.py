@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING
 
 from meterledger import __version__
 from meterledger.config import Settings
@@ -14,9 +13,11 @@ from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import State
 from meterledger.domain.foreign_usage import ForeignUsage
 from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, StripeError
 from meterledger.ledger import Ledger
-from meterledger.ledger.outbox import Claimed, StoredMeterEvent
+from meterledger.ledger.outbox import StoredMeterEvent
+from meterledger.usecases.claiming import claim_chunk
 from meterledger.usecases.door import (
     Counterpart,
     knock,
@@ -37,13 +38,20 @@ from meterledger.usecases.planning import (
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.restored import note_push
 from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed, Single
-from meterledger.usecases.sending import Sender, Stop, Surroundings, Tally
-
-if TYPE_CHECKING:
-    from meterledger.domain.meter_event import MeterEvent, UsageToSeal
+from meterledger.usecases.sending import (
+    FLUSH_OUTCOMES,
+    Sender,
+    Stop,
+    Surroundings,
+    Tally,
+)
+from meterledger.usecases.streaming import WaySender
 
 CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
+
+STREAM_CHUNK_METER_EVENTS = 2000
+"""The same where 100 go in one request."""
 
 LOOKED_AT_ONCE = 2048
 """Usage events looked at without a break where most are held back: a fraction of a second."""
@@ -136,8 +144,13 @@ class _Run:
     def room(self) -> int:
         """How many meter events may still be claimed."""
         limit = self.options.limit
-        left = CHUNK_METER_EVENTS if limit is None else limit - self.claimed
-        return max(0, min(CHUNK_METER_EVENTS, left))
+        left = self.chunk if limit is None else limit - self.claimed
+        return max(0, min(self.chunk, left))
+
+    @property
+    def chunk(self) -> int:
+        """How many meter events are claimed in one transaction."""
+        return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
 
 
 async def push(
@@ -193,10 +206,12 @@ async def push(
         planner.refresh(now)
         for event in planner.stale():
             ledger.outbox.dissolve(event.id, token, now)
-        number = ledger.outbox.begin_push("v1", __version__, token, now)
+        if planner.way is Way.STREAM:
+            ledger.lease.bind_meter_events_host(stripe.access.meter_events_base)
+        number = ledger.outbox.begin_push(planner.way, __version__, token, now)
         # A ledger that is restored from a backup finds out by this that it is older than its last push.
         note_push(ledger, number)
-        sender = Sender(
+        sender = WaySender(
             gateway=stripe.gateway,
             ledger=ledger,
             push=number,
@@ -207,6 +222,7 @@ async def push(
             if options.max_duration is None
             else around.monotonic() + options.max_duration / SECOND,
             tally=report.tally,
+            flush_outcomes=STREAM_CHUNK_METER_EVENTS if planner.way is Way.STREAM else FLUSH_OUTCOMES,
             is_ordered=lambda name: any(
                 meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
             ),
@@ -305,13 +321,13 @@ async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -
             if chunk is None:
                 break
             if chunk:
-                run.sender.add(_claimed(run, chunk))
+                run.sender.add(claim_chunk(run.sender, chunk, run.around.clock()))
                 run.claimed += len(chunk)
             else:
                 run.ledger.lease.prolong(run.token, run.around.clock())
             # However much is held back: answers, signals and the deadline are attended to in between.
             await asyncio.sleep(0)
-            await run.sender.wait_until_below(CHUNK_METER_EVENTS)
+            await run.sender.wait_until_below(run.chunk)
 
 
 def _unsealed(run: _Run) -> tuple[Iterator[Item], int]:
@@ -357,23 +373,6 @@ def _planned(run: _Run, usage_event: int) -> Planned | None:
         return None
     lane = (planned.sealed.event_name, planned.sealed.stripe_customer_id)
     return None if lane in run.sender.held_lanes else planned
-
-
-def _claimed(run: _Run, chunk: list[StoredMeterEvent | Planned | Sealed]) -> list[Claimed]:
-    """Claim a chunk in one transaction, and return the claims in its order."""
-    outbox, now = run.ledger.outbox, run.around.clock()
-    stored = [one for one in chunk if isinstance(one, StoredMeterEvent)]
-    new: list[tuple[UsageToSeal | Sequence[int], MeterEvent]] = [
-        (one.usage if isinstance(one, Planned) else one.usage_events, one.sealed)
-        for one in chunk
-        if not isinstance(one, StoredMeterEvent) and one.sealed
-    ]
-    with run.ledger.database.transaction():
-        again = {one.id: one for one in outbox.claim_again(stored, push=run.push, token=run.token, now=now)}
-        sealed = iter(outbox.claim_new(new, push=run.push, token=run.token, now=now))
-    run.sender.tally.sealed += len(new)
-    in_order = (again.get(one.id) if isinstance(one, StoredMeterEvent) else next(sealed) for one in chunk)
-    return [claimed for claimed in in_order if claimed]
 
 
 def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:

@@ -143,10 +143,14 @@ class RollUp:
         else:
             parts = list(split_into_parts(map(rollups.usage_event, usage.usage_events)))
         revision = rollups.next_revision(group.where, self.planner.as_of, self.anew)
+        way = self.planner.way
         return [
             Sealed(
                 part.usage_events,
-                seal_rolled_up(group.where, part.total, part.latest, part=number, revision=revision),
+                replace(
+                    seal_rolled_up(group.where, part.total, part.latest, part=number, revision=revision),
+                    way=way,
+                ),
             )
             for number, part in enumerate(parts)
         ]

@@ -8,7 +8,7 @@ An attempt is committed before it is sent; outcomes are committed together, soon
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -25,6 +25,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import MINUTE, Instant
 from meterledger.domain.pace import Pace
+from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, Finished, StoredMeterEvent
 
@@ -45,7 +46,23 @@ class Gateway(Protocol):
     """What sends one meter event once."""
 
     async def send(self, body: dict[str, object], idempotency_key: str) -> Outcome:
-        """Return what came of it; never raises."""
+        """Return what came of it by v1; never raises."""
+
+    async def send_v2(self, body: dict[str, object], idempotency_key: str) -> Outcome:
+        """Return what came of it by v2; never raises."""
+
+    async def send_batch(self, events: Sequence[dict[str, object]], idempotency_key: str) -> Outcome:
+        """Return what came of a batch by the stream, for each of its events; never raises."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Parcel:
+    """The claims of one request. It is sent when it is the first in each of its lanes."""
+
+    claims: Sequence[Claimed]
+    lanes: Sequence[Lane]
+    ahead: int = 0
+    """In how many of its lanes others come before it."""
 
 
 class Stop(StrEnum):
@@ -99,8 +116,9 @@ class Sender:
     held_lanes: set[Lane] = field(default_factory=set)
     """Ordered lanes in which an event got no final outcome: what comes later waits for it."""
     is_ordered: Callable[[str], bool] = lambda _event_name: False
-    _lanes: dict[Lane, deque[Claimed]] = field(default_factory=dict)
-    _ready: asyncio.Queue[Lane] = field(default_factory=asyncio.Queue)
+    flush_outcomes: int = FLUSH_OUTCOMES
+    _lanes: dict[Lane, deque[Parcel]] = field(default_factory=dict)
+    _ready: asyncio.Queue[Parcel] = field(default_factory=asyncio.Queue)
     _outcomes: list[Finished] = field(default_factory=list)
     deadline: float | None = None
     """When to stop, in monotonic seconds."""
@@ -125,17 +143,16 @@ class Sender:
         self._raise_failure()
         self._flush()
 
-    def add(self, claimed: Sequence[Claimed]) -> None:
+    def add(self, parcels: Iterable[Parcel]) -> None:
         """Take over claims; they are sent in this order within their lanes."""
-        self._outstanding += len(claimed)
-        for one in claimed:
-            lane = (one.sealed.event_name, one.sealed.stripe_customer_id)
-            waiting = self._lanes.get(lane)
-            if waiting is None:
-                self._lanes[lane] = deque([one])
-                self._ready.put_nowait(lane)
-            else:
-                waiting.append(one)
+        for parcel in parcels:
+            self._outstanding += len(parcel.claims)
+            for lane in parcel.lanes:
+                waiting = self._lanes.setdefault(lane, deque())
+                parcel.ahead += bool(waiting)
+                waiting.append(parcel)
+            if not parcel.ahead:
+                self._ready.put_nowait(parcel)
 
     async def wait_until_below(self, count: int) -> None:
         """Wait until fewer meter events than ``count`` are still being delivered."""
@@ -153,18 +170,29 @@ class Sender:
     async def _work(self) -> None:
         try:
             while True:
-                lane = await self._ready.get()
-                claimed = self._lanes[lane].popleft()
-                await self._deliver(claimed, lane)
-                self._outstanding -= 1
+                parcel = await self._ready.get()
+                await self._serve(parcel)
+                self._outstanding -= len(parcel.claims)
                 self._changed.set()
-                if self._lanes[lane]:
-                    self._ready.put_nowait(lane)
-                else:
-                    del self._lanes[lane]
+                for lane in parcel.lanes:
+                    self._advance(lane)
         except Exception as error:  # noqa: BLE001 # handed to the run, which raises it
             self._failure = self._failure or error
             self._changed.set()
+
+    async def _serve(self, parcel: Parcel) -> None:
+        await self._deliver(parcel.claims[0], parcel.lanes[0])
+
+    def _advance(self, lane: Lane) -> None:
+        """Let the next in a lane move up."""
+        waiting = self._lanes[lane]
+        waiting.popleft()
+        if not waiting:
+            del self._lanes[lane]
+            return
+        waiting[0].ahead -= 1
+        if not waiting[0].ahead:
+            self._ready.put_nowait(waiting[0])
 
     async def _deliver(self, claimed: Claimed, lane: Lane) -> None:
         """Try one meter event until it is settled, given up for this run, or the run stops."""
@@ -179,7 +207,7 @@ class Sender:
             self.tally.last_failure = outcome.message or outcome.code or outcome.result
             if self._must_stop(outcome):
                 break
-            if not judged.retry or not _may_retry(outcome) or tries == MAX_ATTEMPTS_PER_RUN:
+            if not judged.retry or not may_retry(outcome) or tries == MAX_ATTEMPTS_PER_RUN:
                 self.tally.exhausted += 1
                 break
             self._flush()
@@ -200,14 +228,19 @@ class Sender:
         now = self.around.clock()
         if now - claimed.started_at > STALE_CLAIM or is_past_horizon(claimed.earlier, now):
             return self._not_started()
-        outcome = await self.gateway.send(claimed.sealed.body(), claimed.idempotency_key)
+        send = self.gateway.send_v2 if claimed.sealed.way is Way.V2 else self.gateway.send
+        outcome = await send(claimed.sealed.body(), claimed.idempotency_key)
+        self._note_answer(outcome)
+        return outcome
+
+    def _note_answer(self, outcome: Outcome) -> None:
+        """Let the pace follow what Stripe said, and remember when it last said anything."""
         if outcome.rate_limited:
             self.around.pace.refused(self.around.monotonic())
         elif outcome.answered:
             self.around.pace.answered()
         if outcome.answered:
             self._last_answer = self.around.monotonic()
-        return outcome
 
     def _not_started(self) -> Outcome:
         return Outcome(result=Result.NOT_SENT, at=self.around.clock(), code="not_started")
@@ -228,7 +261,7 @@ class Sender:
             self.tally.rejected += 1
             key = f"{judged.rejection_code}: {judged.rejection_message}"
             self.tally.refusals[key] = self.tally.refusals.get(key, 0) + 1
-        if len(self._outcomes) >= FLUSH_OUTCOMES:
+        if len(self._outcomes) >= self.flush_outcomes:
             self._flush()
         return judged
 
@@ -275,6 +308,6 @@ class Sender:
             raise self._failure
 
 
-def _may_retry(outcome: Outcome) -> bool:
+def may_retry(outcome: Outcome) -> bool:
     """Heed Stripe-Should-Retry; a rate limit says false to clients that would not wait, and we wait."""
     return outcome.should_retry is not False or outcome.http_status == _TOO_MANY_REQUESTS

@@ -19,11 +19,14 @@ UPDATE lease SET expires_at = :expires_at WHERE id = 1 AND token = :token AND re
 UPDATE lease SET released = 1 WHERE id = 1 AND token = :token;
 
 -- name: read_binding
-SELECT account_id, stripe_account, mode, host, bound_at FROM binding WHERE id = 1;
+SELECT account_id, stripe_account, mode, host, meter_events_host, bound_at FROM binding WHERE id = 1;
 
 -- name: bind
 INSERT INTO binding (id, account_id, stripe_account, mode, host, bound_at)
 VALUES (1, :account_id, :stripe_account, :mode, :host, :bound_at);
+
+-- name: bind_meter_events_host
+UPDATE binding SET meter_events_host = :host WHERE id = 1 AND meter_events_host IS NULL;
 
 -- name: learn_account
 UPDATE binding SET account_id = :account_id WHERE id = 1 AND account_id IS NULL;

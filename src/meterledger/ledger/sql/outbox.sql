@@ -67,9 +67,16 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
 SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
 
 -- name: unsent_meter_events
--- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome.
+-- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
+-- one way went no other.
 SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.quantity,
-    m.scale, m.event_time, m.state, m.attempts, r.window_start, r.window_end, r.dimensions, r.part
+    m.scale, m.event_time, m.state, m.attempts, r.window_start, r.window_end, r.dimensions, r.part, (
+        SELECT MAX(a.api) FROM delivery_attempts AS a
+        WHERE a.meter_event = m.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
+    ) AS way_taken, (
+        SELECT l.idempotency_key FROM delivery_attempts AS l
+        WHERE l.meter_event = m.id AND l.attempt = m.attempts
+    ) AS last_key
 FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
 WHERE m.state IN ('pending', 'sending')
 ORDER BY m.event_time, m.id;
@@ -92,15 +99,15 @@ VALUES (:meter_event, :usage_event, :linked_at);
 
 -- name: begin_attempt
 -- Invariant 7: intent before network.
-INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at)
-VALUES (:meter_event, :attempt, :push, :idempotency_key, :started_at);
+INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at, api)
+VALUES (:meter_event, :attempt, :push, :idempotency_key, :started_at, :api);
 
 -- name: claim_again_if_unclaimed
 UPDATE meter_events SET state = 'sending', state_at = :now, attempts = attempts + 1
 WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :attempts;
 
 -- name: attempts_of
-SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at
+SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at, api
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
 -- name: finish_attempt_if_in_flight

@@ -91,7 +91,7 @@ LEFT JOIN rollups AS r ON r.meter_event = m.id
 WHERE l.usage_event = :usage_event ORDER BY m.id;
 
 -- name: explain_attempts
-SELECT attempt, push, idempotency_key, started_at, finished_at, outcome, http_status, code, message,
+SELECT attempt, push, api, idempotency_key, started_at, finished_at, outcome, http_status, code, message,
     stripe_request_id, settled_at
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
