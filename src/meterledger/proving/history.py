@@ -11,7 +11,7 @@ from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_te
 START: Instant = 1_793_491_200 * SECOND
 """2026-11-01T00:00:00Z: every history begins then."""
 
-WAYS = ("v1",)
+WAYS = ("v1", "v2", "stream")
 """The ways in that a history may draw for a push."""
 
 CUSTOMERS = ("cus_a", "cus_b", "cus_c")

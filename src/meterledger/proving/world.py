@@ -6,12 +6,13 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, assert_never
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
@@ -176,11 +177,15 @@ class World:
         options = PushOptions(limit=step.limit, concurrency=step.concurrency)
         async with open_gateway(access, clock, concurrency=step.concurrency, on_date=on_date) as gateway:
             mortal = MortalGateway(inner=self.parts.gateway(gateway), points=points, on_answer=on_answer)
-            stripe = Counterpart(access=access, gateway=mortal, server_date=lambda: dates[0])
+            stripe = Counterpart(access=access, gateway=mortal, server_date=lambda: dates[0], reports=gateway)
             try:
-                return await push(ledger, self.settings, options, stripe, around)
+                return await push(ledger, self._settings_for(step), options, stripe, around)
             finally:
                 await mortal.landed()
+
+    def _settings_for(self, step: Push) -> Settings:
+        """Return the config with the way in that a push takes."""
+        return replace(self.settings, stripe=replace(self.settings.stripe, api=Way(step.way)))
 
     def _push_in_bad_weather(self, step: Push) -> None:
         try:
