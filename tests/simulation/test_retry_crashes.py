@@ -15,7 +15,7 @@ from meterledger.usecases.accept_as_new import NewUsage, accept_as_new
 from meterledger.usecases.dismiss_rejects import dismiss_rejects
 from meterledger.usecases.retry_rejects import retry_rejects
 from meterledger.usecases.select_rejects import Selection
-from support.crash_points import Crash, CrashingDatabase, CrashPoints
+from support.crash_points import Crash, CrashPoints, MortalDatabase
 from support.importing import row
 from support.mending import BUILDS, Mending, mending
 
@@ -35,7 +35,7 @@ def live(ledger: Mending, points: CrashPoints) -> None:
     """Retry, accept the conflict as new, and dismiss the rest, as one life of the program."""
     (conflict,) = ledger.query("SELECT id FROM rejects WHERE kind = 'conflict'")[0]
     with open_ledger(ledger.ledger_path) as opened:
-        crashing = ledger_over(CrashingDatabase(opened.database, points), ledger.ledger_path)
+        crashing = ledger_over(MortalDatabase(opened.database, points), ledger.ledger_path)
         every = Selection(matching=RejectFilter(kind="rejection"))
         retry_rejects(crashing, ledger.settings, every, clock=ledger.clock)
         # Run again after it was done, it says that it is: the conflict is closed.

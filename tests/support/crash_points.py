@@ -1,125 +1,13 @@
-"""Crash points: every moment at which a process can die, counted, and death at the chosen one."""
+"""Crash points of tests: death of the process at any commit or request, in front of a strict Stripe."""
 
-import asyncio
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from meterledger.domain.delivery import Outcome
-from meterledger.ledger.database import Database, Row
+from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase
 from meterledger.stripe_gateway.gateway import Read
 from support.strict_stripe import Body, StrictStripe
 
-
-class Crash(BaseException):
-    """The process dies here."""
-
-
-class CrashPoints:
-    """
-    Counts the points that a run passes, and dies at one of them.
-
-    Args:
-        at: The number of the point to die at, from 1; None for a run that lives.
-
-    Attributes:
-        passed: What the points were, in order.
-        dead: Whether the process has died; nothing it does afterwards has an effect.
-    """
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.passed: list[str] = []
-        self.dead = False
-        self.died = asyncio.Event()
-
-    def check(self) -> None:
-        """Stop whatever a dead process still tries."""
-        if self.dead:
-            raise Crash
-
-    def point(self, what: str) -> None:
-        """Pass a point, or die there."""
-        self.check()
-        self.passed.append(what)
-        if len(self.passed) == self.at:
-            self.dead = True
-            self.died.set()
-            raise Crash(what)
-
-
-class CrashingDatabase:
-    """A database whose process may die before and after every commit."""
-
-    def __init__(self, inner: Database, points: CrashPoints) -> None:
-        self._inner = inner
-        self._points = points
-        self._depth = 0
-
-    def rows(self, statement: str, /, **arguments: object) -> list[Row]:
-        """Return every row."""
-        self._points.check()
-        return self._inner.rows(statement, **arguments)
-
-    def row(self, statement: str, /, **arguments: object) -> Row | None:
-        """Return the first row, if there is one."""
-        self._points.check()
-        return self._inner.row(statement, **arguments)
-
-    def stream(self, statement: str, /, **arguments: object) -> Iterator[Row]:
-        """Yield rows as they are read."""
-        self._points.check()
-        return self._inner.stream(statement, **arguments)
-
-    def run(self, statement: str, /, **arguments: object) -> int:
-        """Run a statement that changes rows, and return how many."""
-        self._points.check()
-        return self._inner.run(statement, **arguments)
-
-    def run_many(self, statement: str, rows: Iterable[tuple[object, ...]], /) -> int:
-        """Run it for each row."""
-        self._points.check()
-        return self._inner.run_many(statement, rows)
-
-    def run_rows(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> int:
-        """Run it for many rows at once."""
-        self._points.check()
-        return self._inner.run_rows(statement, rows, **shared)
-
-    def rows_for(self, statement: str, rows: Sequence[tuple[object, ...]], /, **shared: object) -> list[Row]:
-        """Return every row of a query for many rows at once."""
-        self._points.check()
-        return self._inner.rows_for(statement, rows, **shared)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """One write transaction, with a point before its commit and one after it."""
-        self._points.check()
-        if self._depth:
-            yield
-            return
-        self._depth += 1
-        try:
-            with self._inner.transaction():
-                yield
-                self._points.point("before a commit")
-        finally:
-            self._depth -= 1
-        self._points.point("after a commit")
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """One read transaction."""
-        self._points.check()
-        with self._inner.snapshot():
-            yield
-
-    def check_integrity(self) -> list[str]:
-        """Return what the database finds wrong with its own file."""
-        return self._inner.check_integrity()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._inner.close()
+__all__ = ["Crash", "CrashPoints", "CrashingGateway", "MortalDatabase"]
 
 
 class CrashingGateway:

@@ -24,7 +24,7 @@ from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.push import PushOptions, PushReport, push
 from meterledger.usecases.reconcile import Reconciliation, reconcile_errors
 from meterledger.usecases.sending import Sender, Surroundings
-from support.crash_points import Crash, CrashingDatabase, CrashingGateway, CrashPoints
+from support.crash_points import Crash, CrashingGateway, CrashPoints, MortalDatabase
 from support.strict_stripe import StrictStripe
 from support.virtual_time import Time, run_in
 
@@ -121,7 +121,7 @@ class World:
             if points is None:
                 yield ledger
                 return
-            yield ledger_over(CrashingDatabase(ledger.database, points), self.path)
+            yield ledger_over(MortalDatabase(ledger.database, points), self.path)
 
     def import_rows(
         self, rows: Iterable[Row], points: CrashPoints | None = None, *, already_billed: bool = False

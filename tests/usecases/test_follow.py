@@ -17,7 +17,7 @@ from meterledger.ledger.sqlite import open_existing
 from meterledger.readers import InputFormat
 from meterledger.usecases.follow_lock import only_follower
 from meterledger.usecases.followed_file import QUIET_WAITS_IN_A_LINE
-from support.crash_points import Crash, CrashingDatabase, CrashPoints
+from support.crash_points import Crash, CrashPoints, MortalDatabase
 from support.customers import customer, customers_csv, take_customers
 from support.following import FollowingShop
 from support.importing import HEADER, counts, row
@@ -239,7 +239,7 @@ def test_a_lock_whose_process_is_gone_does_not_hold(shop: FollowingShop) -> None
 
 def crashing(points: CrashPoints) -> Callable[[Path], Ledger]:
     """Open a ledger whose process dies at one of its points."""
-    return lambda path: ledger_over(CrashingDatabase(open_existing(path), points), path)
+    return lambda path: ledger_over(MortalDatabase(open_existing(path), points), path)
 
 
 def rotating_script(shop: FollowingShop) -> list[Callable[[], object]]:

@@ -22,11 +22,15 @@ class CrashPoints:
 
     Args:
         at: The number of the point to die at, from 1; None for a life without death.
+
+    Attributes:
+        passed: What the points were, in order.
+        dead: Whether the process has died; nothing it does afterwards has an effect.
     """
 
-    def __init__(self, at: int | None) -> None:
+    def __init__(self, at: int | None = None) -> None:
         self.at = at
-        self.passed = 0
+        self.passed: list[str] = []
         self.dead = False
         self.died = asyncio.Event()
 
@@ -35,14 +39,14 @@ class CrashPoints:
         if self.dead:
             raise Crash
 
-    def point(self) -> None:
+    def point(self, what: str) -> None:
         """Pass a point, or die there."""
         self.check()
-        self.passed += 1
-        if self.passed == self.at:
+        self.passed.append(what)
+        if len(self.passed) == self.at:
             self.dead = True
             self.died.set()
-            raise Crash
+            raise Crash(what)
 
 
 class MortalDatabase:
@@ -99,10 +103,10 @@ class MortalDatabase:
         try:
             with self._inner.transaction():
                 yield
-                self._points.point()
+                self._points.point("before a commit")
         finally:
             self._depth -= 1
-        self._points.point()
+        self._points.point("after a commit")
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -162,7 +166,7 @@ class MortalGateway:
     async def _sent(self, sending: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Send a request; what has left arrives, even if its process is dead by then."""
         try:
-            self.points.point()
+            self.points.point("before a request")
         except BaseException:
             sending.close()
             raise
@@ -171,7 +175,7 @@ class MortalGateway:
         outcome = await asyncio.shield(sent)
         self.answers += 1
         self.on_answer(self.answers)
-        self.points.point()
+        self.points.point("before an answer")
         return outcome
 
     async def landed(self) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from meterledger.domain.delivery import Outcome, Result
+from meterledger.domain.error_report import KNOWN_REPORT_CODES
 from meterledger.domain.instant import Instant, TimeError, parse_instant
 from meterledger.stripe_gateway.outcomes import (
     DUPLICATE_CODE,
@@ -32,17 +33,9 @@ _NEVER_CODES = frozenset(
         "payload_invalid_value",
         "payload_no_customer_defined",
         "payload_no_value_defined",
-        # Stripe names these in its error reports, and for missing objects; which of them v2 uses is not told.
-        "meter_event_customer_not_found",
-        "meter_event_dimension_count_too_high",
-        "meter_event_invalid_value",
-        "meter_event_no_customer_defined",
-        "meter_event_value_not_found",
-        "meter_event_value_too_many_digits",
-        "missing_dimension_payload_keys",
         "resource_missing",
-        "timestamp_in_future",
-        "timestamp_too_far_in_past",
+        # Stripe names these in its error reports; which of them v2 uses is not told.
+        *(KNOWN_REPORT_CODES - {"archived_meter", "no_meter"}),
     }
 )
 """Codes that say that this event can never be taken."""
