@@ -4,17 +4,17 @@ import asyncio
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.quantity import decimal_text
 from meterledger.domain.way import Way
 from meterledger.ledger import Ledger, create_ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
+from meterledger.proving.crashes import until_death
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.usecases.door import Counterpart, PushGateway
 from meterledger.usecases.error_reports import ReportGateway
@@ -24,7 +24,7 @@ from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.push import PushOptions, PushReport, push
 from meterledger.usecases.reconcile import Reconciliation, reconcile_errors
 from meterledger.usecases.sending import Sender, Surroundings
-from support.crash_points import Crash, CrashingGateway, CrashPoints, MortalDatabase
+from support.crash_points import CrashingGateway, CrashPoints, MortalDatabase
 from support.strict_stripe import StrictStripe
 from support.virtual_time import Time, run_in
 
@@ -163,7 +163,7 @@ class World:
             )
             if points is None:
                 return run_in(self.time, pushed)
-            return run_in(self.time, _until_death(pushed, points))
+            return run_in(self.time, until_death(pushed, points))
 
     def reconcile(self, points: CrashPoints | None = None) -> Reconciliation:
         """Read error reports once; raises Crash where the points say so."""
@@ -241,18 +241,6 @@ class World:
             lane = (str(name), str(customer))
             totals[lane] = totals.get(lane, 0) + int(str(units)) * 10 ** (2 - int(str(scale)))
         return {lane: decimal_text(units, 2) for lane, units in totals.items()}
-
-
-async def _until_death(pushed: Coroutine[Any, Any, PushReport], points: CrashPoints) -> PushReport:
-    task = asyncio.ensure_future(pushed)
-    died = asyncio.ensure_future(points.died.wait())
-    await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
-    died.cancel()
-    if not points.dead:
-        return task.result()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    raise Crash
 
 
 def copy_of(template: World, folder: Path) -> World:

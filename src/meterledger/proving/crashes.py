@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from meterledger.domain.delivery import Outcome
 from meterledger.ledger.database import Database, Row
 from meterledger.stripe_gateway.gateway import Read
 from meterledger.usecases.door import PushGateway
+
+T = TypeVar("T")
 
 
 class Crash(BaseException):
@@ -181,3 +183,16 @@ class MortalGateway:
     async def landed(self) -> None:
         """Wait until everything that has left has arrived."""
         await asyncio.gather(*self.flying, return_exceptions=True)
+
+
+async def until_death(living: Coroutine[Any, Any, T], points: CrashPoints) -> T:
+    """Run something to its end, or to that of its process; raises Crash then."""
+    task = asyncio.ensure_future(living)
+    died = asyncio.ensure_future(points.died.wait())
+    await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
+    died.cancel()
+    if not points.dead:
+        return task.result()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    raise Crash

@@ -4,11 +4,11 @@ import asyncio
 import random
 import shutil
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant
@@ -16,7 +16,7 @@ from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
-from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, MortalGateway
+from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, MortalGateway, until_death
 from meterledger.proving.history import (
     START,
     History,
@@ -149,7 +149,7 @@ class World:
         points = CrashPoints(step.crash_at)
         try:
             with self.ledger(points) as ledger:
-                return asyncio.run(_until_death(self._pushing(ledger, step, points), points))
+                return asyncio.run(until_death(self._pushing(ledger, step, points), points))
         except Crash:
             self._die()
             return None
@@ -284,19 +284,6 @@ class World:
         self.harmed = self.harmed or struck > 0
         if not keep:
             self.tally.faults_struck += struck
-
-
-async def _until_death(pushing: Coroutine[Any, Any, PushReport], points: CrashPoints) -> PushReport:
-    """Run a push to its end, or to that of its process; raises Crash then."""
-    task = asyncio.ensure_future(pushing)
-    died = asyncio.ensure_future(points.died.wait())
-    await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)
-    died.cancel()
-    if not points.dead:
-        return task.result()
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    raise Crash
 
 
 @contextmanager
