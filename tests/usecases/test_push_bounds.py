@@ -152,7 +152,7 @@ def held_back(count: int) -> list[Row]:
 
 def test_what_is_held_back_is_looked_at_with_breaks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """However much is blocked, what stands behind it is sent, and nothing of it is skipped."""
-    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    monkeypatch.setattr("meterledger.usecases.draining.LOOKED_AT_ONCE", 4)
     world.import_rows(held_back(40))
     report = world.push()
     assert (report.tally.accepted, sum(report.blocked.values()), report.pending) == (1, 40, 0)
@@ -162,7 +162,7 @@ def test_an_interrupt_ends_the_look_at_what_is_held_back(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that finds nothing to send for long hears Ctrl-C, and keeps its lease meanwhile."""
-    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    monkeypatch.setattr("meterledger.usecases.draining.LOOKED_AT_ONCE", 4)
     world.import_rows(held_back(40))
     expiries: list[object] = []
 
@@ -186,7 +186,7 @@ def test_the_look_at_what_is_held_back_ends_in_its_time(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """--max-duration holds where nothing is sent, too."""
-    monkeypatch.setattr("meterledger.usecases.push.LOOKED_AT_ONCE", 4)
+    monkeypatch.setattr("meterledger.usecases.draining.LOOKED_AT_ONCE", 4)
     world.import_rows(held_back(40))
 
     def pass_time(_sender: Sender, _work: int) -> None:

@@ -1,11 +1,8 @@
 """Push: recover, claim, send, finish; each meter event counted at Stripe once and never lost."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
-from operator import attrgetter
 
 from meterledger import __version__
 from meterledger.config import Settings
@@ -16,8 +13,6 @@ from meterledger.domain.instant import SECOND, Instant
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, StripeError
 from meterledger.ledger import Ledger
-from meterledger.ledger.outbox import StoredMeterEvent
-from meterledger.usecases.claiming import claim_chunk
 from meterledger.usecases.door import (
     Counterpart,
     knock,
@@ -25,10 +20,10 @@ from meterledger.usecases.door import (
     refuse_other_binding,
     refuse_without_live,
 )
+from meterledger.usecases.draining import STREAM_CHUNK_METER_EVENTS, Drain, drain
 from meterledger.usecases.error_reports import poll_error_reports
 from meterledger.usecases.foreign_usage import compare_with_stripe
 from meterledger.usecases.planning import (
-    Planned,
     Planner,
     Settling,
     refuse_clock_set_back,
@@ -37,7 +32,7 @@ from meterledger.usecases.planning import (
 )
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.restored import note_push
-from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed, Single
+from meterledger.usecases.rolling_up import RollUp
 from meterledger.usecases.sending import (
     FLUSH_OUTCOMES,
     Sender,
@@ -46,15 +41,6 @@ from meterledger.usecases.sending import (
     Tally,
 )
 from meterledger.usecases.streaming import WaySender
-
-CHUNK_METER_EVENTS = 128
-"""Claimed in one transaction; at most one chunk more than is being sent."""
-
-STREAM_CHUNK_METER_EVENTS = 2000
-"""The same where 100 go in one request."""
-
-LOOKED_AT_ONCE = 2048
-"""Usage events looked at without a break where most are held back: a fraction of a second."""
 
 CONCURRENCY = 32
 
@@ -122,35 +108,6 @@ class PushReport:
             or self.blocked
             or (self.foreign_usage and self.stopped_at_door)
         )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Run:
-    """One push while it runs."""
-
-    ledger: Ledger
-    settings: Settings
-    options: PushOptions
-    around: Surroundings
-    planner: Planner
-    sender: Sender
-    push: int
-    token: int
-    rollup: RollUp | None = None
-    """None where no meter rolls usage up."""
-    claimed: int = 0
-
-    @property
-    def room(self) -> int:
-        """How many meter events may still be claimed."""
-        limit = self.options.limit
-        left = self.chunk if limit is None else limit - self.claimed
-        return max(0, min(self.chunk, left))
-
-    @property
-    def chunk(self) -> int:
-        """How many meter events are claimed in one transaction."""
-        return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
 
 
 async def push(
@@ -227,10 +184,9 @@ async def push(
                 meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
             ),
         )
-        run = _Run(
+        run = Drain(
             ledger=ledger,
-            settings=settings,
-            options=options,
+            limit=options.limit,
             around=around,
             planner=planner,
             sender=sender,
@@ -238,7 +194,7 @@ async def push(
             token=token,
             rollup=RollUp(planner) if planner.rolls_up else None,
         )
-        await _send_everything(run, on_start)
+        await drain(run, on_start)
         ledger.outbox.finish_push(number, around.clock())
         _note_end(ledger, number, report)
         await _poll_reports(run, stripe, report)
@@ -261,7 +217,7 @@ def _retry_rejected(
         )
 
 
-async def _poll_reports(run: _Run, stripe: Counterpart, report: PushReport) -> None:
+async def _poll_reports(run: Drain, stripe: Counterpart, report: PushReport) -> None:
     """Ask for error reports at the end of a run that reached its end; without an answer nothing changes."""
     sender = run.sender
     if stripe.reports is None or sender.stop not in (None, Stop.MAX_DURATION):
@@ -304,75 +260,6 @@ def _note_end(ledger: Ledger, number: int, report: PushReport) -> None:
         note_push(ledger, number)
     except LedgerError as error:
         report.warnings.append(f"{error.message}; a backup taken during this push would not be told from it")
-
-
-async def _send_everything(run: _Run, on_start: Callable[[Sender, int], None]) -> None:
-    resend = run.planner.resendable()
-    # Claiming what is past the horizon is what puts it in doubt.
-    run.ledger.outbox.claim_again(
-        run.planner.past_horizon(), push=run.push, token=run.token, now=run.around.clock()
-    )
-    unsealed, work = _unsealed(run)
-    schedule = run.planner.schedule(resend, unsealed, attrgetter("event_time"))
-    on_start(run.sender, len(resend) + work)
-    async with run.sender.running():
-        while run.room and not run.sender.is_stopping():
-            chunk = _next_chunk(run, schedule)
-            if chunk is None:
-                break
-            if chunk:
-                run.sender.add(claim_chunk(run.sender, chunk, run.around.clock()))
-                run.claimed += len(chunk)
-            else:
-                run.ledger.lease.prolong(run.token, run.around.clock())
-            # However much is held back: answers, signals and the deadline are attended to in between.
-            await asyncio.sleep(0)
-            await run.sender.wait_until_below(run.chunk)
-
-
-def _unsealed(run: _Run) -> tuple[Iterator[Item], int]:
-    """Return what is unsealed in the order in which it is sent, and about how much it is."""
-    if run.rollup is not None:
-        return run.rollup.items(), len(run.rollup)
-    times, numbers = run.ledger.outbox.unsealed_in_order()
-    return map(Single, times, numbers), len(numbers)
-
-
-def _next_chunk(
-    run: _Run, schedule: "Iterator[StoredMeterEvent | Item]"
-) -> list[StoredMeterEvent | Planned | Sealed] | None:
-    """
-    Take what comes next and nothing holds back; None if nothing comes any more.
-
-    Looks at a bounded number of usage events: blocks are judged by the clock of this moment.
-    """
-    run.planner.refresh(run.around.clock())
-    room = run.room
-    chunk: list[StoredMeterEvent | Planned | Sealed] = []
-    looked = 0
-    for looked, one in enumerate(islice(schedule, LOOKED_AT_ONCE), 1):  # noqa: B007 # counted to its end
-        if isinstance(one, StoredMeterEvent):
-            chunk.append(one)
-        elif isinstance(one, Group):
-            sealed = run.rollup.seal(one) if run.rollup is not None else []
-            # The parts of a window go in one transaction; what a limit has no room for waits.
-            if run.options.limit is None or len(chunk) + len(sealed) <= room:
-                chunk += sealed
-        elif isinstance(one, Single) and (planned := _planned(run, one.usage_event)):
-            chunk.append(planned)
-        if len(chunk) >= room:
-            break
-    return chunk if looked else None
-
-
-def _planned(run: _Run, usage_event: int) -> Planned | None:
-    """Seal one usage event, unless something holds it back."""
-    usage = run.ledger.outbox.unsealed_event(usage_event)
-    planned = run.planner.decide(usage) if usage else None
-    if planned is None or planned.sealed is None:
-        return None
-    lane = (planned.sealed.event_name, planned.sealed.stripe_customer_id)
-    return None if lane in run.sender.held_lanes else planned
 
 
 def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:
