@@ -223,3 +223,18 @@ def test_a_meter_can_be_rolled_up(tmp_path: Path) -> None:
 
     assert (plain.rollup, plain.settle) == (Rollup.HOUR, 2 * HOUR)
     assert (told.rollup, told.settle) == (Rollup.DAY, 30 * MINUTE)
+
+
+def test_grace_rules_come_before_the_grace_period_of_all(tmp_path: Path) -> None:
+    """Each rule names meters, customers, or both."""
+    settings = load(
+        tmp_path,
+        '[meters.api]\nfeatures = ["calls"]\n[invoicing]\ngrace_period = "2h"\n'
+        '[[invoicing.grace]]\ngrace_period = "24h"\nmeters = ["api"]\n'
+        '[[invoicing.grace]]\ngrace_period = "72h"\ncustomers = ["acme", "cus_b"]\n',
+    )
+    grace = settings.invoicing.grace
+
+    assert grace.period_of("api", ["zoo"]) == (24 * HOUR, True)
+    assert grace.period_of("api", ["cus_b"]) == (72 * HOUR, True)
+    assert grace.period_of("seats", ["zoo"]) == (2 * HOUR, True)

@@ -209,3 +209,22 @@ def test_only_sums_are_rolled_up(tmp_path: Path, lines: str, line: int, key: str
 
     assert message.startswith(f"{tmp_path / 'meterledger.toml'}:{line}: meters.api.{key}: ")
     assert what in message
+
+
+@pytest.mark.parametrize(
+    ("rule", "line", "key"),
+    [
+        ('grace_period = "24h"\nmeters = ["app"]\n', 8, "invoicing.grace.meters"),
+        ('grace_period = "73h"\nmeters = ["api"]\n', 7, "invoicing.grace.grace_period"),
+        ('grace_period = "a day"\nmeters = ["api"]\n', 7, "invoicing.grace.grace_period"),
+        ('grace_period = "24h"\n', 6, "invoicing.grace"),
+        ('meters = ["api"]\n', 6, "invoicing.grace"),
+        ('grace_period = "24h"\nmeter = ["api"]\n', 8, "invoicing.grace.meter"),
+    ],
+)
+def test_a_wrong_grace_rule_is_named_by_its_own_line(tmp_path: Path, rule: str, line: int, key: str) -> None:
+    """Of several rules the line is that of the wrong one, not of the first."""
+    right = '[[invoicing.grace]]\ngrace_period = "2h"\n'
+    error = refusal(tmp_path, METER + right + 'meters = ["api"]\n[[invoicing.grace]]\n' + rule)
+
+    assert error.message.startswith(f"{tmp_path / 'meterledger.toml'}:{line}: {key}")

@@ -5,17 +5,18 @@ Unknown keys are errors: a config that is silently half understood bills wrongly
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from meterledger.config import tables
 from meterledger.config.duration import duration_text, parse_duration
-from meterledger.config.reading import Reading
+from meterledger.config.reading import Reading, closest
 from meterledger.config.settings import Invoicing, Plan, PlanFeature, Settings, StripeSettings
 from meterledger.config.sources import read_sources
 from meterledger.domain.billing_period import MAX_GRACE_PERIOD
+from meterledger.domain.grace import GraceRule
 from meterledger.domain.meter import (
     MAX_SETTLE,
     Aggregation,
@@ -25,11 +26,13 @@ from meterledger.domain.meter import (
     Rollup,
     features_claimed_twice,
 )
+from meterledger.domain.usage import shown
 from meterledger.domain.way import Way
 from meterledger.errors import UsageError
 
 CONFIG_NAME = "meterledger.toml"
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
+_LONGEST_GRACE = "Stripe's longest grace period is 72h"
 _TABLES = ("ledger", "sources", "meters", "stripe", "invoicing", "plans")
 
 
@@ -70,7 +73,7 @@ def load_settings(config: Path | None, *, folder: Path, ledger: Path | None = No
         sources=read_sources(reading, reading.tables_of(root, "sources"), catalogue),
         plans=plans,
         stripe=StripeSettings(api=Way(stripe.api), account=stripe.account),
-        invoicing=_invoicing(reading, root.get("invoicing", {})),
+        invoicing=_invoicing(reading, root.get("invoicing", {}), meters),
     )
 
 
@@ -169,7 +172,7 @@ def _plan_feature(reading: Reading, found: object, keys: tuple[str, ...]) -> Pla
     return PlanFeature(included=included, **shares)
 
 
-def _invoicing(reading: Reading, found: object) -> Invoicing:
+def _invoicing(reading: Reading, found: object, meters: Iterable[Meter]) -> Invoicing:
     table = reading.table(found, tables.InvoicingTable, ("invoicing",))
     durations = {
         key: reading.checked(parse_duration, text, ("invoicing", key))
@@ -177,11 +180,39 @@ def _invoicing(reading: Reading, found: object) -> Invoicing:
         if (text := getattr(table, key)) is not None
     }
     if durations.get("grace_period", 0) > MAX_GRACE_PERIOD:
-        raise reading.error(("invoicing", "grace_period"), "Stripe's longest grace period is 72h")
+        raise reading.error(("invoicing", "grace_period"), _LONGEST_GRACE)
+    known = {meter.event_name for meter in meters}
     return Invoicing(
         **durations,
         grace_period_configured=table.grace_period is not None,
+        grace_rules=tuple(_grace_rule(reading, raw, known, number) for number, raw in enumerate(table.grace)),
         calendar_periods=table.anchors == "calendar",
+    )
+
+
+def _grace_rule(reading: Reading, found: object, event_names: Collection[str], number: int) -> GraceRule:
+    keys = ("invoicing", "grace")
+    table = reading.table(found, tables.GraceTable, keys, block=number)
+    duration = reading.checked(parse_duration, table.grace_period, (*keys, "grace_period"), block=number)
+    if duration > MAX_GRACE_PERIOD:
+        raise reading.error((*keys, "grace_period"), _LONGEST_GRACE, block=number)
+    if not table.meters and not table.customers:
+        raise reading.error(
+            keys,
+            "names neither meters nor customers",
+            hint="for all of them it is grace_period of [invoicing]",
+            block=number,
+        )
+    for name in table.meters:
+        if name not in event_names:
+            raise reading.error(
+                (*keys, "meters"),
+                f"there is no meter {shown(name)}",
+                hint=closest(name, event_names),
+                block=number,
+            )
+    return GraceRule(
+        grace_period=duration, meters=frozenset(table.meters), customers=frozenset(table.customers)
     )
 
 

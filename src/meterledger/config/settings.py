@@ -11,6 +11,7 @@ from typing import Self
 
 from meterledger.domain.billing_period import DEFAULT_GRACE_PERIOD
 from meterledger.domain.customers import Plans
+from meterledger.domain.grace import Grace, GraceRule
 from meterledger.domain.instant import MINUTE
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.preset import Preset
@@ -38,10 +39,18 @@ class Invoicing:
 
     grace_period: int = DEFAULT_GRACE_PERIOD
     grace_period_configured: bool = False
+    grace_rules: tuple[GraceRule, ...] = ()
     calendar_periods: bool = False
     """``anchors = "calendar"``: every period is a calendar month in UTC, for certain."""
     safety_margin: int = 5 * MINUTE
     retry_time: int = 15 * MINUTE
+
+    @property
+    def grace(self) -> Grace:
+        """The grace period and the rules that come before it."""
+        return Grace(
+            default=self.grace_period, is_configured=self.grace_period_configured, rules=self.grace_rules
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,14 @@ class StripeTable(Struct, frozen=True, kw_only=True):
     account: str = ""
 
 
+class GraceTable(Struct, frozen=True, kw_only=True):
+    """``[[invoicing.grace]]``."""
+
+    grace_period: str
+    meters: list[ShortName] = []
+    customers: list[FieldText] = []
+
+
 class InvoicingTable(Struct, frozen=True, kw_only=True):
     """``[invoicing]``."""
 
@@ -67,6 +75,7 @@ class InvoicingTable(Struct, frozen=True, kw_only=True):
     anchors: Literal["assumed", "calendar"] = "assumed"
     safety_margin: str = "5m"
     retry_time: str = "15m"
+    grace: list[dict[str, object]] = []
 
 
 class PlanTable(Struct, frozen=True, kw_only=True):

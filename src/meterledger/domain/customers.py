@@ -12,6 +12,7 @@ from enum import StrEnum
 from operator import itemgetter
 from typing import NamedTuple
 
+from meterledger.domain.billing_period import BillingCycle
 from meterledger.domain.instant import Instant
 
 STRIPE_CUSTOMER_PREFIX = "cus_"
@@ -19,6 +20,7 @@ NO_SUBSCRIPTION = ""
 """Stands where a customers file names no subscription."""
 
 SINCE_EVER: Instant = -(2**63)
+FOR_EVER: Instant = 2**63 - 1
 
 Plans = Mapping[str, frozenset[str]]
 """Plan -> the features it has."""
@@ -78,6 +80,8 @@ class Standing(NamedTuple):
     stripe_customer_id: str
     plan: str | None
     status: CustomerStatus
+    cycle: BillingCycle | None = None
+    """Its billing periods; None where nobody said when they begin, or nobody asked."""
 
 
 class BookEntry(NamedTuple):
@@ -160,6 +164,18 @@ class CustomerBook:
         """Tell whether what held of a customer never depends on when the usage took place."""
         found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
         return found is None or isinstance(found, Standing)
+
+    def unchanged_around(self, customer_id: str, instant: Instant) -> tuple[Instant, Instant]:
+        """Return the time [start, end) around an instant in which nothing of a customer changes."""
+        found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
+        if found is None or isinstance(found, Standing):
+            return SINCE_EVER, FOR_EVER
+        changes = sorted({start for history in found for start in history.starts})
+        position = bisect_right(changes, instant)
+        return (
+            changes[position - 1] if position else SINCE_EVER,
+            changes[position] if position < len(changes) else FOR_EVER,
+        )
 
     def subscriptions_of(self, customer_id: str) -> list[str] | None:
         """Return every subscription that a customer ever had, sorted; None for an unknown customer."""

@@ -68,9 +68,13 @@ class CustomerStore:
         rows = self._database.stream("subscription_states_of", customer=customer, as_of=_known_by(as_of))
         return map(_recorded, rows)
 
-    def book(self, as_of: Instant | None = None) -> CustomerBook | None:
-        """Return the book of all customers; None if no customers file was imported, or known at ``as_of``."""
-        entries = self._entries(as_of)
+    def book(self, as_of: Instant | None = None, *, with_cycles: bool = False) -> CustomerBook | None:
+        """
+        Return the book of all customers; None if no customers file was imported, or known at ``as_of``.
+
+        ``with_cycles`` it knows billing periods too; sealing and import do not ask for them.
+        """
+        entries = self._entries(as_of, with_cycles=with_cycles)
         first = next(entries, None)
         return None if first is None else CustomerBook(chain([first], entries))
 
@@ -126,16 +130,25 @@ class CustomerStore:
     def _rows(self, as_of: Instant | None) -> Iterator[Row]:
         return self._database.stream("subscription_states", as_of=_known_by(as_of))
 
-    def _entries(self, as_of: Instant | None) -> Iterator[BookEntry]:
+    def _entries(self, as_of: Instant | None, *, with_cycles: bool) -> Iterator[BookEntry]:
         # Plans and statuses are few: one object each, however many customers there are.
         plans: dict[str | None, str | None] = {}
         statuses = {status.value: status for status in CustomerStatus}
         for row in self._rows(as_of):
-            customer_id, subscription_id, stripe_customer_id, plan, status, _, _, _, since, *_ = row
+            customer_id, subscription_id, stripe_customer_id, plan, status, anchor, unit, count, since, *_ = (
+                row
+            )
+            cycle = BillingCycle(anchor, unit, count) if with_cycles and anchor is not None else None
             yield BookEntry(
                 customer_id,
                 SINCE_EVER if since is None else since,
-                Standing(subscription_id, stripe_customer_id, plans.setdefault(plan, plan), statuses[status]),
+                Standing(
+                    subscription_id,
+                    stripe_customer_id,
+                    plans.setdefault(plan, plan),
+                    statuses[status],
+                    cycle,
+                ),
             )
 
 
