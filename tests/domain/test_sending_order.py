@@ -1,14 +1,15 @@
 """The order of sending: what runs out of time soonest first, customers in turn, a line by event_time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.instant import DAY, HOUR, Instant
-from meterledger.domain.sending_order import Lane, SendingOrder, runs_out_at
+from meterledger.domain.sending_order import Lane, SendingOrder, period_end_of, runs_out_at
 from support.properties import steady
 
 NOW = 1_793_491_200_000_000 + 12 * HOUR  # 2026-11-01T12:00:00Z
@@ -21,6 +22,18 @@ LANES = st.tuples(st.sampled_from(["calls", "seats", "bytes"]), st.sampled_from(
 TIMES = st.integers(-70, 2).map(lambda half_days: NOW + half_days * DAY // 2)
 BACKLOGS = st.lists(st.tuples(LANES, TIMES), max_size=60)
 Event = tuple[Lane, Instant, int]
+
+
+def runs_out(
+    cycles: tuple[BillingCycle, ...], event_time: Instant, now: Instant = NOW
+) -> tuple[Instant, Instant]:
+    """Return when usage runs out of time, and until which event_time that is the answer."""
+    return runs_out_at(period_end_of(cycles, event_time), HOUR, event_time, now)
+
+
+def open_but(closed: set[Lane]) -> Callable[[Lane], bool]:
+    """Return what says whether a lane may have more."""
+    return lambda lane: lane not in closed
 
 
 def order_of(backlog: Iterable[tuple[Lane, Instant]]) -> tuple[SendingOrder, list[Event]]:
@@ -44,7 +57,7 @@ def drawn(backlog: list[tuple[Lane, Instant]]) -> list[Event]:
 
 def urgencies(events: list[Event]) -> list[Instant]:
     """Return when each runs out of time, or the most urgent that comes after it in its line does."""
-    own = [runs_out_at(CYCLES[lane[1]], HOUR, event_time, NOW)[0] for lane, event_time, _ in events]
+    own = [runs_out(CYCLES[lane[1]], event_time)[0] for lane, event_time, _ in events]
     return [
         min(
             other
@@ -59,16 +72,16 @@ def test_the_next_clock_that_is_ahead_counts() -> None:
     """The deadline; then the longest grace period; then 35 days, by the day."""
     month_end = MIDNIGHT + 30 * DAY
     calendar = (CALENDAR_MONTHS,)
-    assert runs_out_at(calendar, HOUR, NOW, NOW) == (month_end + HOUR, month_end)
+    assert runs_out(calendar, NOW) == (month_end + HOUR, month_end)
     # October's deadline is over, a draft of it may be open.
-    assert runs_out_at(calendar, HOUR, MIDNIGHT - 1, NOW) == (MIDNIGHT + 3 * DAY, MIDNIGHT)
+    assert runs_out(calendar, MIDNIGHT - 1) == (MIDNIGHT + 3 * DAY, MIDNIGHT)
     later = NOW + 3 * DAY
-    assert runs_out_at(calendar, HOUR, MIDNIGHT - 1, later) == (MIDNIGHT + 34 * DAY, MIDNIGHT)
+    assert runs_out(calendar, MIDNIGHT - 1, later) == (MIDNIGHT + 34 * DAY, MIDNIGHT)
     # The end of a year is far, the 35 days are not.
-    assert runs_out_at((YEARS,), HOUR, NOW - DAY, NOW) == (MIDNIGHT + 34 * DAY, MIDNIGHT)
+    assert runs_out((YEARS,), NOW - DAY) == (MIDNIGHT + 34 * DAY, MIDNIGHT)
     # Of several cycles the first to end.
     first = (MIDNIGHT + 14 * DAY + HOUR) + HOUR
-    assert runs_out_at(CYCLES["cus_c"], HOUR, NOW, NOW)[0] == first
+    assert runs_out(CYCLES["cus_c"], NOW)[0] == first
 
 
 @steady
@@ -109,7 +122,7 @@ def assert_turns(names: list[str]) -> None:
     """Check that between two of one name is at most one of any other."""
     for name in set(names):
         at = [position for position, other in enumerate(names) if other == name]
-        for start, end in zip(at, at[1:], strict=False):
+        for start, end in pairwise(at):
             assert set(Counter(names[start + 1 : end]).values()) <= {1}
 
 
@@ -124,7 +137,7 @@ def test_lanes_that_may_have_no_more_keep_nobody_waiting(
     closed: set[Lane] = set()
     left = Counter(lane for lane, _, _ in events)
     by_lane = defaultdict(list)
-    for one in order.draw(lambda lane: lane not in closed):
+    for one in order.draw(open_but(closed)):
         if one is None:
             assert {lane for lane, count in left.items() if count} <= closed
         else:
@@ -132,7 +145,8 @@ def test_lanes_that_may_have_no_more_keep_nobody_waiting(
             assert lane not in closed
             by_lane[lane].append(waiting)
             left[lane] -= 1
-        closed = next(closings, set())
+        closed.clear()
+        closed.update(next(closings, set()))
     assert not left.total()
     assert all(line == sorted(line) for line in by_lane.values())
 
@@ -145,8 +159,9 @@ def test_a_lane_that_is_closed_gets_its_turn_before_what_is_less_urgent() -> Non
     order, events = order_of(backlog)
     closed: set[Lane] = set()
     sent = []
-    for one in order.draw(lambda lane: lane not in closed):
+    for one in order.draw(open_but(closed)):
         assert one is not None
         sent.append(events[one[1]][0][1][-1])
-        closed = {("calls", "cus_b")} if len(sent) in {1, 2} else set()
+        closed.clear()
+        closed.update({("calls", "cus_b")} if len(sent) in {1, 2} else ())
     assert "".join(sent) == "baabbaaaa"

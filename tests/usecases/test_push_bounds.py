@@ -8,7 +8,7 @@ import pytest
 from meterledger.usecases.push import PushOptions
 from meterledger.usecases.sending import Sender, Stop
 from support.push_cases import always, many, nothing_in_flight
-from support.pushing import DAY, HOUR, MINUTE, SECOND, START, Row, World
+from support.pushing import DAY, MINUTE, SECOND, START, Row, World
 from support.strict_stripe import Fault
 
 

@@ -63,28 +63,21 @@ class _Run:
     def first(self) -> Waiting:
         return self.line.times[self.start], self.line.numbers[self.start]
 
-    def is_next(self) -> bool:
-        return self.start <= self.line.gone < self.end
 
-    def is_over(self) -> bool:
-        return self.line.gone >= self.end
-
-    def take(self) -> Waiting:
-        at = self.line.gone
-        self.line.gone += 1
-        return self.line.times[at], self.line.numbers[at]
+def period_end_of(cycles: tuple[BillingCycle, ...], event_time: Instant) -> Instant:
+    """Return the end of the billing period that usage is in; with several cycles of the first to end."""
+    return stretch_of(cycles, DAY, event_time).period_end
 
 
 def runs_out_at(
-    cycles: tuple[BillingCycle, ...], grace_period: int, event_time: Instant, now: Instant
+    period_end: Instant, grace_period: int, event_time: Instant, now: Instant
 ) -> tuple[Instant, Instant]:
     """
-    Return when usage runs out of time next, and until which event_time that is the answer.
+    Return when usage of a period runs out of time next, and until which event_time that is the answer.
 
     The next that is ahead of: the deadline of its period; the end of the longest grace period that Stripe
     offers, until which a draft may still be open; and the day on which Stripe begins to find it too old.
     """
-    period_end = stretch_of(cycles, DAY, event_time).period_end
     day = event_time - event_time % DAY
     too_old = day + MAX_AGE
     ahead = (one for one in (period_end + grace_period, period_end + MAX_GRACE_PERIOD) if one > now)
@@ -132,9 +125,10 @@ class SendingOrder:
                 more = yield from begun[-1].turn(is_open)
             begun = [one for one in begun if one.customers]
         while begun:
-            yield None
-            yield from _all_of(begun, is_open)
+            given = yield from _all_of(begun, is_open)
             begun = [one for one in begun if one.customers]
+            if begun and not given:
+                yield None
 
     def _by_urgency(self) -> Iterator[list[_Run]]:
         found: dict[Instant, list[_Run]] = {}
@@ -148,9 +142,12 @@ class SendingOrder:
     def _runs(self, line: Line) -> Iterator[tuple[Instant, _Run]]:
         """Yield the runs of a line, the last first."""
         starts: list[tuple[Instant, int]] = []
-        at = 0
+        at, period_end = 0, None
         while at < len(line.times):
-            runs_out, until = runs_out_at(line.cycles, self.grace_period, line.times[at], self.now)
+            event_time = line.times[at]
+            if period_end is None or event_time >= period_end:
+                period_end = period_end_of(line.cycles, event_time)
+            runs_out, until = runs_out_at(period_end, self.grace_period, event_time, self.now)
             starts.append((runs_out, at))
             at = bisect_left(line.times, until, lo=at)
         end = start = len(line.times)
@@ -180,21 +177,28 @@ class _Urgency:
         given = False
         for runs in customers:
             for _ in range(len(runs)):
-                run = runs.popleft()
-                if run.is_next() and is_open(run.line.lane):
+                run = runs[0]
+                line, at = run.line, run.line.gone
+                # What runs out of time later waits for what comes before it in its line.
+                is_next = at >= run.start and is_open(line.lane)
+                if is_next and at + 1 == run.end:
+                    runs.popleft()
+                else:
+                    runs.rotate(-1)
+                if is_next:
                     given = True
-                    yield run.take()
-                    if not run.is_over():
-                        runs.append(run)
+                    line.gone = at + 1
+                    yield line.times[at], line.numbers[at]
                     break
-                runs.append(run)
             if runs:
                 self.customers.append(runs)
         return given
 
 
-def _all_of(urgencies: Sequence[_Urgency], is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, None]:
-    """Yield all that may go of what is more urgent."""
+def _all_of(urgencies: Sequence[_Urgency], is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
+    """Yield all that may go, the most urgent first; return whether there was any."""
+    given = False
     for one in urgencies:
         while (yield from one.turn(is_open)):
-            pass
+            given = True
+    return given

@@ -104,7 +104,7 @@ async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
                 run.ledger.lease.prolong(run.token, run.around.clock())
             # However much is held back: answers, signals and the deadline are attended to in between.
             await asyncio.sleep(0)
-            await run.sender.wait_until_below(under_way if run.all_full else run.chunk)
+            await run.sender.wait_until_below(max(under_way, 1) if run.all_full else run.chunk)
 
 
 def _waiting(
