@@ -62,7 +62,7 @@ def points_of(template: World, folder: Path, faults: Faults, way: Way) -> int:
     world = begin(template, folder, faults, way)
     points = CrashPoints()
     world.push(points=points)
-    assert points.passed.count("before a request") >= 4
+    assert points.passed.count("before a request") >= 3
     return len(points.passed)
 
 

@@ -1,18 +1,18 @@
 """Parts of push that are wrong on purpose, for tests of what finds them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import Any
 
 from meterledger.domain.delivery import Outcome, Result
+from meterledger.domain.instant import Instant
 from meterledger.ledger import Ledger
+from meterledger.ledger.database import Row
 from meterledger.ledger.outbox import Outbox
 from meterledger.stripe_gateway.gateway import Read
 from meterledger.usecases.door import PushGateway
-
-if TYPE_CHECKING:
-    from array import array
 
 
 @dataclass(slots=True)
@@ -84,9 +84,8 @@ class HopefulGateway(FaithfulGateway):
 
 
 class _ForgetfulOutbox(Outbox):
-    def unsealed_in_order(self) -> "tuple[array[int], array[int]]":
-        times, numbers = super().unsealed_in_order()
-        return times[1:], numbers[1:]
+    def unsealed_to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
+        return islice(super().unsealed_to_order(as_of), 1, None)
 
 
 def forgetful(ledger: Ledger) -> Ledger:

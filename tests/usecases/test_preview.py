@@ -42,7 +42,7 @@ def test_preview_shows_what_is_left_of_an_earlier_run(world: World) -> None:
     world.import_rows([*many(3, 4), *SEATS])
     faults = (Fault.LOST_ANSWER, Fault.LIMITED, None, Fault.LOST_REQUEST, Fault.REFUSED_CONNECTION)
     world.stripe.fault = lambda arrival: faults[arrival.number % 5] if arrival.number < 60 else None
-    world.push(PushOptions(limit=14))
+    world.push(PushOptions(limit=15))
     world.import_rows([Row(key="late", at=START)])
     world.stripe.fault = lambda _arrival: None
     sent = len(world.stripe.arrivals)

@@ -8,7 +8,7 @@ import pytest
 from meterledger.usecases.push import PushOptions
 from meterledger.usecases.sending import Sender, Stop
 from support.push_cases import always, many, nothing_in_flight
-from support.pushing import DAY, HOUR, MINUTE, SECOND, START, Row, World
+from support.pushing import DAY, MINUTE, SECOND, START, Row, World
 from support.strict_stripe import Fault
 
 
@@ -145,8 +145,8 @@ def test_sealing_is_at_most_one_chunk_ahead(world: World) -> None:
 
 
 def held_back(count: int) -> list[Row]:
-    """Return usage that is blocked, and one usage event behind all of it that may go."""
-    blocked = [Row(key=f"b{number}", customer="acme", at=START - HOUR + number) for number in range(count)]
+    """Return usage that is too old, and one usage event behind all of it that may go."""
+    blocked = [Row(key=f"b{number}", at=START - 40 * DAY + number) for number in range(count)]
     return [*blocked, Row(key="z", at=START - MINUTE)]
 
 

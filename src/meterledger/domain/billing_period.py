@@ -48,11 +48,14 @@ class BillingCycle:
     def period_at(self, instant: Instant) -> BillingPeriod:
         """Return the period that an instant lies in."""
         number = self._about(instant)
-        while self._boundary(number) > instant:
+        start, end = self._boundary(number), self._boundary(number + 1)
+        while start > instant:
             number -= 1
-        while self._boundary(number + 1) <= instant:
+            start, end = self._boundary(number), start
+        while end <= instant:
             number += 1
-        return BillingPeriod(self._boundary(number), self._boundary(number + 1))
+            start, end = end, self._boundary(number + 1)
+        return BillingPeriod(start, end)
 
     def _about(self, instant: Instant) -> int:
         if self.unit in _DAYS:

@@ -1,6 +1,5 @@
 """The outbox: from unsealed usage to meter events, their attempts and their outcomes."""
 
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 
@@ -18,7 +17,7 @@ from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.stream_batch import batch_key
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
-from meterledger.ledger.database import Database
+from meterledger.ledger.database import Database, Row
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.meter_event_rows import (
     Claimed,
@@ -43,20 +42,40 @@ class Outbox:
         self._lease = lease
 
     def unsealed(self, as_of: Instant | None = None) -> Iterator[UsageToSeal]:
-        """Yield unsealed usage in the order in which it is sent; with ``as_of``, as it was then."""
+        """Yield unsealed usage by event_time; with ``as_of``, as it was then."""
         if as_of is None:
             rows = self._database.stream("unsealed_usage")
         else:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
         return map(to_usage, rows)
 
-    def unsealed_in_order(self) -> "tuple[array[int], array[int]]":
-        """Return event_time and number of all unsealed usage events, in the order in which they are sent."""
-        times, numbers = array("q"), array("q")
-        for event_time, number in self._database.stream("unsealed_in_order"):
-            times.append(event_time)
-            numbers.append(number)
-        return times, numbers
+    def unsealed_to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
+        """
+        Yield of all unsealed usage what its order depends on, by its numbers.
+
+        Its number, its customer's, the subscription, its feature's, and event_time.
+        """
+        if as_of is None:
+            return self._database.stream("unsealed_to_order")
+        return self._database.stream("unsealed_to_order_as_of", as_of=as_of)
+
+    def customer_id(self, number: int) -> str:
+        """Return the customer_id that usage events name by a number."""
+        row = self._database.row("customer_id_of", customer=number)
+        if row is None:
+            raise AssertionError("unreachable: customers are never deleted")
+        return str(row["customer_id"])
+
+    def unsealed_events(
+        self, usage_events: Sequence[int], as_of: Instant | None = None
+    ) -> dict[int, UsageToSeal]:
+        """Return usage events that are, or were then, unsealed, by their numbers."""
+        given = [(one,) for one in usage_events]
+        if as_of is None:
+            rows = self._database.rows_for("unsealed_by_number", given)
+        else:
+            rows = self._database.rows_for("unsealed_by_number_as_of", given, as_of=as_of)
+        return {row["id"]: to_usage(row) for row in rows}
 
     def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
         """Return one usage event, if it is still unsealed."""

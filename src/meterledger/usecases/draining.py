@@ -1,17 +1,20 @@
 """Draining the outbox: chunk by chunk, what comes next is sealed, claimed and given to the sender."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
-from operator import attrgetter
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
 
+from meterledger.domain.sending_order import Lane
 from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.claiming import claim_chunk
+from meterledger.usecases.parcels import sealed_of
 from meterledger.usecases.planning import Planned, Planner
-from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed, Single
+from meterledger.usecases.queueing import Queue, Single, always_open, lane_of, queue_pending, unknown_first
+from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed
 from meterledger.usecases.sending import Sender, Surroundings
 
 CHUNK_METER_EVENTS = 128
@@ -19,6 +22,11 @@ CHUNK_METER_EVENTS = 128
 
 STREAM_CHUNK_METER_EVENTS = 2000
 """The same where 100 go in one request."""
+
+LANE_AHEAD = 8
+"""Meter events of one customer and meter that may be on their way at once, one of them being sent."""
+
+LANE_REFILLED_FROM = LANE_AHEAD // 2
 
 LOOKED_AT_ONCE = 2048
 """Usage events looked at without a break where most are held back: a fraction of a second."""
@@ -39,6 +47,10 @@ class Drain:
     rollup: RollUp | None = None
     """None where no meter rolls usage up."""
     claimed: int = 0
+    drawn: Counter[Lane] = field(default_factory=Counter)
+    """What the chunk at hand has of each lane."""
+    all_full: bool = False
+    """Nothing is left but for lanes that have enough on their way."""
 
     @property
     def room(self) -> int:
@@ -50,6 +62,18 @@ class Drain:
     def chunk(self) -> int:
         """How many meter events are claimed in one transaction."""
         return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
+
+    def is_open(self, lane: Lane) -> bool:
+        """
+        Tell whether a lane may have more.
+
+        A lane is sent one by one: what it has too much of would take the place of others, who could go on
+        while it waits. It is filled up again when half of it has gone.
+        """
+        if self.planner.way is Way.STREAM and not self.sender.is_ordered(lane[0]):
+            return True
+        waiting = self.sender.waiting_in(lane)
+        return waiting <= LANE_REFILLED_FROM and waiting + self.drawn[lane] < LANE_AHEAD
 
 
 async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
@@ -63,34 +87,47 @@ async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
     run.ledger.outbox.claim_again(
         run.planner.past_horizon(), push=run.push, token=run.token, now=run.around.clock()
     )
-    unsealed, work = _unsealed(run)
-    schedule = run.planner.schedule(resend, unsealed, attrgetter("event_time"))
+    waiting, work = _waiting(run, resend)
+    schedule = chain(unknown_first(resend), waiting)
     on_start(run.sender, len(resend) + work)
     async with run.sender.running():
         while run.room and not run.sender.is_stopping():
+            under_way = run.sender.outstanding
             chunk = _next_chunk(run, schedule)
             if chunk is None:
                 break
             if chunk:
+                run.drawn.clear()
                 run.sender.add(claim_chunk(run.sender, chunk, run.around.clock()))
                 run.claimed += len(chunk)
             else:
                 run.ledger.lease.prolong(run.token, run.around.clock())
             # However much is held back: answers, signals and the deadline are attended to in between.
             await asyncio.sleep(0)
-            await run.sender.wait_until_below(run.chunk)
+            await run.sender.wait_until_below(max(under_way, 1) if run.all_full else run.chunk)
 
 
-def _unsealed(run: Drain) -> tuple[Iterator[Item], int]:
-    """Return what is unsealed in the order in which it is sent, and about how much it is."""
+def _waiting(
+    run: Drain, resend: Sequence[StoredMeterEvent]
+) -> tuple[Iterator[StoredMeterEvent | Item | None], int]:
+    """
+    Return what waits in the order in which it is sent, and about how much of it is unsealed.
+
+    None comes where nothing is left but for lanes that have enough on their way.
+    """
+    # What a limit lets through is what preview shows: no lane is passed over.
+    is_open = run.is_open if run.limit is None else always_open
     if run.rollup is not None:
-        return run.rollup.items(), len(run.rollup)
-    times, numbers = run.ledger.outbox.unsealed_in_order()
-    return map(Single, times, numbers), len(numbers)
+        return run.rollup.items(resend, is_open), len(run.rollup)
+    queue: Queue[StoredMeterEvent] = Queue(run.planner)
+    queue.add_unsealed()
+    work = len(queue)
+    queue_pending(queue, resend)
+    return queue.draw(is_open), work
 
 
 def _next_chunk(
-    run: Drain, schedule: "Iterator[StoredMeterEvent | Item]"
+    run: Drain, schedule: "Iterator[StoredMeterEvent | Item | None]"
 ) -> list[StoredMeterEvent | Planned | Sealed] | None:
     """
     Take what comes next and nothing holds back; None if nothing comes any more.
@@ -102,18 +139,27 @@ def _next_chunk(
     chunk: list[StoredMeterEvent | Planned | Sealed] = []
     looked = 0
     for looked, one in enumerate(islice(schedule, LOOKED_AT_ONCE), 1):  # noqa: B007 # counted to its end
-        if isinstance(one, StoredMeterEvent):
-            chunk.append(one)
-        elif isinstance(one, Group):
-            sealed = run.rollup.seal(one) if run.rollup is not None else []
-            # The parts of a window go in one transaction; what a limit has no room for waits.
-            if run.limit is None or len(chunk) + len(sealed) <= room:
-                chunk += sealed
-        elif isinstance(one, Single) and (planned := _planned(run, one.usage_event)):
-            chunk.append(planned)
+        if one is None:
+            break
+        taken = _taken(run, one)
+        # The parts of a window go in one transaction; what a limit has no room for waits.
+        if run.limit is None or len(chunk) + len(taken) <= room:
+            chunk += taken
+            run.drawn.update(lane_of(sealed_of(part)) for part in taken)
         if len(chunk) >= room:
             break
+    run.all_full = looked == 1 and not chunk and one is None
     return chunk if looked else None
+
+
+def _taken(run: Drain, one: StoredMeterEvent | Item) -> "Sequence[StoredMeterEvent | Planned | Sealed]":
+    """Seal what waits, unless something holds it back."""
+    if isinstance(one, StoredMeterEvent):
+        return [one]
+    if isinstance(one, Group):
+        return run.rollup.seal(one) if run.rollup is not None else []
+    planned = _planned(run, one.usage_event) if isinstance(one, Single) else None
+    return [planned] if planned else []
 
 
 def _planned(run: Drain, usage_event: int) -> Planned | None:
@@ -122,5 +168,4 @@ def _planned(run: Drain, usage_event: int) -> Planned | None:
     planned = run.planner.decide(usage) if usage else None
     if planned is None or planned.sealed is None:
         return None
-    lane = (planned.sealed.event_name, planned.sealed.stripe_customer_id)
-    return None if lane in run.sender.held_lanes else planned
+    return None if lane_of(planned.sealed) in run.sender.held_lanes else planned

@@ -1,17 +1,15 @@
 """What is to be sent, and what is held back: the one plan behind preview, status and push."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import chain
-from typing import TypeVar
 
 from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
-from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
+from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
@@ -21,7 +19,6 @@ from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 
-_Item = TypeVar("_Item")
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
 
@@ -55,15 +52,13 @@ class Planner:
     include_closed: bool = False
     _customers: CustomerBook | None = field(init=False)
     _rules: BlockRules = field(init=False)
-    _cycles: dict[str, tuple[BillingCycle, ...]] = field(init=False)
-    """Stripe customer -> billing cycles, where the customers file knows them all."""
+    _cycles: dict[str, tuple[BillingCycle, ...]] | None = field(init=False, default=None)
+    """Stripe customer -> billing cycles, where the customers file knows them all; None: not read yet."""
     _in_doubt: set[tuple[str, str]] = field(init=False)
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._customers = self.ledger.customers.book(self.as_of)
-        needed = self.rolls_up and not self.settings.invoicing.calendar_periods
-        self._cycles = self.ledger.customers.billing_cycles(self.as_of) if needed else {}
         self.refresh(self.now)
 
     @property
@@ -103,7 +98,7 @@ class Planner:
         if reason is not None or meter is None or meter.rollup is Rollup.NONE or usage.keeps_identifier:
             return reason
         invoicing = self.settings.invoicing
-        cycles = (CALENDAR_MONTHS,) if invoicing.calendar_periods else self._cycles.get(billed)
+        cycles = self.cycles_of(billed)
         if not cycles:
             return None
         if not self.way.takes(usage.quantity):
@@ -121,10 +116,16 @@ class Planner:
             ),
         )
 
+    def goes_alone(self, usage: UsageToSeal) -> bool:
+        """Tell whether usage of a meter that rolls up goes one to one for want of known periods."""
+        meter = self.settings.catalogue.meter_of(usage.feature)
+        rolls_up = meter is not None and meter.rollup is not Rollup.NONE and not usage.keeps_identifier
+        return rolls_up and self.window_of(usage) is None
+
     def is_steady(self, usage: UsageToSeal) -> bool:
         """Tell whether what becomes of a customer's usage depends on neither its event_time nor its value."""
         any_value = self.way is Way.V1
-        return any_value and (self._customers is None or self._customers.is_steady(usage.customer_id))
+        return any_value and self.bills_alike(usage.customer_id)
 
     def may_go(self, where: UsageWindow, event_times: Iterable[Instant]) -> bool:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
@@ -182,39 +183,33 @@ class Planner:
 
     def lane_of(self, usage: UsageToSeal) -> tuple[str, str] | None:
         """Return meter and Stripe customer of a usage event, whatever else holds it back; None without."""
-        meter, billed = self.settings.catalogue.meter_of(usage.feature), self._billed(usage)
+        return self.lane_at(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+
+    def lane_at(
+        self, customer_id: str, subscription_id: str | None, feature: str, event_time: Instant
+    ) -> tuple[str, str] | None:
+        """Return the same of usage that is named by its parts."""
+        meter = self.settings.catalogue.meter_of(feature)
+        billed = stripe_customer(self._rules, customer_id, subscription_id, event_time)
         return None if meter is None or isinstance(billed, BlockReason) else (meter.event_name, billed)
+
+    def cycles_of(self, stripe_customer_id: str) -> tuple[BillingCycle, ...] | None:
+        """Return the billing cycles of a Stripe customer; None where its periods are not known."""
+        if self.settings.invoicing.calendar_periods:
+            return (CALENDAR_MONTHS,)
+        if self._cycles is None:
+            has_customers = self._customers is not None
+            self._cycles = self.ledger.customers.billing_cycles(self.as_of) if has_customers else {}
+        return self._cycles.get(stripe_customer_id) or None
+
+    def bills_alike(self, customer_id: str) -> bool:
+        """Tell whether who is billed for a customer's usage never depends on when it took place."""
+        return self._customers is None or self._customers.is_steady(customer_id)
 
     def past_horizon(self) -> list[StoredMeterEvent]:
         """Return the meter events whose unknown outcome is too old for another attempt."""
         outbox = self.ledger.outbox
         return [e for e in outbox.unsent(self.way) if is_past_horizon(outbox.attempts_of(e.id), self.now)]
-
-    def schedule(
-        self,
-        resend: Iterable[StoredMeterEvent],
-        unsealed: Iterable[_Item],
-        event_time_of: Callable[[_Item], int],
-    ) -> "Iterator[StoredMeterEvent | _Item]":
-        """
-        Put what is sealed already and what is not into the order in which it is sent.
-
-        Unknown outcomes first: their time to be sent again is running out. Then by event_time, because on
-        ordered meters an older event that came in meanwhile goes before one that was not taken.
-        """
-        resend = list(resend)
-        # What went together goes together again.
-        together: dict[str, list[StoredMeterEvent]] = {}
-        for event in resend:
-            if event.state is State.SENDING:
-                together.setdefault(event.last_key, []).append(event)
-        yield from chain.from_iterable(together.values())
-        pending = deque(event for event in resend if event.state is State.PENDING)
-        for item in unsealed:
-            while pending and pending[0].sealed.event_time <= event_time_of(item):
-                yield pending.popleft()
-            yield item
-        yield from pending
 
     def _is_sealed_as_today(self, event: StoredMeterEvent) -> bool:
         usage_events = self.ledger.outbox.usage_of(event.id)

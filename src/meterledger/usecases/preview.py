@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
-from heapq import merge
-from operator import attrgetter
+from itertools import chain, islice
 
 from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
@@ -21,7 +20,11 @@ from meterledger.usecases.planning import (
     refuse_clock_set_back,
     refuse_coarser_scale,
 )
-from meterledger.usecases.rolling_up import Group, HeldBack, RollUp, Single
+from meterledger.usecases.queueing import Queue, Single, always_open, queue_pending, unknown_first
+from meterledger.usecases.rolling_up import Group, HeldBack, RollUp
+
+READ_AT_ONCE = 1000
+"""Usage events read in one statement."""
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
@@ -152,39 +155,46 @@ def _meter_events(
         return
     retried = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
     dissolved = (usage for event in stale for usage in outbox.usage_of(event.id))
-    sealed_anew = sorted((*dissolved, *retried), key=_in_order)
-    unsealed = merge(sealed_anew, outbox.unsealed(planner.as_of), key=_in_order)
-    for one in planner.schedule(resend, unsealed, attrgetter("event_time")):
-        if isinstance(one, StoredMeterEvent):
-            yield one.sealed
-        else:
-            yield from _judged(planner.decide(one), result)
+    sealed_anew = {usage.usage_event: usage for usage in (*dissolved, *retried)}
+    queue: Queue[StoredMeterEvent] = Queue(planner)
+    queue.add_unsealed()
+    for usage in sealed_anew.values():
+        queue.add_usage(usage)
+    queue_pending(queue, resend)
+    for event in unknown_first(resend):
+        yield event.sealed
+    waiting = queue.draw(always_open)
+    while chunk := list(islice(waiting, READ_AT_ONCE)):
+        numbers = [one.usage_event for one in chunk if isinstance(one, Single)]
+        unsealed = outbox.unsealed_events([one for one in numbers if one not in sealed_anew], planner.as_of)
+        for one in chunk:
+            if isinstance(one, StoredMeterEvent):
+                yield one.sealed
+            elif one is not None:
+                usage = sealed_anew.get(one.usage_event) or unsealed[one.usage_event]
+                yield from _judged(planner.decide(usage), result)
 
 
 def _rolled_up(
     planner: Planner, result: Preview, resend: list[StoredMeterEvent], stale: list[int]
 ) -> Iterator[MeterEvent]:
     rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
-    for one in planner.schedule(resend, rollup.items(), attrgetter("event_time")):
+    for one in chain(unknown_first(resend), rollup.items(resend)):
         match one:
             case StoredMeterEvent():
                 yield one.sealed
             case Group():
                 yield from (part.sealed for part in rollup.seal(one))
             case Single():
-                yield from _judged(planner.decide(usage_event(one.usage_event)), result)
+                usage = usage_event(one.usage_event)
+                result.alone += planner.goes_alone(usage)
+                yield from _judged(planner.decide(usage), result)
             case HeldBack(reason=BlockReason() as reason, usage_events=numbers):
                 result.blocked[reason] += len(numbers)
                 listed = numbers[: BLOCKED_LISTED - len(result.blocked_usage)]
                 result.blocked_usage += ((usage_event(number), reason) for number in listed)
             case HeldBack():
                 result.settling.add(len(one.usage_events), one.ready_at)
-        if isinstance(one, Single) and one.rolls_up:
-            result.alone += 1
-
-
-def _in_order(usage: UsageToSeal) -> tuple[int, int]:
-    return usage.event_time, usage.usage_event
 
 
 def _judged(planned: Planned, result: Preview) -> Iterator[MeterEvent]:

@@ -7,35 +7,27 @@ for each usage event only where the answer differs within one.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from heapq import merge
-from operator import attrgetter
 
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent
 from meterledger.domain.quantity import Quantity, exact_sum, fits_one_value
 from meterledger.domain.rollup import Part, UsageWindow, seal_rolled_up, split_into_parts
+from meterledger.domain.sending_order import Lane
+from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.ledger.rollups import LATEST
 from meterledger.usecases.planning import Hold, Planner
+from meterledger.usecases.queueing import Queue, Single, always_open, queue_pending
 
 MOST_BUCKETS = 100_000
 """Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
 
 _EVER: Instant = -LATEST
+_ANY_LANE: Lane = ("", "")
 _Key = tuple[int, str | None, int, int, str | None]
 """Customer, subscription, feature, scale, dimensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Single:
-    """A usage event that goes one to one."""
-
-    event_time: Instant
-    usage_event: int
-    rolls_up: bool = False
-    """Its meter rolls up, but the periods of its customer are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +96,59 @@ _Buckets = dict[Instant, dict[_Key, _Bucket]]
 _Placed = UsageWindow | BlockReason | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What may go into one meter event is in one of these: a raw window of one lane, or of all of them."""
+
+    buckets: list[_Bucket]
+
+
 @dataclass(slots=True)
 class RollUp:
-    """What is unsealed, grouped; read when it is made, and judged when it is drawn."""
+    """What is unsealed, grouped; read when it is made, judged when it is drawn, and drawn once."""
 
     planner: Planner
     anew: Sequence[int] = ()
     """Meter events that are to be sealed anew: their usage counts as unsealed."""
     most_buckets: int = MOST_BUCKETS
-    _times: "array[int]" = field(default_factory=lambda: array("q"))
-    _singles: "array[int]" = field(default_factory=lambda: array("q"))
+    _queue: Queue[StoredMeterEvent | _Window] = field(init=False)
+    _lengths: dict[tuple[int, str | None, int], int] = field(default_factory=dict)
+    """Of the windows of a customer, subscription and feature; 0 where usage goes one to one."""
+    _features: dict[int, str] = field(init=False)
     _buckets: _Buckets = field(default_factory=dict)
     _until: Instant = LATEST
     """What begins here or later is read again when the rest is done."""
 
     def __post_init__(self) -> None:
+        self._queue = Queue(self.planner)
+        self._features = self.planner.ledger.rollups.features()
         self._read(_EVER)
 
     def __len__(self) -> int:
         """How many usage events and buckets were found at first: what there is to do, about."""
-        return len(self._singles) + sum(map(len, self._buckets.values()))
+        return len(self._queue) + sum(map(len, self._buckets.values()))
 
-    def items(self) -> Iterator[Item]:
-        """Yield all that is unsealed: by event_time, as far as it goes one to one or is sealed together."""
-        in_order = sorted(range(len(self._times)), key=self._times.__getitem__)
-        singles = (Single(self._times[one], self._singles[one]) for one in in_order)
-        return merge(singles, self._groups(), key=attrgetter("event_time"))
+    def items(
+        self, resend: Iterable[StoredMeterEvent] = (), is_open: Callable[[Lane], bool] = always_open
+    ) -> Iterator[StoredMeterEvent | Item | None]:
+        """
+        Yield all that is unsealed, and what was sealed and not taken, in the order in which it is sent.
+
+        A window has its turn as what it begins with. Windows that did not fit into memory come after all
+        that did. None is yielded where only lanes are left that may have no more.
+        """
+        queue_pending(self._queue, resend)
+        while True:
+            self._queue_windows()
+            for one in self._queue.draw(is_open):
+                if isinstance(one, _Window):
+                    yield from self._window(one.buckets)
+                else:
+                    yield one
+            if self._until == LATEST:
+                return
+            self._queue = Queue(self.planner)
+            self._read(self._until)
 
     def seal(self, group: Group) -> list[Sealed]:
         """Seal a group for its window's next revision; nothing if it may not go any more."""
@@ -158,15 +177,15 @@ class RollUp:
     def _read(self, since: Instant) -> None:
         """Gather the buckets of the windows from ``since`` on, as many as fit."""
         self._buckets, self._until = {}, LATEST
-        lengths = self._lengths()
+        lengths = self._lengths
         rows = self.planner.ledger.rollups.usage(since, self.planner.as_of, self.anew)
         count = 0
         for number, customer, subscription, feature, units, scale, at, dimensions, keeps_identifier in rows:
-            length = lengths[feature]
+            names = customer, subscription, feature
+            length = lengths[names] if names in lengths else self._length(*names, at)
             if not length or keeps_identifier:
                 if since == _EVER:
-                    self._times.append(at)
-                    self._singles.append(number)
+                    self._queue.line(*names, at).add(at, number)
                 continue
             start = at - at % length
             if start < since or start >= self._until:
@@ -188,13 +207,16 @@ class RollUp:
             elif at < bucket.first:
                 bucket.first = at
 
-    def _lengths(self) -> dict[int, int]:
-        catalogue = self.planner.settings.catalogue
-        meters = {
-            number: catalogue.meter_of(name)
-            for number, name in self.planner.ledger.rollups.features().items()
-        }
-        return {number: meter.rollup.length if meter else 0 for number, meter in meters.items()}
+    def _length(self, customer: int, subscription: str | None, feature: int, at: Instant) -> int:
+        meter = self.planner.settings.catalogue.meter_of(self._features[feature])
+        length = meter.rollup.length if meter else 0
+        if length and self._queue.bills_alike(customer):
+            lane = self._queue.line(customer, subscription, feature, at).lane
+            # Where nobody is billed it is blocked; where the periods are not known it goes one to one.
+            if lane[0] and self.planner.cycles_of(lane[1]) is None:
+                length = 0
+        self._lengths[customer, subscription, feature] = length
+        return length
 
     def _leave_later_windows(self) -> int:
         """Forget the later half of the buckets, but never the first window; return how many are left."""
@@ -208,18 +230,24 @@ class RollUp:
                 kept += len(self._buckets[start])
         return kept
 
-    def _groups(self) -> Iterator[Item]:
-        while self._buckets:
-            for start in sorted(self._buckets):
-                yield from self._window(self._buckets.pop(start))
-            if self._until < LATEST:
-                self._read(self._until)
+    def _queue_windows(self) -> None:
+        queue = self._queue
+        for start in sorted(self._buckets):
+            window = self._buckets.pop(start)
+            whole = not all(queue.bills_alike(customer) for customer, *_ in window)
+            by_lane: dict[Lane, list[_Bucket]] = {}
+            for (customer, subscription, feature, *_), bucket in window.items():
+                # Who is billed may change within the window: then it is known only when it is judged.
+                lane = _ANY_LANE if whole else queue.line(customer, subscription, feature, start).lane
+                by_lane.setdefault(lane, []).append(bucket)
+            for lane, buckets in by_lane.items():
+                queue.add_other(start, _Window(buckets), queue.lane(lane))
 
-    def _window(self, buckets: dict[_Key, _Bucket]) -> Iterator[Item]:
+    def _window(self, buckets: Iterable[_Bucket]) -> Iterator[Item]:
         """Judge the buckets of one raw window, and put together what goes into one meter event."""
         groups: dict[UsageWindow, Group] = {}
         singles: list[Single] = []
-        for bucket in buckets.values():
+        for bucket in buckets:
             for placed, usage in self._pieces(bucket):
                 if isinstance(placed, BlockReason):
                     yield HeldBack(usage.first, usage.usage_events, placed)
@@ -254,7 +282,7 @@ class RollUp:
     def _alone(self, usage_events: Iterable[int]) -> Iterator[Single]:
         for number in usage_events:
             event_time = self.planner.ledger.rollups.usage_event(number).event_time
-            yield Single(event_time, number, rolls_up=True)
+            yield Single(event_time, number)
 
 
 def _order(item: Single | Group) -> tuple[Instant, int, str, str, str, Instant]:

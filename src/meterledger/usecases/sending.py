@@ -154,6 +154,15 @@ class Sender:
             if not parcel.ahead:
                 self._ready.put_nowait(parcel)
 
+    @property
+    def outstanding(self) -> int:
+        """How many meter events are still being delivered."""
+        return self._outstanding
+
+    def waiting_in(self, lane: Lane) -> int:
+        """Return how many requests of a lane are still to be made or answered."""
+        return len(self._lanes.get(lane, ()))
+
     async def wait_until_below(self, count: int) -> None:
         """Wait until fewer meter events than ``count`` are still being delivered."""
         while self._outstanding >= count and self._failure is None:

@@ -110,7 +110,7 @@ WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'r
     AND (:every_code = 1 OR m.rejection_code = :code) AND i.voided_at IS NOT NULL;
 
 -- name: usage_of_rejected
--- What a retry would seal again, under the next revision, in the order in which it is sent.
+-- What a retry would seal again, under the next revision, by event_time.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
     u.event_time, u.dimensions, u.keeps_identifier, m.revision + 1 AS revision
 FROM meter_events AS m

@@ -1,14 +1,53 @@
 -- name: unsealed_usage
--- All that waits to be sealed, in the order in which it is sent: nearest deadline first, and by event_time,
--- as `last` and windowed meters need it.
+-- All that waits to be sealed. In which order it is sent says domain/sending_order.py.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
     u.event_time, u.dimensions, u.keeps_identifier, q.revision
 FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
 ORDER BY u.event_time, u.id;
 
--- name: unsealed_in_order
-SELECT u.event_time, u.id FROM unsealed AS q INNER JOIN usage_events AS u ON u.id = q.usage_event
-ORDER BY u.event_time, u.id;
+-- name: unsealed_to_order
+-- The same, as far as the order of sending depends on it: numbers instead of names.
+SELECT u.id, u.customer, u.subscription_id, u.feature, u.event_time
+FROM unsealed AS q INNER JOIN usage_events AS u ON u.id = q.usage_event
+ORDER BY q.usage_event;
+
+-- name: unsealed_to_order_as_of
+SELECT u.id, u.customer, u.subscription_id, u.feature, u.event_time
+FROM usage_events AS u
+WHERE u.recorded_at <= :as_of AND NOT EXISTS (
+    SELECT 1 FROM meter_event_usage AS l
+    WHERE l.usage_event = u.id AND l.linked_at <= :as_of
+        AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
+) AND NOT EXISTS (
+    SELECT 1 FROM usage_closures AS x
+    WHERE x.usage_event = u.id AND (x.closed_at <= :as_of OR x.already_billed_at <= :as_of)
+)
+ORDER BY u.id;
+
+-- name: customer_id_of
+SELECT customer_id FROM customers WHERE id = :customer;
+
+-- name: unsealed_by_number
+WITH given (usage_event) AS (VALUES (:usage_event))
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier, q.revision
+FROM given
+INNER JOIN unsealed AS q ON q.usage_event = given.usage_event
+INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
+ORDER BY u.id;
+
+-- name: unsealed_by_number_as_of
+-- Of what was unsealed then.
+WITH given (usage_event) AS (VALUES (:usage_event))
+SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
+    u.event_time, u.dimensions, u.keeps_identifier,
+    COALESCE((
+        SELECT MAX(m.revision) + 1 FROM meter_event_usage AS ended
+        INNER JOIN meter_events AS m ON m.id = ended.meter_event AND m.retried_at <= :as_of
+        WHERE ended.usage_event = u.id AND ended.unlinked_at IS NOT NULL
+    ), 0) AS revision
+FROM given INNER JOIN usage_to_seal AS u ON u.id = given.usage_event
+ORDER BY u.id;
 
 -- name: unsealed_usage_as_of
 -- The same from the history of links, for a question about the past.

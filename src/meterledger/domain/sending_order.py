@@ -1,0 +1,204 @@
+"""
+The order of sending: what runs out of time soonest goes first, and within that customers take turns.
+
+Usage is in lines, one for each customer and meter, and a line always goes by event_time. Numbers stand for
+what waits, sixteen bytes each: a backlog may be long.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import le
+
+from meterledger.domain.billing_period import MAX_GRACE_PERIOD, BillingCycle
+from meterledger.domain.blocking import MAX_AGE
+from meterledger.domain.instant import DAY, Instant
+from meterledger.domain.rollup import stretch_of
+
+Lane = tuple[str, str]
+"""Event name and Stripe customer: one call at a time."""
+
+Waiting = tuple[Instant, int]
+"""The event_time of what waits, and its number."""
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """What waits of one customer and meter."""
+
+    lane: Lane
+    cycles: tuple[BillingCycle, ...]
+    """Of the customer's billing periods."""
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    gone: int = 0
+
+    def add(self, event_time: Instant, number: int) -> None:
+        """Let something wait; of two with one event_time the lower number goes first."""
+        self.times.append(event_time)
+        self.numbers.append(number)
+
+    def sort(self) -> None:
+        """Put it into the order of event_time."""
+        following = islice(zip(self.times, self.numbers, strict=True), 1, None)
+        if all(map(le, zip(self.times, self.numbers, strict=True), following)):
+            return
+        pairs = sorted(zip(self.times, self.numbers, strict=True))
+        self.times = array("q", (event_time for event_time, _ in pairs))
+        self.numbers = array("q", (number for _, number in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A part of a line that runs out of time at once; it comes after the parts before it."""
+
+    line: Line
+    start: int
+    end: int
+
+    @property
+    def first(self) -> Waiting:
+        return self.line.times[self.start], self.line.numbers[self.start]
+
+
+def period_end_of(cycles: tuple[BillingCycle, ...], event_time: Instant) -> Instant:
+    """Return the end of the billing period that usage is in; with several cycles of the first to end."""
+    return stretch_of(cycles, DAY, event_time).period_end
+
+
+def runs_out_at(
+    period_end: Instant, grace_period: int, event_time: Instant, now: Instant
+) -> tuple[Instant, Instant]:
+    """
+    Return when usage of a period runs out of time next, and until which event_time that is the answer.
+
+    The next that is ahead of: the deadline of its period; the end of the longest grace period that Stripe
+    offers, until which a draft may still be open; and the day on which Stripe begins to find it too old.
+    """
+    day = event_time - event_time % DAY
+    too_old = day + MAX_AGE
+    ahead = (one for one in (period_end + grace_period, period_end + MAX_GRACE_PERIOD) if one > now)
+    final = min(ahead, default=too_old)
+    if final < too_old:
+        return final, period_end
+    return too_old, min(period_end, day + DAY)
+
+
+@dataclass(slots=True)
+class SendingOrder:
+    """
+    All that waits.
+
+    Of one line always by event_time: what is urgent takes along what comes before it in its line.
+    """
+
+    now: Instant
+    grace_period: int
+    _lines: list[Line] = field(default_factory=list)
+
+    def line(self, lane: Lane, cycles: tuple[BillingCycle, ...]) -> Line:
+        """Begin a line; there is one for a lane whose order matters."""
+        self._lines.append(Line(lane, cycles))
+        return self._lines[-1]
+
+    def __len__(self) -> int:
+        """How much waits, or has gone."""
+        return sum(len(line.times) for line in self._lines)
+
+    def draw(self, is_open: Callable[[Lane], bool] = lambda _lane: True) -> Iterator[Waiting | None]:
+        """
+        Yield what waits in the order of sending; it is sorted when the first is drawn.
+
+        Args:
+            is_open: Whether a lane may have more. While it may not, the next in order goes instead; None is
+                yielded where nothing is left but for lanes that may not.
+        """
+        begun: list[_Urgency] = []
+        for runs in self._by_urgency():
+            begun.append(_Urgency(runs))
+            more = True
+            while more:
+                yield from _all_of(begun[:-1], is_open)
+                more = yield from begun[-1].turn(is_open)
+            begun = [one for one in begun if one.customers]
+        while begun:
+            given = yield from _all_of(begun, is_open)
+            begun = [one for one in begun if one.customers]
+            if begun and not given:
+                yield None
+
+    def _by_urgency(self) -> Iterator[list[_Run]]:
+        found: dict[Instant, list[_Run]] = {}
+        for line in self._lines:
+            line.sort()
+            for runs_out, run in self._runs(line):
+                found.setdefault(runs_out, []).append(run)
+        for runs_out in sorted(found):
+            yield found.pop(runs_out)
+
+    def _runs(self, line: Line) -> Iterator[tuple[Instant, _Run]]:
+        """Yield the runs of a line, the last first."""
+        starts: list[tuple[Instant, int]] = []
+        at, period_end = 0, None
+        while at < len(line.times):
+            event_time = line.times[at]
+            if period_end is None or event_time >= period_end:
+                period_end = period_end_of(line.cycles, event_time)
+            runs_out, until = runs_out_at(period_end, self.grace_period, event_time, self.now)
+            starts.append((runs_out, at))
+            at = bisect_left(line.times, until, lo=at)
+        end = start = len(line.times)
+        urgency: Instant | None = None
+        for runs_out, earlier in reversed(starts):
+            if urgency is not None and runs_out < urgency:
+                yield urgency, _Run(line, start, end)
+                end = start
+            urgency, start = runs_out if urgency is None else min(urgency, runs_out), earlier
+        if urgency is not None:
+            yield urgency, _Run(line, start, end)
+
+
+class _Urgency:
+    """What runs out of time at once: by customer, each with its lines."""
+
+    def __init__(self, runs: list[_Run]) -> None:
+        by_customer: dict[str, deque[_Run]] = {}
+        # Whose oldest usage waits longest comes first.
+        for run in sorted(runs, key=lambda one: one.first):
+            by_customer.setdefault(run.line.lane[1], deque()).append(run)
+        self.customers = list(by_customer.values())
+
+    def turn(self, is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
+        """Yield one for each customer, of its lines in turn; return whether there was any."""
+        customers, self.customers = self.customers, []
+        given = False
+        for runs in customers:
+            for _ in range(len(runs)):
+                run = runs[0]
+                line, at = run.line, run.line.gone
+                # What runs out of time later waits for what comes before it in its line.
+                is_next = at >= run.start and is_open(line.lane)
+                if is_next and at + 1 == run.end:
+                    runs.popleft()
+                else:
+                    runs.rotate(-1)
+                if is_next:
+                    given = True
+                    line.gone = at + 1
+                    yield line.times[at], line.numbers[at]
+                    break
+            if runs:
+                self.customers.append(runs)
+        return given
+
+
+def _all_of(urgencies: Sequence[_Urgency], is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
+    """Yield all that may go, the most urgent first; return whether there was any."""
+    given = False
+    for one in urgencies:
+        while (yield from one.turn(is_open)):
+            given = True
+    return given
