@@ -36,7 +36,8 @@ def only_worker(ledger: Path) -> Iterator[None]:
     Raises:
         InUseError: Another process does; the message says which.
     """
-    with _only_holder(ledger.resolve().with_name(f"{ledger.name}-watch"), "a worker pushes this ledger already"):
+    real = ledger.resolve()
+    with _only_holder(real.with_name(f"{real.name}-watch"), "a worker pushes this ledger already"):
         yield
 
 

@@ -54,6 +54,8 @@ class AboutToPush:
     host: str
     meter_events: int
     customers: int
+    goes_on: bool = False
+    """Whether more is sent later without another question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +184,8 @@ async def push(
     report = PushReport()
     until = deadline if options.wait else around.monotonic()
     async with lease_awaited(ledger, around, until=until, on_wait=options.on_wait) as token:
+        # Whoever was waited for may have bound it.
+        refuse_other_binding(ledger.lease.binding(), stripe.access)
         report.warnings = await knock(ledger, settings, stripe, around.clock)
         now = around.clock()
         report.recovered = ledger.outbox.recover(token, now)
@@ -301,7 +305,7 @@ async def poll_reports(
     report.warnings += polled.warnings
 
 
-def is_declined(run: Pusher, planner: Planner) -> bool:
+def is_declined(run: Pusher, planner: Planner, *, goes_on: bool = False) -> bool:
     """Tell whether a person who was asked said no."""
     options, access = run.options, run.stripe.access
     if options.confirm is None:
@@ -316,6 +320,7 @@ def is_declined(run: Pusher, planner: Planner) -> bool:
         host=access.base,
         meter_events=result.events,
         customers=len({customer for _, customer in result.totals}),
+        goes_on=goes_on,
     )
     return not options.confirm(about)
 
