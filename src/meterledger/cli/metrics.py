@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from meterledger.cli.output import say
-from meterledger.errors import MeterledgerError
+from meterledger.errors import InUseError, MeterledgerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,11 @@ def measured(
     around: "Surroundings",
     requests: "Callable[[], int]",
 ) -> "Iterator[Callable[..., None]]":
-    """Write the figures at the end of a single push, however it ends; yield what takes its report."""
+    """
+    Write the figures at the end of a single push, however it ends; yield what takes its report.
+
+    Where another process has the ledger, the figures are that one's to tell.
+    """
     from meterledger.usecases.metrics import figures_of
     from meterledger.usecases.push import PushReport
 
@@ -54,10 +58,14 @@ def measured(
         nonlocal ended
         ended = report, failed
 
+    is_ours = True
     try:
         yield measure
+    except InUseError:
+        is_ours = False
+        raise
     finally:
-        if metrics:
+        if metrics and is_ours:
             try:
                 figures = figures_of(ledger, settings, around.clock())
                 report, failed = ended

@@ -25,7 +25,7 @@ from meterledger.cli.output import (
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
 from meterledger.cli.settling import settling_document, settling_lines
-from meterledger.cli.watch import LogFormat, exit_code_of, watch
+from meterledger.cli.watch import LogFormat, exit_code_of, refuse_beside_watch, watch
 from meterledger.domain.way import Way
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
@@ -121,15 +121,15 @@ def push(
     if retry_codes and not retry_rejected:
         raise UsageError("--code goes with --retry-rejected", hint="add --retry-rejected")
     if watching:
-        refused = {
-            "--dry-run": dry_run,
-            "--limit": limit is not None,
-            "--retry-rejected": retry_rejected,
-            "--allow-foreign-usage": allow_foreign_usage,
-            "--format": format_ is not Format.TABLE,
-        }
-        for name in (name for name, given in refused.items() if given):
-            raise UsageError(f"{name} does not go with --watch", hint="push once with it")
+        refuse_beside_watch(
+            {
+                "--dry-run": dry_run,
+                "--limit": limit is not None,
+                "--retry-rejected": retry_rejected,
+                "--allow-foreign-usage": allow_foreign_usage,
+                "--format": format_ is not Format.TABLE,
+            }
+        )
     elif interval is not None or log_format is not None:
         raise UsageError("--interval and --log-format go with --watch", hint="add --watch")
     if dry_run:
@@ -198,17 +198,11 @@ async def _push(
     from meterledger.cli.stripe_side import open_stripe
     from meterledger.usecases.push import push as run_push
 
+    on_start = _on_start(bar, context, access, settings.stripe.api)
     with context.ledger() as ledger:
         async with open_stripe(context, settings, access, options.concurrency) as (stripe, around, gateway):
             with measured(metrics, ledger, settings, around, lambda: gateway.requests) as measure:
-                report = await run_push(
-                    ledger,
-                    settings,
-                    options,
-                    stripe=stripe,
-                    around=around,
-                    on_start=_on_start(bar, context, access, settings.stripe.api),
-                )
+                report = await run_push(ledger, settings, options, stripe, around, on_start)
                 measure(report, failed=_failure(report) is not None)
     return report
 
@@ -344,7 +338,6 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
 
 
 def _say_how_it_stands(report: "PushReport", failure: MeterledgerError | None) -> None:
-    """Say what stopped it, on stderr."""
     if report.foreign_usage and report.stopped_at_door:
         print_foreign_usage(report.foreign_usage)
     if failure:

@@ -12,7 +12,7 @@ from meterledger.domain.instant import SECOND, to_text
 from meterledger.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from meterledger.cli.context import Context
     from meterledger.config import Settings
@@ -27,6 +27,12 @@ class LogFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+
+
+def refuse_beside_watch(options: "Mapping[str, bool]") -> None:
+    """Raise UsageError for an option that was given and makes no sense for a worker."""
+    for name in (name for name, is_given in options.items() if is_given):
+        raise UsageError(f"{name} does not go with --watch", hint="push once with it")
 
 
 async def watch(

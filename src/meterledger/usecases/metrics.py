@@ -162,7 +162,7 @@ def _families(figures: Figures) -> Iterator[tuple[str, str, str, _Samples]]:
         ("rejected_later", "Meter events that error reports turned rejected.", figures.rejected_later),
         ("error_reports", "Error reports read that were not known before.", figures.error_reports),
         ("requests", "Requests to Stripe.", figures.requests),
-        ("rounds", "Rounds that asked Stripe or sent anything.", figures.rounds),
+        ("rounds", "Rounds: looks that found a change, or were due.", figures.rounds),
         ("failed_rounds", "Rounds that did not come to their end.", figures.failed_rounds),
     )
     for name, help_, value in gauges:

@@ -137,20 +137,20 @@ class Worker:
             KeyRefusedError: Stripe refused the key.
         """
         self.run = replace(self.run, on_start=self._on_start)
-        try:
-            async with contextlib.AsyncExitStack() as stack:
-                while not self._is_over() and not self._is_only_one(stack):
-                    await self._pause(LEASE_ASKED_SECONDS)
+        with contextlib.ExitStack() as stack:
+            while not self._is_over() and not self._is_only_one(stack):
+                await self._pause(LEASE_ASKED_SECONDS)
+            try:
                 self._tell(What.STARTED)
                 while not self._is_over() and not self._report.stopped_at_door:
                     await self._pause(await self._next())
-        except MeterledgerError as error:
-            self._end(error.message)
-            raise
-        self._end("")
+            except MeterledgerError as error:
+                self._end(error.message)
+                raise
+            self._end("")
         return self._report
 
-    def _is_only_one(self, stack: contextlib.AsyncExitStack) -> bool:
+    def _is_only_one(self, stack: contextlib.ExitStack) -> bool:
         try:
             stack.enter_context(only_worker(self.ledger.path))
         except InUseError as error:
