@@ -278,8 +278,6 @@ def test_a_single_push_writes_its_figures_whatever_comes_of_it(
         figure(folder, 'meter_events{ledger="' + str(folder / "meterledger.db") + '",state="accepted"}') == 1
     )
     well = figure(folder, "last_success_timestamp_seconds")
-    monkeypatch.setattr("meterledger.cli.context.Context.clock", lambda _self: lambda: int(well * 1e6))
-    monkeypatch.setenv("STRIPE_API_KEY", "rk_test_")
     with SimulatorProcess("--clock", NOW, "--freeze", "--key", "sk_test_other") as other:
         monkeypatch.setenv("STRIPE_API_BASE", other.url)
         assert push("--metrics-file", "m.prom")[0] == ExitCode.USAGE
