@@ -9,7 +9,9 @@ Errors of data are values (see ``domain.usage.Rejection``); these exceptions end
     ├── InputError           3   an input file is missing, unreadable, empty or of another format
     │   └── IncompleteInputError    it could only be read up to some line
     ├── LedgerError          4   the ledger is missing, unusable or in use
+    │   └── InUseError              another process has it; waiting helps
     ├── StripeError          5   Stripe refused the key or could not be reached
+    │   └── KeyRefusedError         it refused the key; waiting does not help
     └── Interrupted        130   SIGINT or SIGTERM
 """
 
@@ -83,10 +85,18 @@ class LedgerError(MeterledgerError):
     exit_code = ExitCode.LEDGER
 
 
+class InUseError(LedgerError):
+    """Another process has the ledger for now."""
+
+
 class StripeError(MeterledgerError):
     """Stripe refused the key or could not be reached."""
 
     exit_code = ExitCode.STRIPE
+
+
+class KeyRefusedError(StripeError):
+    """Stripe refused the key: a person has to look at it."""
 
 
 class Interrupted(MeterledgerError):  # noqa: N818 # it is no error, but it ends a command like one

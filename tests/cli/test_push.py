@@ -255,3 +255,63 @@ def test_a_limit_slows_the_push_and_loses_nothing(
         page = limited.ledger()
     assert page["identifier_totals"]["counted"] == 121
     assert any(row["status"] == 429 for row in page["requests"])
+
+
+# Metrics, waiting and watching.
+
+
+def figure(folder: Path, name: str) -> float:
+    """Return a figure of the metrics file."""
+    [line] = [
+        one for one in (folder / "m.prom").read_text().splitlines() if one.startswith(f"meterledger_{name}")
+    ]
+    return float(line.rpartition(" ")[2])
+
+
+def test_a_single_push_writes_its_figures_whatever_comes_of_it(
+    push: Push, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cron has the figures too; after a failure they say so, and when all was well last."""
+    assert push("--metrics-file", "m.prom")[0] == ExitCode.DONE
+    assert (figure(folder, "up"), figure(folder, "accepted_total")) == (1, 1)
+    assert (
+        figure(folder, 'meter_events{ledger="' + str(folder / "meterledger.db") + '",state="accepted"}') == 1
+    )
+    well = figure(folder, "last_success_timestamp_seconds")
+    with SimulatorProcess("--clock", NOW, "--freeze", "--key", "sk_test_other") as other:
+        monkeypatch.setenv("STRIPE_API_BASE", other.url)
+        assert push("--metrics-file", "m.prom")[0] == ExitCode.USAGE
+    assert (figure(folder, "up"), figure(folder, "failed_rounds_total")) == (0, 1)
+    assert figure(folder, "last_success_timestamp_seconds") == well
+    assert push("--metrics-file", "missing/m.prom")[0] == ExitCode.USAGE
+
+
+def test_a_worker_with_an_end_ends_as_a_push_does(push: Push, folder: Path) -> None:
+    """--max-duration ends it in good order; its log is one line for people for each round."""
+    code, out, err = push(
+        "--watch", "--interval", "50ms", "--max-duration", "500ms", "--metrics-file", "m.prom"
+    )
+    assert (code, err) == (ExitCode.DONE, "")
+    lines = out.splitlines()
+    assert [line.split(" ")[1].strip(":") for line in lines] == ["started", "push", "ended"]
+    assert "1 sealed, 1 accepted, 0 rejected" in lines[1]
+    assert figure(folder, "accepted_total") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--interval", "1s"),
+        ("--log-format", "json"),
+        ("--watch", "--limit", "1"),
+        ("--watch", "--dry-run"),
+        ("--watch", "--format", "csv"),
+        ("--watch", "--retry-rejected"),
+        ("--watch", "--allow-foreign-usage"),
+        ("--watch", "--interval", "0s"),
+        ("--watch", "--interval", "soon"),
+    ],
+)
+def test_options_that_make_no_sense_together_are_2(push: Push, arguments: tuple[str, ...]) -> None:
+    """What a worker cannot heed is refused, not ignored."""
+    assert push(*arguments)[0] == ExitCode.USAGE

@@ -43,6 +43,7 @@ def _run(block: Block, terminal: Terminal, address: str) -> None:
         DOCS / "getting-your-files-in.md",
         DOCS / "customers.md",
         DOCS / "mending.md",
+        DOCS / "push-worker.md",
         DOCS / "simulator.md",
     ],
     ids=lambda page: page.name,

@@ -15,14 +15,14 @@ _SHOWN = 10
 
 def confirm_live(about: "AboutToPush") -> bool:
     """Ask on a terminal before anything goes to a live account; nothing is asked where nothing would go."""
-    if not about.meter_events:
+    if not about.meter_events and not about.goes_on:
         return True
     events, customers = count_text(about.meter_events), count_text(about.customers)
     account = about.account or "an account that the key may not name"
     return confirmed(
         lambda: (
             f"Send {events} meter events of {customers} customers to {account}, {about.mode} mode, at "
-            f"{about.host}: real invoices?"
+            f"{about.host}{', and all that comes in later' * about.goes_on}: real invoices?"
         )
     )
 

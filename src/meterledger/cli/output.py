@@ -80,6 +80,14 @@ def _escaped(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
+def print_line(text: str) -> None:
+    """Print one line of a log on stdout, and at once; what is no printable character is escaped."""
+    from meterledger.domain.usage import ascii_controls_escaped
+
+    sys.stdout.write(ascii_controls_escaped(text) + "\n")
+    sys.stdout.flush()
+
+
 def print_json(schema: str, document: dict[str, Any]) -> None:
     """Print one JSON document on stdout; what a terminal would obey is escaped, and read back as it was."""
     whole = {"schema": f"meterledger.{schema}/1", **document}

@@ -1,7 +1,6 @@
 """`meterledger push`: meter events to Stripe, each counted once."""
 
 import os
-import random
 import signal
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.door import confirm_live, foreign_rows, print_foreign_usage
+from meterledger.cli.metrics import measured
 from meterledger.cli.output import (
     Format,
     PreviewFormat,
@@ -25,6 +25,7 @@ from meterledger.cli.output import (
 from meterledger.cli.preview import show_preview
 from meterledger.cli.progress import progress_bar
 from meterledger.cli.settling import settling_document, settling_lines
+from meterledger.cli.watch import LogFormat, exit_code_of, refuse_beside_watch, watch
 from meterledger.domain.way import Way
 from meterledger.errors import ExitCode, Interrupted, MeterledgerError, StripeError, UsageError
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from meterledger.config import Settings
     from meterledger.stripe_gateway.access import StripeAccess
+    from meterledger.usecases.metrics import MetricsFile
     from meterledger.usecases.push import PushOptions, PushReport
     from meterledger.usecases.sending import Sender
 
@@ -81,6 +83,23 @@ def push(
     api: Annotated[
         Way | None, typer.Option("--api", help="The way in; [stripe] api of the config unless told.")
     ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for another push or worker, up to --max-duration.")
+    ] = False,
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Go on: push what comes in, until somebody stops it.")
+    ] = False,
+    interval: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="With --watch: between two looks; 5s unless told."),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option("--log-format", help="With --watch: the log's form; text unless told."),
+    ] = None,
+    metrics_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write figures for Prometheus into this file.")
+    ] = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=256, metavar="N", help="Customers and meters that are sent at once.")
     ] = 32,
@@ -101,6 +120,18 @@ def push(
     retry_codes = tuple(codes or ())
     if retry_codes and not retry_rejected:
         raise UsageError("--code goes with --retry-rejected", hint="add --retry-rejected")
+    if watching:
+        refuse_beside_watch(
+            {
+                "--dry-run": dry_run,
+                "--limit": limit is not None,
+                "--retry-rejected": retry_rejected,
+                "--allow-foreign-usage": allow_foreign_usage,
+                "--format": format_ is not Format.TABLE,
+            }
+        )
+    elif interval is not None or log_format is not None:
+        raise UsageError("--interval and --log-format go with --watch", hint="add --watch")
     if dry_run:
         show_preview(
             context,
@@ -113,6 +144,7 @@ def push(
         )
         return
     from meterledger.stripe_gateway.access import read_access
+    from meterledger.usecases.metrics import MetricsFile
     from meterledger.usecases.push import PushOptions
 
     settings = context.settings.by_way(api)
@@ -127,9 +159,29 @@ def push(
         retry_rejected=retry_rejected,
         retry_codes=retry_codes,
         confirm=confirm_live if live and not yes else None,
+        wait=wait,
+        on_wait=lambda why: None if context.quiet else say(f"Waiting: {why}."),
     )
+    metrics = MetricsFile(metrics_file, settings.ledger_path) if metrics_file else None
+    if metrics:
+        metrics.refuse_unwritable()
+    if watching:
+        report, stopped_by = asyncio.run(
+            watch(
+                context,
+                settings,
+                access,
+                options,
+                interval=context.duration(interval or "5s", "--interval") or 0,
+                log_format=log_format or LogFormat.TEXT,
+                metrics=metrics,
+            )
+        )
+        context.interruption_reported = True
+        _say_how_it_stands(report, failure=None if stopped_by else _failure(report))
+        raise typer.Exit(exit_code_of(stopped_by, _exit_code(report)))
     with progress_bar(wanted=not context.quiet) as bar:
-        report = asyncio.run(_push(context, settings, access, options, bar))
+        report = asyncio.run(_push(context, settings, access, options, bar, metrics))
     context.interruption_reported = True
     _print(report, format_, context)
     raise typer.Exit(_exit_code(report))
@@ -141,50 +193,18 @@ async def _push(
     access: "StripeAccess",
     options: "PushOptions",
     bar: "Bar | None",
+    metrics: "MetricsFile | None",
 ) -> "PushReport":
-    import asyncio
-
-    from meterledger.domain.pace import Pace, allowed_per_second
-    from meterledger.stripe_gateway.gateway import open_gateway
-    from meterledger.usecases.door import Counterpart
+    from meterledger.cli.stripe_side import open_stripe
     from meterledger.usecases.push import push as run_push
-    from meterledger.usecases.sending import Surroundings
 
-    clock = context.clock()
-    dates: list[int | None] = [None]
-
-    def on_date(date: int) -> None:
-        dates[0] = date
-        note = getattr(clock, "note", None)
-        if note:
-            note(date)
-
-    rate = allowed_per_second(
-        is_stripe=access.is_stripe,
-        mode=access.mode,
-        connected=bool(access.stripe_account),
-        way=settings.stripe.api,
-    )
-    around = Surroundings(
-        clock=clock,
-        monotonic=time.monotonic,
-        sleep=asyncio.sleep,
-        chance=random.random,  # noqa: TID251 # the rim: chance is passed in from here
-        pace=Pace(rate),
-    )
+    on_start = _on_start(bar, context, access, settings.stripe.api)
     with context.ledger() as ledger:
-        async with open_gateway(access, clock, concurrency=options.concurrency, on_date=on_date) as gateway:
-            stripe = Counterpart(
-                access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway
-            )
-            return await run_push(
-                ledger,
-                settings,
-                options,
-                stripe=stripe,
-                around=around,
-                on_start=_on_start(bar, context, access, settings.stripe.api),
-            )
+        async with open_stripe(context, settings, access, options.concurrency) as (stripe, around, gateway):
+            with measured(metrics, ledger, settings, around, lambda: gateway.requests) as measure:
+                report = await run_push(ledger, settings, options, stripe, around, on_start)
+                measure(report, failed=_failure(report) is not None)
+    return report
 
 
 def _say_if_the_stream_would_pay(work: int, access: "StripeAccess", way: Way) -> None:
@@ -312,10 +332,14 @@ def _print(report: "PushReport", format_: Format, context: Context) -> None:
             print_csv(columns, [[document[key] for key in columns]])
         case Format.TABLE:
             _print_for_people(report, context)
-    if report.foreign_usage and report.stopped_at_door:
-        print_foreign_usage(report.foreign_usage)
     for warning in report.warnings:
         say(f"Warning: {warning}", style="yellow")
+    _say_how_it_stands(report, failure)
+
+
+def _say_how_it_stands(report: "PushReport", failure: MeterledgerError | None) -> None:
+    if report.foreign_usage and report.stopped_at_door:
+        print_foreign_usage(report.foreign_usage)
     if failure:
         say_error(failure)
 

@@ -57,6 +57,9 @@ class Database(Protocol):
     def snapshot(self) -> AbstractContextManager[None]:
         """One read transaction: every statement inside sees the same ledger."""
 
+    def tide(self) -> int:
+        """Return a number that is another one after any commit of another connection; cheap to ask for."""
+
     def check_integrity(self) -> list[str]:
         """Return what the database finds wrong with its own file."""
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from meterledger.domain.instant import MINUTE, Instant, to_text
-from meterledger.errors import LedgerError
+from meterledger.errors import InUseError
 from meterledger.ledger.database import Database, Row
 
 LEASE_DURATION = 2 * MINUTE
@@ -53,12 +53,12 @@ class LeaseStore:
         Take the lease, over a holder that is known to be dead if there is one; return its token.
 
         Raises:
-            LedgerError: Somebody else holds it.
+            InUseError: Somebody else holds it.
         """
         with self._database.transaction():
             row = self._database.row("read_lease")
             if row and not row["released"] and row["expires_at"] > now and _holder(row) != over:
-                raise LedgerError(
+                raise InUseError(
                     f"another push is at work on this ledger: {row['holder']}, since "
                     f"{to_text(row['acquired_at'])}; its lease holds until {to_text(row['expires_at'])}",
                     hint="wait for it to end",
@@ -78,14 +78,14 @@ class LeaseStore:
         return token
 
     def renew(self, token: int, now: Instant) -> Instant:
-        """Prolong the lease inside the caller's transaction, and return until when; LedgerError if lost."""
+        """Prolong the lease inside the caller's transaction, and return until when; InUseError if lost."""
         expires_at = now + LEASE_DURATION
         if self._database.run("renew_lease_if_held", token=token, expires_at=expires_at) != 1:
-            raise LedgerError("another push has taken over this ledger", hint="look at `meterledger status`")
+            raise InUseError("another push has taken over this ledger", hint="look at `meterledger status`")
         return expires_at
 
     def prolong(self, token: int, now: Instant) -> None:
-        """Prolong the lease by itself, where nothing else is written for long; LedgerError if lost."""
+        """Prolong the lease by itself, where nothing else is written for long; InUseError if lost."""
         with self._database.transaction():
             self.renew(token, now)
 

@@ -329,6 +329,15 @@ class Outbox:
         found = {row["state"]: row["count"] for row in self._database.rows("count_meter_events")}
         return {state.value: found.get(state.value, 0) for state in State}
 
+    def open_counts(self) -> tuple[dict[str, int], Instant | None]:
+        """Return how many meter events are in each state that is not settled, and the oldest to be sent."""
+        rows = self._database.rows("count_open_meter_events")
+        counts = {state.value: 0 for state in (State.PENDING, State.SENDING, State.REJECTED, State.IN_DOUBT)}
+        to_be_sent = [
+            row["oldest_event_time"] for row in rows if row["state"] in (State.PENDING, State.SENDING)
+        ]
+        return counts | {row["state"]: row["count"] for row in rows}, min(to_be_sent, default=None)
+
     def latest_own_instant(self) -> Instant | None:
         """Return the latest instant that this ledger's own clock wrote."""
         row = self._database.row("latest_own_instant")

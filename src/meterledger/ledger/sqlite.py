@@ -14,7 +14,7 @@ import sqlite_utils
 from sqlite_utils import Migrations
 
 from meterledger.domain.usage import shown
-from meterledger.errors import LedgerError, UsageError
+from meterledger.errors import InUseError, LedgerError, UsageError
 from meterledger.ledger.statements import Statement, all_statements
 
 if TYPE_CHECKING:
@@ -130,6 +130,11 @@ class SqliteDatabase:
         finally:
             self._depth -= 1
             self._rollback()
+
+    def tide(self) -> int:
+        """Return a number that is another one after any commit of another connection."""
+        with _errors_translated():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     def check_integrity(self) -> list[str]:
         """Return what SQLite finds wrong with its own file."""
@@ -317,7 +322,7 @@ def _errors_translated(path: Path | None = None) -> Iterator[None]:
         if "not a database" in text:
             raise LedgerError(f"{path} is no SQLite database, and so no ledger") from error
         if "locked" in text or "busy" in text:
-            raise LedgerError(
+            raise InUseError(
                 f"{name} is in use by another process (waited {BUSY_TIMEOUT_SECONDS} s)",
                 hint="try again later",
             ) from error

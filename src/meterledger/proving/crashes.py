@@ -117,6 +117,11 @@ class MortalDatabase:
         with self._inner.snapshot():
             yield
 
+    def tide(self) -> int:
+        """Return a number that changes with the commits of others."""
+        self._points.check()
+        return self._inner.tide()
+
     def check_integrity(self) -> list[str]:
         """Return what the database finds wrong with its own file."""
         return self._inner.check_integrity()

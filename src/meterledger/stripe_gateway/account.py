@@ -5,7 +5,7 @@ Only Stripe's own refusal may pass for a restricted key: whatever else answers, 
 Stripe that a ledger could be bound to.
 """
 
-from meterledger.errors import StripeError
+from meterledger.errors import KeyRefusedError, StripeError
 from meterledger.stripe_gateway.wire import WireAnswer
 
 _OK = 200
@@ -23,7 +23,7 @@ def account_of_answer(answer: WireAnswer, base: str) -> str | None:
         StripeError: The key is refused, Stripe cannot tell for now, or what answered is no Stripe.
     """
     if answer.status == _UNAUTHORIZED:
-        raise StripeError(f"{base} refused the key (401)", hint="check STRIPE_API_KEY")
+        raise KeyRefusedError(f"{base} refused the key (401)", hint="check STRIPE_API_KEY")
     if answer.status == _TOO_MANY_REQUESTS or answer.status >= _SERVER_ERROR:
         raise StripeError(f"{base} cannot tell the account for now ({answer.status})", hint="try again later")
     if answer.status in _NOT_ALLOWED_STATUSES and _is_refusal(answer):

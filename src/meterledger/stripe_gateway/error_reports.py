@@ -6,7 +6,7 @@ from typing import Any
 
 from meterledger.domain.error_report import REPORT_TYPES, ErrorReport, ErrorSample, ReportedErrors
 from meterledger.domain.instant import Instant, TimeError, parse_instant, to_text
-from meterledger.errors import StripeError
+from meterledger.errors import KeyRefusedError, StripeError
 from meterledger.stripe_gateway.wire import WireAnswer
 
 EVENTS = "/v2/core/events"
@@ -47,7 +47,7 @@ def page_of_answer(answer: WireAnswer, base: str) -> ReportPage | str:
         StripeError: The key is refused, or Stripe cannot tell for now.
     """
     if answer.status == _UNAUTHORIZED:
-        raise StripeError(f"{base} refused the key (401)", hint="check STRIPE_API_KEY")
+        raise KeyRefusedError(f"{base} refused the key (401)", hint="check STRIPE_API_KEY")
     if answer.status == _TOO_MANY_REQUESTS or answer.status >= _SERVER_ERROR:
         raise StripeError(
             f"{base} cannot tell the error reports for now ({answer.status})", hint="try again later"

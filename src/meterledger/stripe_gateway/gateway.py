@@ -12,7 +12,7 @@ import stripe
 from meterledger.domain.declared_meter import DeclaredMeter
 from meterledger.domain.delivery import Outcome
 from meterledger.domain.instant import Instant
-from meterledger.errors import StripeError
+from meterledger.errors import KeyRefusedError, StripeError
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
 from meterledger.stripe_gateway.error_reports import list_parameters, page_of_answer
@@ -58,7 +58,13 @@ class StripeGateway:
             http_client=transport,
             max_network_retries=0,
         )
+        self._transport = transport
         self._sessions = StreamSessions(ask=self._new_session, clock=clock, livemode=access.mode == "live")
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far."""
+        return self._transport.requests
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event once by v1; never raises for what Stripe or the network does."""
@@ -274,7 +280,7 @@ class StripeGateway:
             raise self._unreachable(error) from error
         except stripe.StripeError as error:
             if error.http_status == _UNAUTHORIZED:
-                raise StripeError(
+                raise KeyRefusedError(
                     f"{self._access.base} refused the key (401)", hint="check STRIPE_API_KEY"
                 ) from error
             status = error.http_status or 0

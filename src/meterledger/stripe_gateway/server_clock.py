@@ -14,12 +14,17 @@ _TIMEOUT_SECONDS = 10
 class ServerClock:
     """Tells the latest time the server told; never goes back."""
 
-    def __init__(self, first: Instant) -> None:
+    def __init__(self, first: Instant, base: str = "") -> None:
         self._now = first
+        self._base = base
 
     def __call__(self) -> Instant:
         """Return the server's time, exact to the second."""
         return self._now
+
+    def ask(self) -> None:
+        """Ask the server again, after a time in which nothing was sent; raises StripeError."""
+        self.note(server_time(self._base))
 
     def note(self, date: Instant) -> None:
         """Take over the time of an answer."""
@@ -27,6 +32,17 @@ class ServerClock:
 
 
 def read_server_clock(base: str) -> ServerClock:
+    """
+    Return a clock that begins with a server's time.
+
+    Raises:
+        UsageError: The host is Stripe's own.
+        StripeError: It cannot be reached, or tells no time.
+    """
+    return ServerClock(server_time(base), base)
+
+
+def server_time(base: str) -> Instant:
     """
     Ask a server for its time; any answer will do.
 
@@ -54,4 +70,4 @@ def read_server_clock(base: str) -> ServerClock:
         connection.close()
     if date is None:
         raise StripeError(f"{base} tells no time: its answer has no Date")
-    return ServerClock(date)
+    return date

@@ -26,7 +26,12 @@ SESSION_PATH = "/v2/billing/meter_event_session"
 
 
 class Transport(stripe.HTTPClient):
-    """One aiohttp session for one run; tells ``on_date`` the time of every answer."""
+    """
+    One aiohttp session for one run; tells ``on_date`` the time of every answer.
+
+    Attributes:
+        requests: How many were made, answered or not.
+    """
 
     name = "aiohttp"
 
@@ -35,12 +40,14 @@ class Transport(stripe.HTTPClient):
         self._concurrency = concurrency
         self._through_proxy = through_proxy
         self._on_date = on_date
+        self.requests = 0
         self._open_session: aiohttp.ClientSession | None = None
 
     async def request_async(
         self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request, read its whole answer; every failure is an APIConnectionError with its cause."""
+        self.requests += 1
         try:
             proxy, told = _proxy_of_environment(url) if self._through_proxy else (None, {})
             # Without TLS there is no tunnel, and the proxy reads the request itself.

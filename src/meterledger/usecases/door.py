@@ -4,8 +4,8 @@ The door: what has to be right before anything is sent.
 The key's mode, the account and host the ledger is bound to, the clock, and the lease.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,17 +13,21 @@ from meterledger.config import Settings
 from meterledger.domain.declared_meter import DeclaredMeter, activity, meter_findings
 from meterledger.domain.delivery import CLOCK_LIMIT, CLOCK_WARNING
 from meterledger.domain.instant import Instant, to_text
-from meterledger.errors import StripeError, UsageError
+from meterledger.errors import InUseError, StripeError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.lease import Binding
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.usecases.error_reports import ReportGateway
 from meterledger.usecases.holder import is_dead, this_process
-from meterledger.usecases.sending import Gateway
+from meterledger.usecases.sending import Gateway, Surroundings
 from meterledger.usecases.window_totals import SummaryGateway
 
 if TYPE_CHECKING:
     from meterledger.stripe_gateway.gateway import Read
+
+
+LEASE_ASKED_SECONDS = 0.5
+"""How long whoever waits for the lease sleeps between two looks."""
 
 
 class PushGateway(Gateway, SummaryGateway, Protocol):
@@ -58,6 +62,35 @@ def lease_held(ledger: Ledger, clock: Callable[[], Instant]) -> Iterator[int]:
         yield token
     finally:
         ledger.lease.release(token)
+
+
+@asynccontextmanager
+async def lease_awaited(
+    ledger: Ledger, around: Surroundings, *, until: float | None, on_wait: Callable[[str], None]
+) -> AsyncIterator[int]:
+    """
+    Hold the lease like ``lease_held``, but wait while somebody else does.
+
+    Args:
+        ledger: The ledger.
+        around: Clock, stopwatch and sleep.
+        until: In monotonic seconds; InUseError from then on. None to wait for ever.
+        on_wait: Told once why it waits.
+    """
+    with ExitStack() as stack:
+        told = False
+        while True:
+            try:
+                token = stack.enter_context(lease_held(ledger, around.clock))
+                break
+            except InUseError as error:
+                if until is not None and around.monotonic() >= until:
+                    raise
+                if not told:
+                    on_wait(error.message)
+                told = True
+            await around.sleep(LEASE_ASKED_SECONDS)
+        yield token
 
 
 async def knock(

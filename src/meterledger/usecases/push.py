@@ -16,7 +16,7 @@ from meterledger.ledger import Ledger
 from meterledger.usecases.door import (
     Counterpart,
     knock,
-    lease_held,
+    lease_awaited,
     refuse_other_binding,
     refuse_without_live,
 )
@@ -54,6 +54,8 @@ class AboutToPush:
     host: str
     meter_events: int
     customers: int
+    goes_on: bool = False
+    """Whether more is sent later without another question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,14 +75,25 @@ class PushOptions:
     """Only of these codes; of all if there are none."""
     confirm: Callable[[AboutToPush], bool] | None = None
     """Asked before anything is sealed; False ends the push."""
+    wait: bool = False
+    """Wait for the lease while another process holds it, up to ``max_duration``."""
+    on_wait: Callable[[str], None] = lambda _why: None
+    """Told once that it waits, and why."""
 
 
 @dataclass(slots=True, kw_only=True)
 class PushReport:
     """What this run did, and what is open in the ledger at its end."""
 
+    push: int | None = None
+    """The number of the push; None if nothing was begun."""
     tally: Tally = field(default_factory=Tally)
     pending: int = 0
+    unsealed: int = 0
+    """Of the pending: usage events that are neither sealed nor blocked."""
+    open_meter_events: dict[str, int] = field(default_factory=dict)
+    """Meter events in each state that is not settled."""
+    oldest_pending_event_time: Instant | None = None
     in_doubt: int = 0
     rejected_in_ledger: int = 0
     blocked: dict[BlockReason, int] = field(default_factory=dict)
@@ -91,6 +104,8 @@ class PushReport:
     """Rejected meter events whose usage is to be sealed again."""
     reported: Counter[State] = field(default_factory=Counter)
     """Meter events by the state that error reports brought them into."""
+    new_reports: int = 0
+    """Error reports that were not known before."""
     warnings: list[str] = field(default_factory=list)
     foreign_usage: list[ForeignUsage] = field(default_factory=list)
     """What Stripe has beyond this ledger; it stopped the push, unless it was taken as the baseline."""
@@ -98,6 +113,12 @@ class PushReport:
     """Nothing was sealed or sent: foreign usage, or a person said no."""
     stop: Stop | None = None
     stop_message: str = ""
+    stop_status: int | None = None
+    """The HTTP status that stopped it, if one did."""
+
+    def note_stop(self, sender: Sender) -> None:
+        """Take over why a sender stopped, if it did."""
+        self.stop, self.stop_message, self.stop_status = sender.stop, sender.stop_message, sender.stop_status
 
     @property
     def needs_a_person(self) -> bool:
@@ -108,6 +129,21 @@ class PushReport:
             or self.blocked
             or (self.foreign_usage and self.stopped_at_door)
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pusher:
+    """What a push works with, and all rounds of a worker."""
+
+    ledger: Ledger
+    settings: Settings
+    options: PushOptions
+    stripe: Counterpart
+    around: Surroundings
+    on_start: Callable[[Sender, int], None] = lambda _sender, _unsealed: None
+    """Called with the sender and the amount of work, before the first request that sends."""
+    deadline: float | None = None
+    """When to stop, in monotonic seconds."""
 
 
 async def push(
@@ -134,73 +170,101 @@ async def push(
         LedgerError: Another push is at work, or the ledger is ahead of the clock.
         StripeError: Stripe refused the key, could not be reached, or its clock is too far from ours.
     """
-    refuse_without_live(stripe.access, live=options.live)
-    refuse_clock_set_back(ledger, around.clock())
-    refuse_other_binding(ledger.lease.binding(), stripe.access)
-    refuse_coarser_scale(ledger, settings)
+    deadline = None if options.max_duration is None else around.monotonic() + options.max_duration / SECOND
+    run = Pusher(
+        ledger=ledger,
+        settings=settings,
+        options=options,
+        stripe=stripe,
+        around=around,
+        on_start=on_start,
+        deadline=deadline,
+    )
+    refuse_at_the_door(run)
     report = PushReport()
-    with lease_held(ledger, around.clock) as token:
+    until = deadline if options.wait else around.monotonic()
+    async with lease_awaited(ledger, around, until=until, on_wait=options.on_wait) as token:
+        # Whoever was waited for may have bound it.
+        refuse_other_binding(ledger.lease.binding(), stripe.access)
         report.warnings = await knock(ledger, settings, stripe, around.clock)
         now = around.clock()
         report.recovered = ledger.outbox.recover(token, now)
         planner = Planner(ledger, settings, now, include_closed=options.include_closed)
-        compared = await compare_with_stripe(
-            planner,
-            stripe.gateway,
-            around,
-            token=token,
-            allow=options.allow_foreign_usage,
-            paced=stripe.access.is_stripe,
-        )
-        report.warnings += compared.warnings
-        report.foreign_usage = compared.foreign
-        if compared.stops or _is_declined(planner, stripe, options):
+        if not await may_go_in(run, planner, token, report) or is_declined(run, planner):
             report.stopped_at_door = True
-            _sum_up(ledger, planner, around.clock(), report)
+            sum_up(planner, around.clock(), report)
             return report
-        now = around.clock()
-        _retry_rejected(ledger, options, token, now, report)
-        planner.refresh(now)
-        for event in planner.stale():
-            ledger.outbox.dissolve(event.id, token, now)
-        if planner.way is Way.STREAM:
-            ledger.lease.bind_meter_events_host(stripe.access.meter_events_base)
-        number = ledger.outbox.begin_push(planner.way, __version__, token, now)
-        # A ledger that is restored from a backup finds out by this that it is older than its last push.
-        note_push(ledger, number)
-        sender = WaySender(
-            gateway=stripe.gateway,
-            ledger=ledger,
-            push=number,
-            token=token,
-            around=around,
-            concurrency=options.concurrency,
-            deadline=None
-            if options.max_duration is None
-            else around.monotonic() + options.max_duration / SECOND,
-            tally=report.tally,
-            flush_outcomes=STREAM_CHUNK_METER_EVENTS if planner.way is Way.STREAM else FLUSH_OUTCOMES,
-            is_ordered=lambda name: any(
-                meter.event_name == name and meter.is_ordered for meter in settings.catalogue.meters
-            ),
-        )
-        run = Drain(
-            ledger=ledger,
-            limit=options.limit,
-            around=around,
-            planner=planner,
-            sender=sender,
-            push=number,
-            token=token,
-            rollup=RollUp(planner) if planner.rolls_up else None,
-        )
-        await drain(run, on_start)
-        ledger.outbox.finish_push(number, around.clock())
-        _note_end(ledger, number, report)
-        await _poll_reports(run, stripe, report)
-        report.stop, report.stop_message = sender.stop, sender.stop_message
-    _sum_up(ledger, planner, around.clock(), report)
+        _retry_rejected(ledger, options, token, around.clock(), report)
+        sender = await send_all(run, planner, token, report)
+        await _poll_reports(run, sender, token, report)
+    sum_up(planner, around.clock(), report)
     return report
+
+
+def refuse_at_the_door(run: Pusher) -> None:
+    """Raise what no push may begin with: a key of another mode, another binding, a clock set back."""
+    refuse_without_live(run.stripe.access, live=run.options.live)
+    refuse_clock_set_back(run.ledger, run.around.clock())
+    refuse_other_binding(run.ledger.lease.binding(), run.stripe.access)
+    refuse_coarser_scale(run.ledger, run.settings)
+
+
+async def may_go_in(run: Pusher, planner: Planner, token: int, report: PushReport) -> bool:
+    """Tell whether Stripe has nothing that this ledger does not know of, where that is to be compared."""
+    compared = await compare_with_stripe(
+        planner,
+        run.stripe.gateway,
+        run.around,
+        token=token,
+        allow=run.options.allow_foreign_usage,
+        paced=run.stripe.access.is_stripe,
+    )
+    report.warnings += compared.warnings
+    report.foreign_usage = compared.foreign
+    return not compared.stops
+
+
+async def send_all(run: Pusher, planner: Planner, token: int, report: PushReport) -> Sender:
+    """Seal and send everything that may go, as one push of the ledger's history; return who sent it."""
+    ledger, options, around = run.ledger, run.options, run.around
+    now = around.clock()
+    planner.refresh(now)
+    for event in planner.stale():
+        ledger.outbox.dissolve(event.id, token, now)
+    if planner.way is Way.STREAM:
+        ledger.lease.bind_meter_events_host(run.stripe.access.meter_events_base)
+    report.push = ledger.outbox.begin_push(planner.way, __version__, token, now)
+    # A ledger that is restored from a backup finds out by this that it is older than its last push.
+    note_push(ledger, report.push)
+    sender = WaySender(
+        gateway=run.stripe.gateway,
+        ledger=ledger,
+        push=report.push,
+        token=token,
+        around=around,
+        concurrency=options.concurrency,
+        deadline=run.deadline,
+        tally=report.tally,
+        flush_outcomes=STREAM_CHUNK_METER_EVENTS if planner.way is Way.STREAM else FLUSH_OUTCOMES,
+        is_ordered=lambda name: any(
+            meter.event_name == name and meter.is_ordered for meter in run.settings.catalogue.meters
+        ),
+    )
+    drained = Drain(
+        ledger=ledger,
+        limit=options.limit,
+        around=around,
+        planner=planner,
+        sender=sender,
+        push=report.push,
+        token=token,
+        rollup=RollUp(planner) if planner.rolls_up else None,
+    )
+    await drain(drained, run.on_start)
+    ledger.outbox.finish_push(report.push, around.clock())
+    _note_end(ledger, report.push, report)
+    report.note_stop(sender)
+    return sender
 
 
 def _retry_rejected(
@@ -217,27 +281,33 @@ def _retry_rejected(
         )
 
 
-async def _poll_reports(run: Drain, stripe: Counterpart, report: PushReport) -> None:
+async def _poll_reports(run: Pusher, sender: Sender, token: int, report: PushReport) -> None:
     """Ask for error reports at the end of a run that reached its end; without an answer nothing changes."""
-    sender = run.sender
-    if stripe.reports is None or sender.stop not in (None, Stop.MAX_DURATION):
+    if report.stop not in (None, Stop.MAX_DURATION):
         return
     try:
-        polled = await poll_error_reports(
-            run.ledger,
-            stripe.reports,
-            token=run.token,
-            clock=run.around.clock,
-            is_stopping=lambda: sender.stop is Stop.INTERRUPTED,
-        )
+        await poll_reports(run, token, report, lambda: sender.stop is Stop.INTERRUPTED)
     except StripeError as error:
         report.warnings.append(f"error reports were not read: {error.message}")
+    report.note_stop(sender)
+
+
+async def poll_reports(
+    run: Pusher, token: int, report: PushReport, is_stopping: Callable[[], bool] = lambda: False
+) -> None:
+    """Ask for error reports; StripeError without an answer."""
+    if run.stripe.reports is None:
         return
-    report.reported = polled.settled
+    polled = await poll_error_reports(
+        run.ledger, run.stripe.reports, token=token, clock=run.around.clock, is_stopping=is_stopping
+    )
+    report.reported, report.new_reports = polled.settled, polled.new_reports
     report.warnings += polled.warnings
 
 
-def _is_declined(planner: Planner, stripe: Counterpart, options: PushOptions) -> bool:
+def is_declined(run: Pusher, planner: Planner, *, goes_on: bool = False) -> bool:
+    """Tell whether a person who was asked said no."""
+    options, access = run.options, run.stripe.access
     if options.confirm is None:
         return False
     result = Preview()
@@ -245,11 +315,12 @@ def _is_declined(planner: Planner, stripe: Counterpart, options: PushOptions) ->
         pass
     binding = planner.ledger.lease.binding()
     about = AboutToPush(
-        account=stripe.access.stripe_account or (binding and binding.account_id) or "",
-        mode=stripe.access.mode,
-        host=stripe.access.base,
+        account=access.stripe_account or (binding and binding.account_id) or "",
+        mode=access.mode,
+        host=access.base,
         meter_events=result.events,
         customers=len({customer for _, customer in result.totals}),
+        goes_on=goes_on,
     )
     return not options.confirm(about)
 
@@ -262,11 +333,15 @@ def _note_end(ledger: Ledger, number: int, report: PushReport) -> None:
         report.warnings.append(f"{error.message}; a backup taken during this push would not be told from it")
 
 
-def _sum_up(ledger: Ledger, planner: Planner, now: Instant, report: PushReport) -> None:
+def sum_up(planner: Planner, now: Instant, report: PushReport) -> None:
+    """Take into the report what is open in the ledger now."""
     planner.refresh(now)
     standing = stand(planner)
-    counts = ledger.outbox.counts()
+    counts, oldest = planner.ledger.outbox.open_counts()
     report.blocked, report.settling = standing.blocked, standing.settling
+    report.open_meter_events, report.unsealed = counts, standing.unsealed
     report.pending = counts[State.PENDING] + counts[State.SENDING] + standing.unsealed
     report.in_doubt = counts[State.IN_DOUBT]
     report.rejected_in_ledger = counts[State.REJECTED]
+    waiting = [one for one in (oldest, standing.oldest_event_time) if one is not None]
+    report.oldest_pending_event_time = min(waiting, default=None)

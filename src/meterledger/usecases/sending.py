@@ -37,6 +37,10 @@ SILENCE_SECONDS = 60.0
 STALE_CLAIM = 5 * MINUTE
 """A claim that waited longer (a suspended machine) is given back, not sent: its time is no longer true."""
 
+KINDS_OF_REFUSAL = 100
+"""Different refusals that a tally tells apart; a message may name what is refused."""
+
+_OTHER_REFUSALS = "other refusals"
 _TOO_MANY_REQUESTS = 429
 
 Lane = tuple[str, str]
@@ -113,6 +117,8 @@ class Sender:
     tally: Tally = field(default_factory=Tally)
     stop: Stop | None = None
     stop_message: str = ""
+    stop_status: int | None = None
+    """The HTTP status that stopped the run, if one did."""
     held_lanes: set[Lane] = field(default_factory=set)
     """Ordered lanes in which an event got no final outcome: what comes later waits for it."""
     is_ordered: Callable[[str], bool] = lambda _event_name: False
@@ -269,6 +275,8 @@ class Sender:
         elif judged.state is State.REJECTED:
             self.tally.rejected += 1
             key = f"{judged.rejection_code}: {judged.rejection_message}"
+            if key not in self.tally.refusals and len(self.tally.refusals) >= KINDS_OF_REFUSAL:
+                key = _OTHER_REFUSALS
             self.tally.refusals[key] = self.tally.refusals.get(key, 0) + 1
         if len(self._outcomes) >= self.flush_outcomes:
             self._flush()
@@ -276,6 +284,7 @@ class Sender:
 
     def _must_stop(self, outcome: Outcome) -> bool:
         if outcome.stops_run:
+            self.stop_status = outcome.http_status
             self.request_stop(Stop.REFUSED, f"{outcome.http_status or ''} {outcome.message or ''}".strip())
         elif self.around.monotonic() - self._last_answer > SILENCE_SECONDS:
             self.request_stop(Stop.UNREACHABLE, f"no answer for {SILENCE_SECONDS:.0f} s: {outcome.message}")

@@ -223,6 +223,13 @@ SELECT state, COUNT(*) AS count FROM meter_events
 WHERE dissolved_at IS NULL AND retried_at IS NULL
 GROUP BY state ORDER BY state;
 
+-- name: count_open_meter_events
+-- The same of what is not settled, without a look at what is: that is most of a ledger.
+SELECT state, COUNT(*) AS count, MIN(event_time) AS oldest_event_time FROM meter_events
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt')
+    AND dissolved_at IS NULL AND retried_at IS NULL
+GROUP BY state ORDER BY state;
+
 -- name: latest_own_instant
 -- Of what this ledger's own clock wrote, ever: a later, smaller instant does not hide an earlier, larger one.
 SELECT MAX(instant) AS instant FROM (
