@@ -161,6 +161,13 @@ class CustomerBook:
         found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
         return found is None or isinstance(found, Standing)
 
+    def changes_of(self, customer_id: str) -> list[Instant]:
+        """Return the instants from which on something else held of a customer, in order."""
+        found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
+        if found is None or isinstance(found, Standing):
+            return []
+        return sorted({start for history in found for start in history.starts})
+
     def subscriptions_of(self, customer_id: str) -> list[str] | None:
         """Return every subscription that a customer ever had, sorted; None for an unknown customer."""
         found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)

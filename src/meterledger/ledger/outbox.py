@@ -75,6 +75,13 @@ class Outbox:
         """
         return [to_stored(row, way) for row in self._database.rows("unsent_meter_events")]
 
+    def attempts_of_unsent(self) -> dict[int, list[Attempt]]:
+        """Return the attempts of each of those in order, read at once."""
+        found: dict[int, list[Attempt]] = {}
+        for row in self._database.stream("attempts_of_unsent"):
+            found.setdefault(row["meter_event"], []).append(to_attempt(row))
+        return found
+
     def never_reached(self) -> list[int]:
         """Return the pending meter events of which no attempt can have reached Stripe."""
         return [row["id"] for row in self._database.rows("pending_never_reached")]

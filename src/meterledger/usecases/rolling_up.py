@@ -17,13 +17,12 @@ from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent
 from meterledger.domain.quantity import Quantity, exact_sum, fits_one_value
 from meterledger.domain.rollup import Part, UsageWindow, seal_rolled_up, split_into_parts
-from meterledger.ledger.rollups import LATEST
+from meterledger.ledger.rollups import EVER, LATEST
 from meterledger.usecases.planning import Hold, Planner
 
 MOST_BUCKETS = 100_000
 """Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
 
-_EVER: Instant = -LATEST
 _Key = tuple[int, str | None, int, int, str | None]
 """Customer, subscription, feature, scale, dimensions."""
 
@@ -119,7 +118,7 @@ class RollUp:
     """What begins here or later is read again when the rest is done."""
 
     def __post_init__(self) -> None:
-        self._read(_EVER)
+        self._read(EVER)
 
     def __len__(self) -> int:
         """How many usage events and buckets were found at first: what there is to do, about."""
@@ -159,12 +158,14 @@ class RollUp:
         """Gather the buckets of the windows from ``since`` on, as many as fit."""
         self._buckets, self._until = {}, LATEST
         lengths = self._lengths()
-        rows = self.planner.ledger.rollups.usage(since, self.planner.as_of, self.anew)
+        rollups = self.planner.ledger.rollups
+        keeping = rollups.keeping_identifiers()
+        rows = rollups.usage(since, self.planner.as_of, self.anew)
         count = 0
-        for number, customer, subscription, feature, units, scale, at, dimensions, keeps_identifier in rows:
+        for number, customer, subscription, feature, units, scale, at, dimensions, import_ in rows:
             length = lengths[feature]
-            if not length or keeps_identifier:
-                if since == _EVER:
+            if not length or import_ in keeping:
+                if since == EVER:
                     self._times.append(at)
                     self._singles.append(number)
                 continue

@@ -81,6 +81,14 @@ FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
 WHERE m.state IN ('pending', 'sending')
 ORDER BY m.event_time, m.id;
 
+-- name: attempts_of_unsent
+-- The attempts of all of those, in their order.
+SELECT a.meter_event, a.attempt, a.idempotency_key, a.started_at, a.finished_at, a.outcome, a.answered,
+    a.settled_at, a.api
+FROM meter_events AS m INNER JOIN delivery_attempts AS a ON a.meter_event = m.id
+WHERE m.state IN ('pending', 'sending')
+ORDER BY a.meter_event, a.attempt;
+
 -- name: next_meter_event
 SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;
 
