@@ -19,6 +19,7 @@ from meterledger.ledger import open_ledger
 from meterledger.usecases.door import lease_held
 from meterledger.usecases.draining import Drain, drain
 from meterledger.usecases.planning import Planner
+from meterledger.usecases.rolling_up import RollUp
 from meterledger.usecases.sending import Parcel, Surroundings
 from meterledger.usecases.streaming import WaySender
 
@@ -79,6 +80,7 @@ def main() -> None:
             sender=sender,
             push=push,
             token=token,
+            rollup=RollUp(planner) if planner.rolls_up else None,
         )
         asyncio.run(drain(run, lambda _sender, _work: None))
         print(

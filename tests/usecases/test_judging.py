@@ -167,9 +167,9 @@ def _assert_same_totals(planner: Planner) -> None:
         (lane, one.events, str(one.value)) for lane, one in sorted(drawn.totals.items())
     ]
     assert added_up.blocked == drawn.blocked
-    assert [(usage.request_id, reason) for usage, reason in added_up.blocked_usage] == [
+    assert {(usage.request_id, reason) for usage, reason in added_up.blocked_usage} == {
         (usage.request_id, reason) for usage, reason in drawn.blocked_usage
-    ]
+    }
     for name in ("waiting", "settling", "alone", "past_deadline", "findings"):
         assert getattr(added_up, name) == getattr(drawn, name)
 

@@ -142,11 +142,6 @@ class Planner:
         stretch = self._stretch_of(meter, billed, event_time)
         return None if stretch is None else self._ready_at(meter, stretch)
 
-    def is_steady(self, usage: UsageToSeal) -> bool:
-        """Tell whether what becomes of a customer's usage depends on neither its event_time nor its value."""
-        any_value = self.way is Way.V1
-        return any_value and (self._customers is None or self._customers.is_steady(usage.customer_id))
-
     def may_go(self, where: UsageWindow, event_times: Iterable[Instant]) -> bool:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
         feature = where.meter.features[0]

@@ -7,6 +7,7 @@ for each usage event only where the answer differs within one.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import merge
@@ -17,14 +18,16 @@ from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import MeterEvent
 from meterledger.domain.quantity import Quantity, exact_sum, fits_one_value
 from meterledger.domain.rollup import Part, UsageWindow, seal_rolled_up, split_into_parts
+from meterledger.domain.way import Way, is_positive_integer
 from meterledger.ledger.rollups import EVER, LATEST
 from meterledger.usecases.planning import Hold, Planner
 
 MOST_BUCKETS = 100_000
 """Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
 
-_Key = tuple[int, str | None, int, int, str | None]
-"""Customer, subscription, feature, scale, dimensions."""
+_Key = tuple[int, str | None, int, int, str | None, bool, int]
+"""Customer, subscription, feature, scale, dimensions, whether the way takes the value, and between which
+changes of the customer it lies: what becomes of it depends on nothing else but its event_time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class RollUp:
     _times: "array[int]" = field(default_factory=lambda: array("q"))
     _singles: "array[int]" = field(default_factory=lambda: array("q"))
     _buckets: _Buckets = field(default_factory=dict)
+    _changes: dict[int, list[Instant]] = field(default_factory=dict)
     _until: Instant = LATEST
     """What begins here or later is read again when the rest is done."""
 
@@ -161,6 +165,7 @@ class RollUp:
         rollups = self.planner.ledger.rollups
         keeping = rollups.keeping_identifiers()
         rows = rollups.usage(since, self.planner.as_of, self.anew)
+        any_value, changes = self.planner.way is Way.V1, self._changes
         count = 0
         for number, customer, subscription, feature, units, scale, at, dimensions, import_ in rows:
             length = lengths[feature]
@@ -172,10 +177,12 @@ class RollUp:
             start = at - at % length
             if start < since or start >= self._until:
                 continue
-            window = self._buckets.get(start)
-            if window is None:
-                window = self._buckets[start] = {}
-            key = (customer, subscription, feature, scale, dimensions)
+            window = self._buckets.setdefault(start, {})
+            taken = any_value or is_positive_integer(units, scale)
+            cuts = changes.get(customer)
+            if cuts is None:
+                cuts = self._learn(customer)
+            key = (customer, subscription, feature, scale, dimensions, taken, bisect_right(cuts, at))
             bucket = window.get(key)
             if bucket is None:
                 bucket = window[key] = _Bucket(at, at)
@@ -188,6 +195,14 @@ class RollUp:
                 bucket.latest = at
             elif at < bucket.first:
                 bucket.first = at
+
+    def _learn(self, customer: int) -> list[Instant]:
+        """Remember the changes of a customer, of so many customers at once as buckets are gathered."""
+        if len(self._changes) >= MOST_BUCKETS:
+            self._changes.clear()
+        changes = self.planner.changes_of(self.planner.ledger.rollups.customer_id(customer))
+        self._changes[customer] = changes
+        return changes
 
     def _lengths(self) -> dict[int, int]:
         catalogue = self.planner.settings.catalogue
@@ -242,7 +257,7 @@ class RollUp:
         first, latest = (
             self.planner.window_of(replace(usage, event_time=at)) for at in (bucket.first, bucket.latest)
         )
-        if first == latest and self.planner.is_steady(usage):
+        if first == latest:
             units = {usage.quantity.scale: bucket.units}
             yield first, Gathered(bucket.usage_events, units, bucket.first, bucket.latest)
             return
