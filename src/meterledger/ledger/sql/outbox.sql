@@ -64,7 +64,9 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
 
 -- name: lanes_in_doubt
 -- On ordered meters a later event waits for the final outcome of an earlier one.
-SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
+-- The first condition is that of the index on what is unsettled, in its words: else SQLite reads everything.
+SELECT DISTINCT event_name, stripe_customer_id FROM meter_events
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'in_doubt';
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
@@ -78,15 +80,16 @@ SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.tim
         WHERE l.meter_event = m.id AND l.attempt = m.attempts
     ) AS last_key
 FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
-WHERE m.state IN ('pending', 'sending')
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
 ORDER BY m.event_time, m.id;
 
 -- name: attempts_of_unsent
 -- The attempts of all of those, in their order.
 SELECT a.meter_event, a.attempt, a.idempotency_key, a.started_at, a.finished_at, a.outcome, a.answered,
     a.settled_at, a.api
-FROM meter_events AS m INNER JOIN delivery_attempts AS a ON a.meter_event = m.id
-WHERE m.state IN ('pending', 'sending')
+FROM meter_events AS m CROSS JOIN delivery_attempts AS a
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
+    AND a.meter_event = m.id
 ORDER BY a.meter_event, a.attempt;
 
 -- name: next_meter_event
@@ -153,7 +156,7 @@ WHERE outcome IS NULL;
 -- name: pending_never_reached
 -- Claims that may be dissolved: no attempt of theirs can have reached Stripe, not even in a person's eyes.
 SELECT id FROM meter_events
-WHERE state = 'pending' AND NOT EXISTS (
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery_attempts AS a
     WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
 )
