@@ -22,9 +22,11 @@ def write_config(folder: Path) -> Path:
     return path
 
 
-def write_usage(path: Path, rows: int, *, customers: int, seed: int, time_ordered_ids: bool = False) -> None:
+def write_usage(
+    path: Path, rows: int, *, customers: int, seed: int, time_ordered_ids: bool = False, days: int = 30
+) -> None:
     """
-    Write a CSV file of usage from the last 30 days, in the order of event_time.
+    Write a CSV file of usage from the last days, in the order of event_time.
 
     Args:
         path: The file.
@@ -32,13 +34,14 @@ def write_usage(path: Path, rows: int, *, customers: int, seed: int, time_ordere
         customers: How many different customers they are spread over.
         seed: The same seed gives the same ids, customers and quantities.
         time_ordered_ids: Ids that grow with time, as UUIDv7 do, in place of random ones; 32 hex digits both.
+        days: How many days it is spread over.
     """
     chance = random.Random(seed)  # noqa: S311 # test data
     randbytes, below = chance.randbytes, chance.random
     # Only the times follow the clock: Stripe takes 35 days back, so that older ones could not be pushed.
     end = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)  # noqa: TID251 # as said above
-    begin = end - timedelta(days=30)
-    step = 30 * _DAY_SECONDS / rows
+    begin = end - timedelta(days=days)
+    step = days * _DAY_SECONDS / rows
     clock_texts = _clock_texts(begin)
     make_id: Callable[[int], str]
     if time_ordered_ids:

@@ -16,6 +16,7 @@ from benchmarks.importing import bench_import
 from benchmarks.processes import BrokenBenchmarkError
 from benchmarks.pushing import bench_push
 from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.sealing import bench_sealing
 from benchmarks.simulating import bench_simulator
 from benchmarks.startup import bench_startup
 from benchmarks.table import Line, print_table
@@ -27,6 +28,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "large": bench_large,
     "memory": bench_memory,
     "push": bench_push,
+    "sealing": bench_sealing,
     "simulator": bench_simulator,
 }
 

@@ -70,7 +70,7 @@ def show_preview(
 ) -> None:
     """Print a preview; ``push --dry-run`` is the same."""
     from meterledger.usecases.planning import Planner
-    from meterledger.usecases.preview import Preview
+    from meterledger.usecases.preview import Preview, preview_totals
     from meterledger.usecases.preview import preview as draw
 
     clock = context.clock(as_of)
@@ -83,6 +83,9 @@ def show_preview(
             include_closed,
         )
         result = Preview()
+        if format_ is PreviewFormat.TABLE and limit is None and retry_codes is None:
+            _print_for_people(preview_totals(planner, result, shown=_SHOWN), result, context)
+            return
         # Closed before the ledger is: whoever reads our output may leave in the middle.
         with closing(draw(planner, result, limit=limit, retry_codes=retry_codes)) as events:
             _print(events, result, format_, context)

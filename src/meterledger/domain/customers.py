@@ -167,15 +167,19 @@ class CustomerBook:
 
     def unchanged_around(self, customer_id: str, instant: Instant) -> tuple[Instant, Instant]:
         """Return the time [start, end) around an instant in which nothing of a customer changes."""
-        found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
-        if found is None or isinstance(found, Standing):
-            return SINCE_EVER, FOR_EVER
-        changes = sorted({start for history in found for start in history.starts})
+        changes = self.changes_of(customer_id)
         position = bisect_right(changes, instant)
         return (
             changes[position - 1] if position else SINCE_EVER,
             changes[position] if position < len(changes) else FOR_EVER,
         )
+
+    def changes_of(self, customer_id: str) -> list[Instant]:
+        """Return the instants from which on something else held of a customer, in order."""
+        found = self._by_customer.get(customer_id) or self._by_stripe_customer.get(customer_id)
+        if found is None or isinstance(found, Standing):
+            return []
+        return sorted({start for history in found for start in history.starts})
 
     def subscriptions_of(self, customer_id: str) -> list[str] | None:
         """Return every subscription that a customer ever had, sorted; None for an unknown customer."""

@@ -17,6 +17,9 @@ class Way(StrEnum):
 
     def takes(self, quantity: Quantity) -> bool:
         """Tell whether a value can go this way: v2 and the stream take positive integers only."""
-        if self is Way.V1:
-            return True
-        return quantity.units > 0 and quantity.units % 10**quantity.scale == 0
+        return self is Way.V1 or is_positive_integer(quantity.units, quantity.scale)
+
+
+def is_positive_integer(units: int, scale: int) -> bool:
+    """Tell whether units at a scale are a positive integer."""
+    return units > 0 and units % 10**scale == 0

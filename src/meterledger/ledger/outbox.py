@@ -59,13 +59,6 @@ class Outbox:
             return self._database.stream("unsealed_to_order")
         return self._database.stream("unsealed_to_order_as_of", as_of=as_of)
 
-    def customer_id(self, number: int) -> str:
-        """Return the customer_id that usage events name by a number."""
-        row = self._database.row("customer_id_of", customer=number)
-        if row is None:
-            raise AssertionError("unreachable: customers are never deleted")
-        return str(row["customer_id"])
-
     def unsealed_events(
         self, usage_events: Sequence[int], as_of: Instant | None = None
     ) -> dict[int, UsageToSeal]:
@@ -93,6 +86,13 @@ class Outbox:
         What may have reached Stripe keeps the way that it went; the rest is to go by ``way``.
         """
         return [to_stored(row, way) for row in self._database.rows("unsent_meter_events")]
+
+    def attempts_of_unsent(self) -> dict[int, list[Attempt]]:
+        """Return the attempts of each of those in order, read at once."""
+        found: dict[int, list[Attempt]] = {}
+        for row in self._database.stream("attempts_of_unsent"):
+            found.setdefault(row["meter_event"], []).append(to_attempt(row))
+        return found
 
     def never_reached(self) -> list[int]:
         """Return the pending meter events of which no attempt can have reached Stripe."""

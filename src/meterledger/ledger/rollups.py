@@ -1,4 +1,4 @@
-"""Roll-ups: what waits to be grouped, and what was sealed of a window before."""
+"""Unsealed usage in bulk, for totals and for roll-ups; and what was sealed of a window before."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -12,16 +12,19 @@ from meterledger.ledger.meter_event_rows import to_usage
 LATEST: Instant = 2**62
 """After everything."""
 
+EVER: Instant = -LATEST
+"""Before everything."""
+
 
 class RollupStore:
-    """Reads what roll-ups are made of; sealing them is the outbox's."""
+    """Reads unsealed usage in bulk; sealing it is the outbox's."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def usage(self, since: Instant, as_of: Instant | None, anew: Iterable[int]) -> Iterator[Row]:
         """
-        Yield unsealed usage as the statement has it: customers and features by their numbers.
+        Yield unsealed usage as the statement has it: customers, features and imports by their numbers.
 
         Args:
             since: Only with an event_time from here on.
@@ -43,6 +46,18 @@ class RollupStore:
         if row is None:
             raise AssertionError("unreachable: usage events are never deleted")
         return to_usage(row)
+
+    def keeping_identifiers(self) -> set[int]:
+        """Return the imports whose rows came with identifiers, which are kept verbatim."""
+        return {row["id"] for row in self._database.rows("imports_that_keep_identifiers")}
+
+    def customer_id(self, number: int) -> str:
+        """Return the customer_id that usage events name by a number."""
+        row = self._database.row("customer_by_number", customer=number)
+        if row is None:
+            raise AssertionError("unreachable: customers are never deleted")
+        name: str = row["customer_id"]
+        return name
 
     def features(self) -> dict[int, str]:
         """Return the features that usage events have, by their numbers."""

@@ -82,10 +82,11 @@ async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
 
     ``on_start`` is called with the sender and the amount of work, before the first request.
     """
-    resend = run.planner.resendable()
+    sealed_before = run.planner.sealed_before()
+    resend = sealed_before.resendable
     # Claiming what is past the horizon is what puts it in doubt.
     run.ledger.outbox.claim_again(
-        run.planner.past_horizon(), push=run.push, token=run.token, now=run.around.clock()
+        sealed_before.past_horizon, push=run.push, token=run.token, now=run.around.clock()
     )
     waiting, work = _waiting(run, resend)
     schedule = chain(unknown_first(resend), waiting)

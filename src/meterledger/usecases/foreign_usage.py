@@ -12,10 +12,12 @@ from enum import StrEnum
 from meterledger.domain.blocking import MAX_AGE, BlockReason
 from meterledger.domain.foreign_usage import ForeignUsage, Lane, window_length, window_start
 from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.meter_event import MeterEvent
 from meterledger.ledger import Ledger
 from meterledger.ledger.baselines import Compared
 from meterledger.usecases.findings import counted as counted_text
-from meterledger.usecases.planning import Planner
+from meterledger.usecases.judging import Judge
+from meterledger.usecases.planning import Planner, refuse_coarser_scale
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.restored import stand_to_head
 from meterledger.usecases.sending import Surroundings
@@ -107,15 +109,41 @@ def _cause(ledger: Ledger, now: Instant, *, is_behind: bool) -> Cause | None:
 
 def _about_to_be_pushed(planner: Planner, before: Instant) -> tuple[dict[Lane, About], bool]:
     """Return what push would send of the time before an instant, and whether nothing is held back."""
-    meters = {meter.event_name: meter for meter in planner.settings.catalogue.meters}
+    if planner.rolls_up:
+        return _drawn(planner, before)
+    refuse_coarser_scale(planner.ledger, planner.settings)
+    about: dict[Lane, About] = {}
+    waits = False
+    with planner.ledger.database.snapshot():
+        sealed_before = planner.sealed_before()
+        for event in sealed_before.resendable:
+            _note(planner, about, event.sealed, before)
+        for _, at, _, _, case, reason, _ in Judge(planner, [event.id for event in sealed_before.stale]):
+            if case.in_doubt or reason is not None:
+                waits = waits or reason is not BlockReason.TOO_OLD
+            elif at < before and case.meter is not None:
+                lane = about.get(case.lane)
+                if lane is None:
+                    lane = about[case.lane] = About(case.meter)
+                lane.events += 1
+                lane.starts.add(window_start(at, window_length(case.meter)))
+    return about, not waits
+
+
+def _drawn(planner: Planner, before: Instant) -> tuple[dict[Lane, About], bool]:
     about: dict[Lane, About] = {}
     result = Preview()
     for event in preview(planner, result):
-        meter = meters.get(event.event_name)
-        if meter is None or event.event_time >= before:
-            continue
-        lane = about.setdefault((event.event_name, event.stripe_customer_id), About(meter))
-        lane.events += 1
-        lane.starts.add(window_start(event.timestamp * SECOND, window_length(meter)))
+        _note(planner, about, event, before)
     held_back = sum(count for reason, count in result.blocked.items() if reason is not BlockReason.TOO_OLD)
     return about, not (held_back or result.waiting or result.settling.usage_events)
+
+
+def _note(planner: Planner, about: dict[Lane, About], event: MeterEvent, before: Instant) -> None:
+    meters = {meter.event_name: meter for meter in planner.settings.catalogue.meters}
+    meter = meters.get(event.event_name)
+    if meter is None or event.event_time >= before:
+        return
+    lane = about.setdefault((event.event_name, event.stripe_customer_id), About(meter))
+    lane.events += 1
+    lane.starts.add(window_start(event.timestamp * SECOND, window_length(meter)))

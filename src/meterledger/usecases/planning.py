@@ -1,23 +1,32 @@
 """What is to be sent, and what is held back: the one plan behind preview, status and push."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterledger.config import Settings
-from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
+from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle, calendar_month
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
-from meterledger.domain.rollup import UsageWindow, dimensions_text, seal_rolled_up, stretch_of, sum_of
+from meterledger.domain.quantity import Quantity
+from meterledger.domain.rollup import (
+    Stretch,
+    UsageWindow,
+    dimensions_text,
+    seal_rolled_up,
+    stretch_of,
+    sum_of,
+)
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
+from meterledger.usecases.judging import Judge
 
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
@@ -39,6 +48,18 @@ class Planned:
     usage: UsageToSeal
     sealed: MeterEvent | None
     held_back: BlockReason | Hold | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedBefore:
+    """The meter events that were sealed before and are still to be sent, by what becomes of them now."""
+
+    stale: Sequence[StoredMeterEvent] = ()
+    """Claims that never reached Stripe and that today would be blocked or sealed otherwise."""
+    resendable: Sequence[StoredMeterEvent] = ()
+    """May still be sent as they are."""
+    past_horizon: Sequence[StoredMeterEvent] = ()
+    """Their unknown outcome is too old for another attempt."""
 
 
 @dataclass(slots=True)
@@ -97,24 +118,24 @@ class Planner:
         meter = self.settings.catalogue.meter_of(usage.feature)
         if reason is not None or meter is None or meter.rollup is Rollup.NONE or usage.keeps_identifier:
             return reason
-        invoicing = self.settings.invoicing
-        cycles = self.cycles_of(billed)
-        if not cycles:
+        stretch = self._stretch_of(meter, billed, usage.event_time)
+        if stretch is None:
             return None
         if not self.way.takes(usage.quantity):
             return BlockReason.VALUE_NEEDS_V1
-        stretch = stretch_of(cycles, meter.rollup.length, usage.event_time)
-        deadline = stretch.period_end + invoicing.grace_period
         return UsageWindow(
             meter=meter,
             stripe_customer_id=billed,
             dimensions=dimensions_text(usage, meter),
             start=stretch.start,
             end=stretch.end,
-            ready_at=min(
-                stretch.end + meter.settle, deadline - invoicing.safety_margin - invoicing.retry_time
-            ),
+            ready_at=self._ready_at(meter, stretch),
         )
+
+    def ready_at(self, meter: Meter, billed: str, event_time: Instant) -> Instant | None:
+        """Return when usage of a rolled-up meter is sealed with its window; None: it goes alone."""
+        stretch = self._stretch_of(meter, billed, event_time)
+        return None if stretch is None else self._ready_at(meter, stretch)
 
     def goes_alone(self, usage: UsageToSeal) -> bool:
         """Tell whether usage of a meter that rolls up goes one to one for want of known periods."""
@@ -122,64 +143,85 @@ class Planner:
         rolls_up = meter is not None and meter.rollup is not Rollup.NONE and not usage.keeps_identifier
         return rolls_up and self.window_of(usage) is None
 
-    def is_steady(self, usage: UsageToSeal) -> bool:
-        """Tell whether what becomes of a customer's usage depends on neither its event_time nor its value."""
-        any_value = self.way is Way.V1
-        return any_value and self.bills_alike(usage.customer_id)
-
     def may_go(self, where: UsageWindow, event_times: Iterable[Instant]) -> bool:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
         feature = where.meter.features[0]
         blocks = (block_reason(self._rules, feature, where.stripe_customer_id, one) for one in event_times)
         return self.now >= where.ready_at and not any(blocks)
 
+    def judge(
+        self, customer_id: str, subscription_id: str | None, feature: str, event_time: Instant
+    ) -> tuple[str | BlockReason, BlockReason | None]:
+        """Return who is billed for usage, and what blocks it whatever its value and its place in an order."""
+        billed = stripe_customer(self._rules, customer_id, subscription_id, event_time)
+        return billed, block_reason(self._rules, feature, billed, event_time)
+
+    def changes_of(self, customer_id: str) -> list[Instant]:
+        """Return the instants from which on something else may hold of a customer."""
+        return [] if self._customers is None else self._customers.changes_of(customer_id)
+
+    def is_past_deadline(self, event_time: Instant) -> bool:
+        """Tell whether the invoice of the period that an instant lies in should be final by now."""
+        return calendar_month(event_time).deadline(self.settings.invoicing.grace_period) < self.now
+
+    def waits_in_lane(self, meter: Meter, billed: str) -> bool:
+        """Tell whether an earlier event of an ordered lane is in doubt."""
+        return meter.is_ordered and (meter.event_name, billed) in self._in_doubt
+
+    def looks_at_each(self, meter: Meter) -> bool:
+        """Tell whether usage of a meter may be blocked by its value, or by its place in an order."""
+        return meter.is_ordered or self.way is not Way.V1
+
+    def block_of_one(
+        self, meter: Meter, billed: str, event_time: Instant, quantity: Quantity
+    ) -> BlockReason | None:
+        """Return what blocks a usage event by its value, or by its place in an order."""
+        if meter.is_ordered and self._is_superseded(event_time, meter, billed):
+            return BlockReason.SUPERSEDED
+        return None if self.way.takes(quantity) else BlockReason.VALUE_NEEDS_V1
+
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event one to one, or say what holds it back."""
-        billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        billed, reason = self.judge(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
         if reason is not None:
             return Planned(usage, None, reason)
         meter = self.settings.catalogue.meter_of(usage.feature)
-        if meter is None:
-            raise AssertionError("unreachable: usage without a meter is blocked")
-        if meter.is_ordered:
-            if (meter.event_name, billed) in self._in_doubt:
-                return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
-            if self._is_superseded(usage, meter, billed):
-                return Planned(usage, None, BlockReason.SUPERSEDED)
-        if not self.way.takes(usage.quantity):
-            return Planned(usage, None, BlockReason.VALUE_NEEDS_V1)
-        return Planned(usage, seal(usage, meter, billed, way=self.way))
+        if meter is None or isinstance(billed, BlockReason):
+            raise AssertionError("unreachable: usage without a meter or a customer is blocked")
+        if self.waits_in_lane(meter, billed):
+            return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
+        reason = self.block_of_one(meter, billed, usage.event_time, usage.quantity)
+        return Planned(usage, seal(usage, meter, billed, way=self.way) if reason is None else None, reason)
 
-    def stale(self) -> list[StoredMeterEvent]:
+    def sealed_before(self) -> SealedBefore:
+        """Return what is sealed and not yet settled, read and judged once."""
+        outbox = self.ledger.outbox
+        stale: list[StoredMeterEvent] = []
+        resendable: list[StoredMeterEvent] = []
+        past_horizon: list[StoredMeterEvent] = []
+        if unsent := outbox.unsent(self.way):
+            never_reached = set(outbox.never_reached())
+            attempts = outbox.attempts_of_unsent()
+            for event in unsent:
+                if event.id in never_reached and not self._is_sealed_as_today(event):
+                    stale.append(event)
+                elif is_past_horizon(attempts.get(event.id, ()), self.now):
+                    past_horizon.append(event)
+                else:
+                    resendable.append(event)
+        return SealedBefore(stale=stale, resendable=resendable, past_horizon=past_horizon)
+
+    def stale(self) -> Sequence[StoredMeterEvent]:
         """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
-        never_reached = set(self.ledger.outbox.never_reached())
-        return [
-            event
-            for event in self.ledger.outbox.unsent(self.way)
-            if event.id in never_reached and not self._is_sealed_as_today(event)
-        ]
-
-    def resendable(self) -> list[StoredMeterEvent]:
-        """Return the meter events sealed before that may still be sent; those past 23 h are left out."""
-        stale = {event.id for event in self.stale()}
-        return [
-            event
-            for event in self.ledger.outbox.unsent(self.way)
-            if event.id not in stale
-            and not is_past_horizon(self.ledger.outbox.attempts_of(event.id), self.now)
-        ]
+        return self.sealed_before().stale
 
     def standing_of(self, usage: UsageToSeal) -> BlockReason | None:
         """Return what blocks a usage event, without sealing it."""
-        billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
-        if reason is not None:
-            return reason
+        billed, reason = self.judge(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
         meter = self.settings.catalogue.meter_of(usage.feature)
-        if meter and meter.is_ordered and self._is_superseded(usage, meter, billed):
-            return BlockReason.SUPERSEDED
-        return None if self.way.takes(usage.quantity) else BlockReason.VALUE_NEEDS_V1
+        if reason is not None or meter is None or isinstance(billed, BlockReason):
+            return reason
+        return self.block_of_one(meter, billed, usage.event_time, usage.quantity)
 
     def lane_of(self, usage: UsageToSeal) -> tuple[str, str] | None:
         """Return meter and Stripe customer of a usage event, whatever else holds it back; None without."""
@@ -205,11 +247,6 @@ class Planner:
     def bills_alike(self, customer_id: str) -> bool:
         """Tell whether who is billed for a customer's usage never depends on when it took place."""
         return self._customers is None or self._customers.is_steady(customer_id)
-
-    def past_horizon(self) -> list[StoredMeterEvent]:
-        """Return the meter events whose unknown outcome is too old for another attempt."""
-        outbox = self.ledger.outbox
-        return [e for e in outbox.unsent(self.way) if is_past_horizon(outbox.attempts_of(e.id), self.now)]
 
     def _is_sealed_as_today(self, event: StoredMeterEvent) -> bool:
         usage_events = self.ledger.outbox.usage_of(event.id)
@@ -242,14 +279,23 @@ class Planner:
             revision=sealed.revision,
         )
 
+    def _stretch_of(self, meter: Meter, billed: str, event_time: Instant) -> Stretch | None:
+        cycles = self.cycles_of(billed)
+        return stretch_of(cycles, meter.rollup.length, event_time) if cycles else None
+
+    def _ready_at(self, meter: Meter, stretch: Stretch) -> Instant:
+        invoicing = self.settings.invoicing
+        deadline = stretch.period_end + invoicing.grace_period
+        return min(stretch.end + meter.settle, deadline - invoicing.safety_margin - invoicing.retry_time)
+
     def _billed(self, usage: UsageToSeal) -> str | BlockReason:
         """Return the Stripe customer of a usage event, or why there is not exactly one."""
         return stripe_customer(self._rules, usage.customer_id, usage.subscription_id, usage.event_time)
 
-    def _is_superseded(self, usage: UsageToSeal, meter: Meter, billed: str) -> bool:
+    def _is_superseded(self, event_time: Instant, meter: Meter, billed: str) -> bool:
         """Tell whether the meter has a later value, which this one would replace."""
         length = _WINDOWS.get(meter.event_time_window)
-        start = usage.event_time - usage.event_time % length if length else _ALWAYS[0]
+        start = event_time - event_time % length if length else _ALWAYS[0]
         lane = (billed, meter.event_name, start)
         if lane not in self._last_of_lane:
             within = (start, start + length) if length else _ALWAYS
@@ -260,7 +306,7 @@ class Planner:
                 self.as_of if self.as_of is not None else self.now,
             )
         last = self._last_of_lane[lane]
-        return last is not None and usage.event_time < last
+        return last is not None and event_time < last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,18 +338,20 @@ class Settling:
 def stand(planner: Planner) -> Standing:
     """Count unsealed usage by what holds it back; what only waits counts as unsealed."""
     unsealed, oldest, settling = 0, None, Settling()
-    rolls_up = planner.rolls_up
     blocked: Counter[BlockReason] = Counter()
-    for usage in planner.ledger.outbox.unsealed(planner.as_of):
-        reason = planner.standing_of(usage)
-        if reason:
-            blocked[reason] += 1
-        else:
-            unsealed += 1
-            oldest = usage.event_time if oldest is None else min(oldest, usage.event_time)
-            where = planner.window_of(usage) if rolls_up else None
-            if isinstance(where, UsageWindow) and where.ready_at > planner.now:
-                settling.add(1, where.ready_at)
+    keeping = planner.ledger.rollups.keeping_identifiers() if planner.rolls_up else set()
+    for one in Judge(planner):
+        if one.reason is not None:
+            blocked[one.reason] += 1
+            continue
+        unsealed += 1
+        if oldest is None or one.event_time < oldest:
+            oldest = one.event_time
+        meter = one.case.meter
+        if meter is not None and meter.rollup is not Rollup.NONE and one.import_ not in keeping:
+            ready_at = planner.ready_at(meter, one.case.lane[1], one.event_time)
+            if ready_at is not None and ready_at > planner.now:
+                settling.add(1, ready_at)
     in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
     return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order, settling=settling)
 

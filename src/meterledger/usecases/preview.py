@@ -1,21 +1,25 @@
 """Preview: what push would send, and what it would not."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from heapq import heappush, heappushpop
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
-from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
-from meterledger.domain.quantity import ZERO, Quantity
+from meterledger.domain.quantity import ZERO, Quantity, exact_sum
 from meterledger.errors import UsageError
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
+from meterledger.usecases.judging import Judge
 from meterledger.usecases.planning import (
     Hold,
     Planned,
     Planner,
+    SealedBefore,
     Settling,
     refuse_clock_set_back,
     refuse_coarser_scale,
@@ -25,6 +29,10 @@ from meterledger.usecases.rolling_up import Group, HeldBack, RollUp
 
 READ_AT_ONCE = 1000
 """Usage events read in one statement."""
+
+if TYPE_CHECKING:
+    from meterledger.domain.foreign_usage import Lane
+    from meterledger.domain.instant import Instant
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
@@ -60,10 +68,11 @@ class Preview:
         """How many meter events were drawn so far."""
         return sum(total.events for total in self.totals.values())
 
-    def _add(self, event: MeterEvent) -> None:
+    def _add(self, event: MeterEvent, planner: Planner) -> None:
         total = self.totals.setdefault((event.event_name, event.stripe_customer_id), Total())
         total.events += 1
         total.value += event.quantity
+        self.past_deadline += planner.is_past_deadline(event.event_time)
 
 
 def preview(
@@ -83,22 +92,86 @@ def preview(
         retry_codes: As if what was rejected with these codes (with any, if none is named) were sealed again;
             None if it is not.
     """
+    _refuse(planner)
+    with planner.ledger.database.snapshot():
+        sealed_before = _sealed_before(planner)
+        for event in _meter_events(planner, result, sealed_before, retry_codes):
+            if limit is not None and result.events >= limit:
+                continue
+            result._add(event, planner)  # noqa: SLF001 # the generator and its result are one
+            yield event
+    result.findings.extend(_findings(planner, result, sealed_before))
+
+
+def preview_totals(planner: Planner, result: Preview, *, shown: int = 0) -> list[MeterEvent]:
+    """
+    Fill ``result`` as drawing every meter event of `preview` would, and return the first of them.
+
+    What goes one to one is added up without being sealed.
+
+    Args:
+        planner: As for `preview`.
+        result: Complete afterwards.
+        shown: How many meter events to return.
+    """
+    if planner.rolls_up:
+        with closing(preview(planner, result)) as events:
+            first = list(islice(events, shown))
+            deque(events, maxlen=0)
+        return first
+    _refuse(planner)
+    with planner.ledger.database.snapshot():
+        sealed_before = _sealed_before(planner)
+        for event in sealed_before.resendable:
+            result._add(event.sealed, planner)  # noqa: SLF001 # as above
+        _add_up(planner, result, [event.id for event in sealed_before.stale])
+        drawn = _meter_events(planner, Preview(), sealed_before, None)
+        first = list(islice(drawn, min(shown, result.events)))
+    result.findings.extend(_findings(planner, result, sealed_before))
+    return first
+
+
+def _refuse(planner: Planner) -> None:
     refuse_coarser_scale(planner.ledger, planner.settings)
     if planner.as_of is None:
         refuse_clock_set_back(planner.ledger, planner.now)
-    grace = planner.settings.invoicing.grace_period
-    with planner.ledger.database.snapshot():
-        for event in _meter_events(planner, result, retry_codes):
-            if limit is not None and result.events >= limit:
-                continue
-            result._add(event)  # noqa: SLF001 # the generator and its result are one
-            if calendar_month(event.event_time).deadline(grace) < planner.now:
-                result.past_deadline += 1
-            yield event
-    result.findings.extend(_findings(planner, result))
 
 
-def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
+def _sealed_before(planner: Planner) -> SealedBefore:
+    return planner.sealed_before() if planner.as_of is None else SealedBefore()
+
+
+def _add_up(planner: Planner, result: Preview, anew: Sequence[int]) -> None:
+    """Add up what would be sealed one to one, and count what would not."""
+    sums: dict[Lane, dict[int, list[int]]] = {}
+    # The first of what is blocked: the last of those kept stands first, to be driven out.
+    blocked: list[tuple[Instant, int, BlockReason]] = []
+    for number, at, units, scale, case, reason, _ in Judge(planner, anew):
+        if case.in_doubt:
+            result.waiting += 1
+        elif reason is not None:
+            result.blocked[reason] += 1
+            if len(blocked) < BLOCKED_LISTED:
+                heappush(blocked, (-at, -number, reason))
+            elif -at >= blocked[0][0]:
+                heappushpop(blocked, (-at, -number, reason))
+        else:
+            by_scale = sums.setdefault(case.lane, {})
+            if (added := by_scale.get(scale)) is None:
+                added = by_scale[scale] = [0, 0]
+            added[0] += 1
+            added[1] += units
+            result.past_deadline += case.past_deadline
+    for lane, by_scale in sums.items():
+        total = result.totals.setdefault(lane, Total())
+        total.events += sum(events for events, _ in by_scale.values())
+        units, scale = exact_sum({scale: units for scale, (_, units) in by_scale.items()})
+        total.value += Quantity(units, scale)
+    for _, number, reason in sorted(blocked, reverse=True):
+        result.blocked_usage.append((planner.ledger.rollups.usage_event(-number), reason))
+
+
+def _findings(planner: Planner, result: Preview, sealed_before: SealedBefore) -> Iterator[Finding]:
     if result.events:
         yield from period_assumed(planner.settings)
     if result.past_deadline:
@@ -126,7 +199,7 @@ def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
             "customers file with billing_cycle_anchor",
             details={"usage_events": result.alone},
         )
-    past_horizon = planner.past_horizon() if planner.as_of is None else []
+    past_horizon = sealed_before.past_horizon
     if past_horizon:
         yield Finding(
             code="past_horizon",
@@ -138,12 +211,9 @@ def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
 
 
 def _meter_events(
-    planner: Planner, result: Preview, retry_codes: Sequence[str] | None
+    planner: Planner, result: Preview, sealed_before: SealedBefore, retry_codes: Sequence[str] | None
 ) -> Iterator[MeterEvent]:
-    if planner.as_of is None:
-        resend, stale = planner.resendable(), planner.stale()
-    else:
-        resend, stale = [], []
+    resend, stale = sealed_before.resendable, sealed_before.stale
     outbox = planner.ledger.outbox
     if planner.rolls_up:
         if retry_codes is not None:
@@ -176,7 +246,7 @@ def _meter_events(
 
 
 def _rolled_up(
-    planner: Planner, result: Preview, resend: list[StoredMeterEvent], stale: list[int]
+    planner: Planner, result: Preview, resend: Sequence[StoredMeterEvent], stale: list[int]
 ) -> Iterator[MeterEvent]:
     rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
     for one in chain(unknown_first(resend), rollup.items(resend)):

@@ -98,7 +98,7 @@ class Queue(Generic[_Other]):
     def _customer(self, number: int) -> tuple[str, bool]:
         found = self._customers.get(number)
         if found is None:
-            customer_id = self.planner.ledger.outbox.customer_id(number)
+            customer_id = self.planner.ledger.rollups.customer_id(number)
             found = self._customers[number] = customer_id, self.planner.bills_alike(customer_id)
         return found
 

@@ -7,6 +7,7 @@ for each usage event only where the answer differs within one.
 """
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -16,18 +17,19 @@ from meterledger.domain.meter_event import MeterEvent
 from meterledger.domain.quantity import Quantity, exact_sum, fits_one_value
 from meterledger.domain.rollup import Part, UsageWindow, seal_rolled_up, split_into_parts
 from meterledger.domain.sending_order import Lane
+from meterledger.domain.way import Way, is_positive_integer
 from meterledger.ledger.outbox import StoredMeterEvent
-from meterledger.ledger.rollups import LATEST
+from meterledger.ledger.rollups import EVER, LATEST
 from meterledger.usecases.planning import Hold, Planner
 from meterledger.usecases.queueing import Queue, Single, always_open, queue_pending
 
 MOST_BUCKETS = 100_000
 """Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
 
-_EVER: Instant = -LATEST
 _ANY_LANE: Lane = ("", "")
-_Key = tuple[int, str | None, int, int, str | None]
-"""Customer, subscription, feature, scale, dimensions."""
+_Key = tuple[int, str | None, int, int, str | None, bool, int]
+"""Customer, subscription, feature, scale, dimensions, whether the way takes the value, and between which
+changes of the customer it lies: what becomes of it depends on nothing else but its event_time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,14 @@ class RollUp:
     """Of the windows of a customer, subscription and feature; 0 where usage goes one to one."""
     _features: dict[int, str] = field(init=False)
     _buckets: _Buckets = field(default_factory=dict)
+    _changes: dict[int, list[Instant]] = field(default_factory=dict)
     _until: Instant = LATEST
     """What begins here or later is read again when the rest is done."""
 
     def __post_init__(self) -> None:
         self._queue = Queue(self.planner)
         self._features = self.planner.ledger.rollups.features()
-        self._read(_EVER)
+        self._read(EVER)
 
     def __len__(self) -> int:
         """How many usage events and buckets were found at first: what there is to do, about."""
@@ -178,22 +181,27 @@ class RollUp:
         """Gather the buckets of the windows from ``since`` on, as many as fit."""
         self._buckets, self._until = {}, LATEST
         lengths = self._lengths
-        rows = self.planner.ledger.rollups.usage(since, self.planner.as_of, self.anew)
+        rollups = self.planner.ledger.rollups
+        keeping = rollups.keeping_identifiers()
+        rows = rollups.usage(since, self.planner.as_of, self.anew)
+        any_value, changes = self.planner.way is Way.V1, self._changes
         count = 0
-        for number, customer, subscription, feature, units, scale, at, dimensions, keeps_identifier in rows:
+        for number, customer, subscription, feature, units, scale, at, dimensions, import_ in rows:
             names = customer, subscription, feature
             length = lengths[names] if names in lengths else self._length(*names, at)
-            if not length or keeps_identifier:
-                if since == _EVER:
+            if not length or import_ in keeping:
+                if since == EVER:
                     self._queue.line(*names, at).add(at, number)
                 continue
             start = at - at % length
             if start < since or start >= self._until:
                 continue
-            window = self._buckets.get(start)
-            if window is None:
-                window = self._buckets[start] = {}
-            key = (customer, subscription, feature, scale, dimensions)
+            window = self._buckets.setdefault(start, {})
+            taken = any_value or is_positive_integer(units, scale)
+            cuts = changes.get(customer)
+            if cuts is None:
+                cuts = self._learn(customer)
+            key = (customer, subscription, feature, scale, dimensions, taken, bisect_right(cuts, at))
             bucket = window.get(key)
             if bucket is None:
                 bucket = window[key] = _Bucket(at, at)
@@ -217,6 +225,14 @@ class RollUp:
                 length = 0
         self._lengths[customer, subscription, feature] = length
         return length
+
+    def _learn(self, customer: int) -> list[Instant]:
+        """Remember the changes of a customer, of so many customers at once as buckets are gathered."""
+        if len(self._changes) >= MOST_BUCKETS:
+            self._changes.clear()
+        changes = self.planner.changes_of(self.planner.ledger.rollups.customer_id(customer))
+        self._changes[customer] = changes
+        return changes
 
     def _leave_later_windows(self) -> int:
         """Forget the later half of the buckets, but never the first window; return how many are left."""
@@ -269,7 +285,7 @@ class RollUp:
         first, latest = (
             self.planner.window_of(replace(usage, event_time=at)) for at in (bucket.first, bucket.latest)
         )
-        if first == latest and self.planner.is_steady(usage):
+        if first == latest:
             units = {usage.quantity.scale: bucket.units}
             yield first, Gathered(bucket.usage_events, units, bucket.first, bucket.latest)
             return

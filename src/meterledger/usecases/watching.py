@@ -353,7 +353,8 @@ class Worker:
 
 def _has_work(planner: Planner) -> bool:
     """Tell whether a push would change anything: send, seal, dissolve, or put in doubt."""
-    if planner.past_horizon() or planner.stale():
+    sealed_before = planner.sealed_before()
+    if sealed_before.past_horizon or sealed_before.stale:
         return True
     with contextlib.closing(preview(planner, Preview())) as events:
         return next(events, None) is not None

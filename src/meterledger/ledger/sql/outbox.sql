@@ -24,16 +24,13 @@ WHERE u.recorded_at <= :as_of AND NOT EXISTS (
 )
 ORDER BY u.id;
 
--- name: customer_id_of
-SELECT customer_id FROM customers WHERE id = :customer;
-
 -- name: unsealed_by_number
+-- CROSS JOIN has SQLite begin with what is asked for, which is little.
 WITH given (usage_event) AS (VALUES (:usage_event))
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
     u.event_time, u.dimensions, u.keeps_identifier, q.revision
-FROM given
-INNER JOIN unsealed AS q ON q.usage_event = given.usage_event
-INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
+FROM given CROSS JOIN unsealed AS q CROSS JOIN usage_to_seal AS u
+WHERE q.usage_event = given.usage_event AND u.id = q.usage_event
 ORDER BY u.id;
 
 -- name: unsealed_by_number_as_of
@@ -103,7 +100,9 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
 
 -- name: lanes_in_doubt
 -- On ordered meters a later event waits for the final outcome of an earlier one.
-SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
+-- The first condition is that of the index on what is unsettled, in its words: else SQLite reads everything.
+SELECT DISTINCT event_name, stripe_customer_id FROM meter_events
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'in_doubt';
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
@@ -117,8 +116,17 @@ SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.tim
         WHERE l.meter_event = m.id AND l.attempt = m.attempts
     ) AS last_key
 FROM meter_events AS m LEFT JOIN rollups AS r ON r.meter_event = m.id
-WHERE m.state IN ('pending', 'sending')
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
 ORDER BY m.event_time, m.id;
+
+-- name: attempts_of_unsent
+-- The attempts of all of those, in their order.
+SELECT a.meter_event, a.attempt, a.idempotency_key, a.started_at, a.finished_at, a.outcome, a.answered,
+    a.settled_at, a.api
+FROM meter_events AS m CROSS JOIN delivery_attempts AS a
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
+    AND a.meter_event = m.id
+ORDER BY a.meter_event, a.attempt;
 
 -- name: next_meter_event
 SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;
@@ -184,7 +192,7 @@ WHERE outcome IS NULL;
 -- name: pending_never_reached
 -- Claims that may be dissolved: no attempt of theirs can have reached Stripe, not even in a person's eyes.
 SELECT id FROM meter_events
-WHERE state = 'pending' AND NOT EXISTS (
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'pending' AND NOT EXISTS (
     SELECT 1 FROM delivery_attempts AS a
     WHERE a.meter_event = meter_events.id AND (a.outcome IS NULL OR a.outcome <> 'not_sent')
 )

@@ -1,19 +1,17 @@
 -- name: usage_to_roll_up
--- All that waits to be sealed, as grouping needs it: numbers instead of names.
+-- All that waits to be sealed, as grouping and totals need it: numbers instead of names, and no join for them.
 SELECT u.id, u.customer, u.subscription_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions,
-    i.keeps_identifier
+    u.import
 FROM unsealed AS q
 INNER JOIN usage_events AS u ON u.id = q.usage_event
-INNER JOIN imports AS i ON i.id = u.import
 WHERE u.event_time >= :since
 ORDER BY q.usage_event;
 
 -- name: usage_to_roll_up_as_of
 -- The same from the history of links, for a question about the past.
 SELECT u.id, u.customer, u.subscription_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions,
-    i.keeps_identifier
+    u.import
 FROM usage_events AS u
-INNER JOIN imports AS i ON i.id = u.import
 WHERE u.event_time >= :since AND u.recorded_at <= :as_of AND NOT EXISTS (
     SELECT 1 FROM meter_event_usage AS l
     WHERE l.usage_event = u.id AND l.linked_at <= :as_of
@@ -27,12 +25,14 @@ ORDER BY u.id;
 -- name: usage_carried_to_roll_up
 -- The same of what a meter event carries that is to be sealed anew.
 SELECT u.id, u.customer, u.subscription_id, u.feature, u.quantity, u.scale, u.event_time, u.dimensions,
-    i.keeps_identifier
+    u.import
 FROM meter_event_usage AS l
 INNER JOIN usage_events AS u ON u.id = l.usage_event
-INNER JOIN imports AS i ON i.id = u.import
 WHERE l.meter_event = :meter_event AND l.unlinked_at IS NULL AND u.event_time >= :since
 ORDER BY u.id;
+
+-- name: imports_that_keep_identifiers
+SELECT id FROM imports WHERE keeps_identifier = 1 ORDER BY id;
 
 -- name: usage_event_to_seal
 -- With the revision that it would be sealed under one to one.
@@ -50,6 +50,9 @@ SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature
     ) AS revision
 FROM usage_to_seal AS u LEFT JOIN unsealed AS q ON q.usage_event = u.id
 WHERE u.id = :usage_event;
+
+-- name: customer_by_number
+SELECT customer_id FROM customers WHERE id = :customer;
 
 -- name: numbered_features
 SELECT id, name FROM features ORDER BY id;
