@@ -16,7 +16,7 @@ class Scale:
     parts_held: int
     """How many times ``rows`` a large ledger holds."""
     events: int
-    """Meter events of one push."""
+    """Meter events of one push over v1; of the stream more."""
     load: int
     """Meter events of the load on the simulator, by one call each; of the stream more."""
     customers: int = 1_000
@@ -37,6 +37,6 @@ class Scale:
 
 
 FULL = Scale(
-    rows=1_000_000, many_rows=4_000_000, parts_held=10, events=6_000, load=20_000, starts=15, rounds=5
+    rows=1_000_000, many_rows=4_000_000, parts_held=10, events=12_000, load=20_000, starts=15, rounds=5
 )
 QUICK = Scale(rows=100_000, many_rows=300_000, parts_held=2, events=2_000, load=4_000, starts=5, rounds=1)

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.import_forms import bench_forms, bench_large, bench_memory
 from benchmarks.importing import bench_import
 from benchmarks.processes import BrokenBenchmarkError
-from benchmarks.pushing import bench_push
+from benchmarks.pushing import bench_push, bench_stream
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.sealing import bench_sealing
 from benchmarks.simulating import bench_simulator
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "memory": bench_memory,
     "push": bench_push,
     "sealing": bench_sealing,
+    "stream": bench_stream,
     "simulator": bench_simulator,
 }
 

@@ -7,7 +7,8 @@ import pytest
 
 from meterledger.domain.delivery import MAX_ATTEMPTS_PER_RUN
 from support.push_cases import always, attempts, only_first
-from support.pushing import SECOND, Row, World
+from support.pushing import CONFIG, SECOND, Row, World
+from support.rolling_up import rewrite
 from support.strict_stripe import Fault
 
 
@@ -41,6 +42,33 @@ def test_the_key_changes_after_two_complete_answers(world: World, fault: Fault) 
     assert [key for _, key, _ in attempts(world)] == keys
     world.stripe.fault = lambda _arrival: None
     assert world.push().tally.accepted == 1
+
+
+def test_the_keys_go_on_where_what_was_dissolved_ended(world: World) -> None:
+    """On a `last` meter a claim is taken back and sealed anew in each push: no answered key begins again."""
+    world.import_rows([Row(key="a", feature="seats")])
+    world.stripe.fault = always(Fault.LIMITED)
+    for _ in range(2):
+        world.push()
+    identifier = world.stripe.arrivals[0].identifier
+    numbers = ["", "", ":2", ":2", ":3", ":3", ":4", ":4", ":5", ":5"]
+    assert [one.idempotency_key for one in world.stripe.arrivals] == [identifier + one for one in numbers]
+    assert world.select("SELECT COUNT(*) FROM meter_events") == [(2,)]
+    world.stripe.fault = lambda _arrival: None
+    assert world.push().tally.accepted == 1
+
+
+def test_another_body_takes_another_key(world: World) -> None:
+    """Stripe refuses a key that comes again with another request, and what was answered once may be kept."""
+    world.import_rows([Row(key="a")])
+    world.stripe.fault = always(Fault.LIMITED)
+    world.push()
+    identifier = world.stripe.arrivals[0].identifier
+    rewrite(world, CONFIG.replace('features = ["calls"]', 'features = ["calls"]\nvalue_key = "calls"'))
+    world.stripe.fault = lambda _arrival: None
+    world.push()
+    assert world.stripe.arrivals[-1].identifier == identifier
+    assert world.stripe.arrivals[-1].idempotency_key == f"{identifier}:4"
 
 
 def test_the_key_stays_while_no_answer_comes(world: World) -> None:

@@ -7,6 +7,7 @@ nothing about an earlier one.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -221,6 +222,25 @@ def next_idempotency_key(identifier: str, earlier: Sequence[Attempt], way: Way =
     if last is not None and answers < ANSWERS_PER_KEY:
         return last
     return f"{identifier}:{len(keys) + 1}"
+
+
+def key_taken_up_again(
+    identifier: str, earlier: Sequence[Attempt], with_another_body: AbstractSet[str], way: Way = Way.V1
+) -> str:
+    """
+    Return the next Idempotency-Key of a meter event whose identifier went before, and was not taken.
+
+    Args:
+        identifier: Its identifier.
+        earlier: The attempts made under it: those of what was dissolved, then its own.
+        with_another_body: The keys among theirs that something answered to when another body went under them:
+            Stripe refuses a key that comes again with another request.
+        way: How it goes now.
+    """
+    key = next_idempotency_key(identifier, earlier, way)
+    if key not in with_another_body:
+        return key
+    return f"{identifier}:{len({attempt.idempotency_key for attempt in earlier}) + 1}"
 
 
 def backoff_seconds(failures: int, chance: float, retry_after_seconds: float | None = None) -> float:

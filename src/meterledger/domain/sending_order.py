@@ -108,24 +108,24 @@ class SendingOrder:
         """How much waits, or has gone."""
         return sum(len(line.times) for line in self._lines)
 
-    def draw(self, is_open: Callable[[Lane], bool] = lambda _lane: True) -> Iterator[Waiting | None]:
+    def draw(self, take_place: Callable[[Lane], bool] = lambda _lane: True) -> Iterator[Waiting | None]:
         """
         Yield what waits in the order of sending; it is sorted when the first is drawn.
 
         Args:
-            is_open: Whether a lane may have more. While it may not, the next in order goes instead; None is
-                yielded where nothing is left but for lanes that may not.
+            take_place: Takes a place in a lane for what is yielded next, or says that it may have no more.
+                Then the next in order goes instead; None is yielded where nothing else is left.
         """
         begun: list[_Urgency] = []
         for runs in self._by_urgency():
             begun.append(_Urgency(runs))
             more = True
             while more:
-                yield from _all_of(begun[:-1], is_open)
-                more = yield from begun[-1].turn(is_open)
+                yield from _all_of(begun[:-1], take_place)
+                more = yield from begun[-1].turn(take_place)
             begun = [one for one in begun if one.customers]
         while begun:
-            given = yield from _all_of(begun, is_open)
+            given = yield from _all_of(begun, take_place)
             begun = [one for one in begun if one.customers]
             if begun and not given:
                 yield None
@@ -171,7 +171,7 @@ class _Urgency:
             by_customer.setdefault(run.line.lane[1], deque()).append(run)
         self.customers = list(by_customer.values())
 
-    def turn(self, is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
+    def turn(self, take_place: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
         """Yield one for each customer, of its lines in turn; return whether there was any."""
         customers, self.customers = self.customers, []
         given = False
@@ -180,7 +180,7 @@ class _Urgency:
                 run = runs[0]
                 line, at = run.line, run.line.gone
                 # What runs out of time later waits for what comes before it in its line.
-                is_next = at >= run.start and is_open(line.lane)
+                is_next = at >= run.start and take_place(line.lane)
                 if is_next and at + 1 == run.end:
                     runs.popleft()
                 else:
@@ -195,10 +195,12 @@ class _Urgency:
         return given
 
 
-def _all_of(urgencies: Sequence[_Urgency], is_open: Callable[[Lane], bool]) -> Generator[Waiting, None, bool]:
+def _all_of(
+    urgencies: Sequence[_Urgency], take_place: Callable[[Lane], bool]
+) -> Generator[Waiting, None, bool]:
     """Yield all that may go, the most urgent first; return whether there was any."""
     given = False
     for one in urgencies:
-        while (yield from one.turn(is_open)):
+        while (yield from one.turn(take_place)):
             given = True
     return given

@@ -157,7 +157,7 @@ class ErrorReportStore:
 
     def _named(self, name: str) -> Row | None:
         """Return the one meter event that a sample names; a key that several share names none."""
-        rows = self._database.rows("meter_events_named", name=name)
+        rows = self._database.rows("meter_events_named", name=name, stem=name.rpartition(":")[0])
         exact = [row for row in rows if row["identifier"] == name]
         if exact:
             return exact[0]

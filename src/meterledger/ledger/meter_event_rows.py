@@ -46,11 +46,30 @@ class Finished:
     verdict: Verdict
 
 
-def state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -> tuple[object, ...]:
-    """Return the arguments of set_state_if_sending, in their order."""
+New = tuple[UsageToSeal | Sequence[int], MeterEvent]
+"""A meter event that is sealed now, with the usage event that it carries, or the numbers of those."""
+
+
+def attempt_row(finished: Finished) -> tuple[object, ...]:
+    """Return the arguments of finish_attempt_if_in_flight, in their order."""
+    claimed, outcome = finished.claimed, finished.outcome
     return (
-        verdict.state,
-        now,
+        claimed.id,
+        claimed.attempt,
+        max(outcome.at, claimed.started_at),
+        outcome.result.value,
+        int(outcome.answered),
+        outcome.http_status,
+        outcome.code,
+        outcome.message,
+        outcome.stripe_request_id,
+    )
+
+
+def state_row(verdict: Verdict, meter_event: int, attempts: int) -> tuple[object, ...]:
+    """Return the arguments of set_state_if_sending of its own, in their order."""
+    return (
+        verdict.state.value,
         verdict.in_doubt_reason,
         verdict.accepted_at,
         verdict.accepted_from,
@@ -62,8 +81,8 @@ def state_row(verdict: Verdict, now: Instant, meter_event: int, attempts: int) -
     )
 
 
-def new_row(number: int, event: MeterEvent, usage_events: int, now: Instant) -> tuple[object, ...]:
-    """Return the arguments of add_meter_event, in their order."""
+def new_row(number: int, event: MeterEvent, usage_events: int) -> tuple[object, ...]:
+    """Return the arguments of add_meter_event of its own, in their order."""
     return (
         number,
         event.identifier,
@@ -76,7 +95,6 @@ def new_row(number: int, event: MeterEvent, usage_events: int, now: Instant) -> 
         event.quantity.scale,
         usage_events,
         event.event_time,
-        now,
     )
 
 

@@ -1,6 +1,7 @@
 """The outbox: from unsealed usage to meter events, their attempts and their outcomes."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import itemgetter
 
 from meterledger.domain.delivery import (
@@ -9,7 +10,6 @@ from meterledger.domain.delivery import (
     State,
     Verdict,
     is_past_horizon,
-    next_idempotency_key,
     resolution,
 )
 from meterledger.domain.instant import Instant
@@ -18,11 +18,14 @@ from meterledger.domain.stream_batch import batch_key
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger.database import Database, Row
+from meterledger.ledger.idempotency_keys import attempts_of_batch, before_dissolving, next_key
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.meter_event_rows import (
     Claimed,
     Finished,
+    New,
     StoredMeterEvent,
+    attempt_row,
     new_row,
     rollup_row,
     state_row,
@@ -31,7 +34,7 @@ from meterledger.ledger.meter_event_rows import (
     to_usage,
 )
 
-__all__ = ["Claimed", "Finished", "Outbox", "StoredMeterEvent"]
+__all__ = ["Claimed", "Finished", "New", "Outbox", "StoredMeterEvent"]
 
 
 class Outbox:
@@ -72,8 +75,7 @@ class Outbox:
 
     def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
         """Return one usage event, if it is still unsealed."""
-        row = self._database.row("unsealed_usage_event", usage_event=usage_event)
-        return to_usage(row) if row else None
+        return self.unsealed_events([usage_event]).get(usage_event)
 
     def usage_of(self, meter_event: int) -> list[UsageToSeal]:
         """Return the usage events that a meter event carries."""
@@ -147,7 +149,7 @@ class Outbox:
 
     def claim_new(
         self,
-        sealed: Iterable[tuple[UsageToSeal | Sequence[int], MeterEvent]],
+        sealed: Iterable[New],
         *,
         push: int,
         token: int,
@@ -164,35 +166,43 @@ class Outbox:
         """
         with self._database.transaction():
             self._lease.renew(token, now)
-            return self._claim_new([(*one, one[1].identifier) for one in sealed], push=push, now=now)
+            new = list(sealed)
+            before = before_dissolving(self._database, (event for _, event in new))
+            keyed = [(*one, next_key(one[1], (), before.get(one[1].identifier, ()))) for one in new]
+            return self._claim_new(keyed, push=push, now=now)
 
-    def claim_batch(
+    def claim_batches(
         self,
-        stored: Iterable[StoredMeterEvent],
-        new: Sequence[tuple[UsageToSeal | Sequence[int], MeterEvent]],
+        batches: Sequence[tuple[Sequence[StoredMeterEvent], Sequence[New]]],
         *,
         push: int,
         token: int,
         now: Instant,
-    ) -> list[Claimed]:
+    ) -> list[list[Claimed]]:
         """
-        Claim a batch of the stream, sealed before or now: one attempt for each event, one key for all.
+        Claim batches of the stream, sealed before or now: one attempt for each event, one key for a batch.
 
-        Those past the horizon become ``in_doubt`` and are left out. The batch is sent in the order returned.
+        Those past the horizon become ``in_doubt`` and are left out. A batch is sent in the order returned.
         """
         with self._database.transaction():
             self._lease.renew(token, now)
-            resent = self._within_horizon(stored, now)
-            # By identifier: the same events make the same batch, and so the same key.
-            events = sorted(
-                (*(event.sealed for event, _ in resent), *(event for _, event in new)), key=_identifier
-            )
-            if not events:
-                return []
-            key = batch_key(events, resent[0][1] if resent and not new else ())
-            claimed = [self._claim_once_more(*one, key, push=push, now=now) for one in resent]
-            claimed += self._claim_new([(*one, key) for one in new], push=push, now=now)
-            return sorted(claimed, key=lambda one: one.sealed.identifier)
+            claimed: list[list[Claimed]] = []
+            sealed: list[tuple[UsageToSeal | Sequence[int], MeterEvent, str]] = []
+            before = before_dissolving(self._database, _in_batches(batches))
+            for stored, new in batches:
+                resent = self._within_horizon(stored, now)
+                # By identifier: the same events make the same batch, and so the same key.
+                events = sorted(
+                    (*(event.sealed for event, _ in resent), *(event for _, event in new)), key=_identifier
+                )
+                key = batch_key(events, attempts_of_batch(resent, new, before)) if events else ""
+                claimed.append([self._claim_once_more(*one, key, push=push, now=now) for one in resent])
+                sealed += ((*one, key) for one in new)
+            sealed_now = iter(self._claim_new(sealed, push=push, now=now))
+            return [
+                sorted((*again, *islice(sealed_now, len(new))), key=lambda one: one.sealed.identifier)
+                for again, (_, new) in zip(claimed, batches, strict=True)
+            ]
 
     def _claim_new(
         self,
@@ -208,29 +218,32 @@ class Outbox:
         links: list[tuple[object, ...]] = []
         for usage, event, key in sealed:
             carried = (usage.usage_event,) if isinstance(usage, UsageToSeal) else usage
-            events.append(new_row(number, event, len(carried), now))
+            events.append(new_row(number, event, len(carried)))
             links += [(number, one) for one in carried]
             if event.window:
                 windows.append(rollup_row(number, event.window))
-            attempts.append((number, 1, push, key, now, event.way))
+            attempts.append((number, 1, key, event.way.value))
             claimed.append(Claimed(id=number, sealed=event, attempt=1, started_at=now, idempotency_key=key))
             number += 1
-        self._database.run_many("add_meter_event", events)
-        self._database.run_many("add_rollup", windows)
+        self._database.run_rows("add_meter_event", events, now=now)
+        self._database.run_rows("add_rollup", windows)
         # In the order of the usage: neighbors in the file stand in one page.
         self._database.run_rows("link_usage_event", sorted(links, key=itemgetter(1)), linked_at=now)
-        self._database.run_many("begin_attempt", attempts)
+        self._database.run_rows("begin_attempt", attempts, push=push, started_at=now)
         return claimed
 
     def claim_again(
-        self, stored: Iterable[StoredMeterEvent], *, push: int, token: int, now: Instant
+        self, stored: Sequence[StoredMeterEvent], *, push: int, token: int, now: Instant
     ) -> list[Claimed]:
         """Claim sealed meter events for another attempt; those past the horizon become ``in_doubt``."""
-        claimed = []
+        claimed: list[Claimed] = []
+        if not stored:
+            return claimed
         with self._database.transaction():
             self._lease.renew(token, now)
+            before = before_dissolving(self._database, (event.sealed for event in stored))
             for event, attempts in self._within_horizon(stored, now):
-                key = next_idempotency_key(event.sealed.identifier, attempts, event.sealed.way)
+                key = next_key(event.sealed, attempts, before.get(event.sealed.identifier, ()))
                 claimed.append(self._claim_once_more(event, attempts, key, push=push, now=now))
         return claimed
 
@@ -361,23 +374,10 @@ class Outbox:
         }
 
     def _finish(self, finished: Sequence[Finished], now: Instant) -> None:
-        attempts = [
-            (
-                max(one.outcome.at, one.claimed.started_at),
-                one.outcome.result,
-                int(one.outcome.answered),
-                one.outcome.http_status,
-                one.outcome.code,
-                one.outcome.message,
-                one.outcome.stripe_request_id,
-                one.claimed.id,
-                one.claimed.attempt,
-            )
-            for one in finished
-        ]
-        changed = self._database.run_many("finish_attempt_if_in_flight", attempts)
-        states = [state_row(one.verdict, now, one.claimed.id, one.claimed.attempt) for one in finished]
-        changed += self._database.run_many("set_state_if_sending", states)
+        attempts = [attempt_row(one) for one in finished]
+        changed = self._database.run_rows("finish_attempt_if_in_flight", attempts)
+        states = [state_row(one.verdict, one.claimed.id, one.claimed.attempt) for one in finished]
+        changed += self._database.run_rows("set_state_if_sending", states, state_at=now)
         if changed != 2 * len(finished):
             raise LedgerError(
                 "a meter event changed under this push; another one is at work",
@@ -389,10 +389,16 @@ class Outbox:
                 self._database.run("settle_attempts", meter_event=one.claimed.id, settled_at=now)
 
     def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
-        row = state_row(verdict, now, meter_event, attempts)
-        if self._database.run_many("set_state_if_sending", [row]) != 1:
+        row = state_row(verdict, meter_event, attempts)
+        if self._database.run_rows("set_state_if_sending", [row], state_at=now) != 1:
             raise LedgerError("a meter event changed while it was claimed")
 
 
 def _identifier(event: MeterEvent) -> str:
     return event.identifier
+
+
+def _in_batches(batches: Sequence[tuple[Sequence[StoredMeterEvent], Sequence[New]]]) -> Iterator[MeterEvent]:
+    for stored, new in batches:
+        yield from (event.sealed for event in stored)
+        yield from (event for _, event in new)

@@ -10,14 +10,13 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import sqlite_utils
-from sqlite_utils import Migrations
-
 from meterledger.domain.usage import shown
 from meterledger.errors import InUseError, LedgerError, UsageError
 from meterledger.ledger.statements import Statement, all_statements
 
 if TYPE_CHECKING:
+    import sqlite_utils
+
     from meterledger.ledger.database import Row
 
 APPLICATION_ID = 0x4D4C4447
@@ -272,6 +271,9 @@ def _migrate(connection: sqlite3.Connection) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == len(files):
         return
+    import sqlite_utils  # noqa: PLC0415 # it takes longer to load than to open a ledger
+    from sqlite_utils import Migrations  # noqa: PLC0415 # as above
+
     migrations = Migrations("meterledger")
     for number, (name, sql) in enumerate(files, 1):
         migrations(name=name)(_migration(number, sql))
@@ -280,7 +282,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def _migration(number: int, sql: str):  # type: ignore[no-untyped-def] # noqa: ANN202 # the shape is sqlite-utils' own
-    def migrate(database: sqlite_utils.Database) -> None:
+    def migrate(database: "sqlite_utils.Database") -> None:
         database.executescript(sql)
         database.executescript(f"PRAGMA user_version = {number}")
 

@@ -20,7 +20,7 @@ from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_witho
 from meterledger.stripe_gateway.stream_sessions import StreamSessions
 from meterledger.stripe_gateway.transport import SESSION_PATH, Transport
 from meterledger.stripe_gateway.v2_outcomes import is_session_expired, outcome_of_batch, outcome_of_v2_answer
-from meterledger.stripe_gateway.wire import LAST_ANSWER, PREPARED_BODY, WireAnswer
+from meterledger.stripe_gateway.wire import LAST_ANSWER, PREPARED_BODY, WireAnswer, form_of
 
 _ACCOUNT = "/v1/account"
 _METER_EVENTS = "/v1/billing/meter_events"
@@ -49,6 +49,7 @@ class StripeGateway:
     def __init__(self, access: StripeAccess, clock: Callable[[], Instant], transport: Transport) -> None:
         self._access = access
         self._clock = clock
+        self._transport = transport
         self._options: dict[str, Any] = (
             {"stripe_account": access.stripe_account} if access.stripe_account else {}
         )
@@ -68,14 +69,14 @@ class StripeGateway:
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event once by v1; never raises for what Stripe or the network does."""
-        answer = await self._asked("post", _METER_EVENTS, body, {"idempotency_key": idempotency_key})
+        answer = await self._posted(_METER_EVENTS, form_of(body), idempotency_key)
         if isinstance(answer, Exception):
             return self._without_answer(answer)
         return outcome_of_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
 
     async def send_v2(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
         """Send one meter event once by v2; never raises for what Stripe or the network does."""
-        answer = await self._asked("post", _V2_METER_EVENTS, body, {"idempotency_key": idempotency_key})
+        answer = await self._posted(_V2_METER_EVENTS, msgspec.json.encode(body), idempotency_key)
         if isinstance(answer, Exception):
             return self._without_answer(answer)
         return outcome_of_v2_answer(answer, body, self._clock(), livemode=self._access.mode == "live")
@@ -89,12 +90,8 @@ class StripeGateway:
         token = await self._sessions.token()
         if isinstance(token, Outcome):
             return self._without_secrets(token)
-        prepared = PREPARED_BODY.set(msgspec.json.encode({"events": events}))
-        try:
-            options = {"idempotency_key": idempotency_key, "api_key": token}
-            answer = await self._asked("post", _STREAM, {"base": "meter_events"}, options)
-        finally:
-            PREPARED_BODY.reset(prepared)
+        body = msgspec.json.encode({"events": events})
+        answer = await self._posted(_STREAM, body, idempotency_key, token=token)
         if isinstance(answer, Exception):
             return self._without_answer(answer)
         if is_session_expired(answer):
@@ -116,13 +113,41 @@ class StripeGateway:
     def _secrets(self) -> list[str]:
         return [secret for secret in (self._access.key, self._sessions.secret) if secret]
 
+    async def _posted(
+        self, path: str, body: bytes, idempotency_key: str, *, token: str | None = None
+    ) -> WireAnswer | Exception:
+        """Post meter events, by the stream with the token of its session; return the answer as it came."""
+        base, name = self._access.base, "api"
+        if token is not None:
+            base, name = self._access.meter_events_base, "meter_events"
+        try:
+            secret = token or self._access.key
+            answer = await self._transport.post_again(base + path, body, idempotency_key, secret)
+        except Exception as error:  # noqa: BLE001 # as when the SDK sends it
+            return error
+        if answer is not None:
+            return self._without_key(answer)
+        options = {"idempotency_key": idempotency_key} | ({} if token is None else {"api_key": token})
+        return await self._asked("post", path, {"base": name}, options, body)
+
     async def _asked(
-        self, method: str, path: str, body: Mapping[str, Any], options: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        parameters: Mapping[str, Any],
+        options: Mapping[str, Any],
+        body: bytes | None = None,
     ) -> WireAnswer | Exception:
         """Make one request; return the answer as it came over the wire, or why there is none."""
         request: Any = {**self._options, **options}
-        # The answer is judged as it came: the SDK need not build objects from it.
-        return await self._answer_to(lambda: self._client.raw_request_async(method, path, **body, **request))
+        prepared = PREPARED_BODY.set(body)
+        try:
+            # The answer is judged as it came: the SDK need not build objects from it.
+            return await self._answer_to(
+                lambda: self._client.raw_request_async(method, path, **parameters, **request)
+            )
+        finally:
+            PREPARED_BODY.reset(prepared)
 
     async def _answer_to(self, request: Callable[[], Awaitable[object]]) -> WireAnswer | Exception:
         """Let the SDK make one request; return the answer as it came over the wire, or why there is none."""
@@ -142,6 +167,8 @@ class StripeGateway:
     def _without_key(self, answer: WireAnswer) -> WireAnswer:
         """Take the key out of an answer before anything of it is kept: a proxy may show the request."""
         for key in self._secrets():
+            if key.encode() not in answer.body and not any(key in text for text in answer.headers.values()):
+                continue
             headers = {name: value.replace(key, "[key]") for name, value in answer.headers.items()}
             answer = replace(answer, headers=headers, body=answer.body.replace(key.encode(), b"[key]"))
         return answer

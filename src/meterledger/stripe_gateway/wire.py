@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 
@@ -36,6 +38,23 @@ class WireAnswer:
     def knows_no_such_path(self) -> bool:
         """Whether it says, in Stripe's words, that there is nothing at this path."""
         return _UNKNOWN_URL_TEXT in str(self.error.get("message")).lower()
+
+
+def form_of(body: Mapping[str, Any]) -> bytes:
+    """Return a flat body, with flat objects in it, in the form that v1 takes: ``payload[value]=1``."""
+    pairs = []
+    for name, value in body.items():
+        if isinstance(value, Mapping):
+            pairs += [f"{name}[{_quoted_name(key)}]={quote_plus(str(one))}" for key, one in value.items()]
+        else:
+            pairs.append(f"{name}={quote_plus(str(value))}")
+    return "&".join(pairs).encode()
+
+
+@lru_cache(maxsize=256)
+def _quoted_name(name: str) -> str:
+    """A meter's payload has the same few names in each of its events."""
+    return quote_plus(name)
 
 
 PREPARED_BODY: ContextVar[bytes | None] = ContextVar("PREPARED_BODY", default=None)

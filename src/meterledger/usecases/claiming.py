@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from meterledger.domain.instant import Instant
-from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.way import Way
-from meterledger.ledger.outbox import Claimed, StoredMeterEvent
+from meterledger.ledger.outbox import Claimed, New, StoredMeterEvent
 from meterledger.usecases.parcels import Item, pack, sealed_of
 from meterledger.usecases.planning import Planned
 from meterledger.usecases.sending import Lane, Parcel, Sender
@@ -16,26 +15,25 @@ def claim_chunk(sender: Sender, chunk: Sequence[Item], now: Instant) -> list[Par
     ledger, push, token = sender.ledger, sender.push, sender.token
     packed = pack(chunk, sender.is_ordered)
     alone = [one for parcel in packed for one in parcel if sealed_of(one).way is not Way.STREAM]
+    together = [_apart(parcel) for parcel in packed if sealed_of(parcel[0]).way is Way.STREAM]
     parcels: list[Parcel] = []
     with ledger.database.transaction():
         stored, new = _apart(alone)
         again = {one.id: one for one in ledger.outbox.claim_again(stored, push=push, token=token, now=now)}
         sealed = iter(ledger.outbox.claim_new(new, push=push, token=token, now=now))
-        for parcel in packed:
-            [first, *_] = parcel
-            if sealed_of(first).way is Way.STREAM:
-                batch = ledger.outbox.claim_batch(*_apart(parcel), push=push, token=token, now=now)
-                parcels += [_batch(sender, batch)] if batch else []
-                continue
-            claimed = again.get(first.id) if isinstance(first, StoredMeterEvent) else next(sealed)
-            parcels += [_single(claimed)] if claimed else []
+        batches = iter(ledger.outbox.claim_batches(together, push=push, token=token, now=now))
+    for [first, *_] in packed:
+        if sealed_of(first).way is Way.STREAM:
+            batch = next(batches)
+            parcels += [_batch(sender, batch)] if batch else []
+            continue
+        claimed = again.get(first.id) if isinstance(first, StoredMeterEvent) else next(sealed)
+        parcels += [_single(claimed)] if claimed else []
     sender.tally.sealed += sum(1 for one in chunk if not isinstance(one, StoredMeterEvent))
     return parcels
 
 
-def _apart(
-    parcel: Sequence[Item],
-) -> tuple[list[StoredMeterEvent], list[tuple[UsageToSeal | Sequence[int], MeterEvent]]]:
+def _apart(parcel: Sequence[Item]) -> tuple[list[StoredMeterEvent], list[New]]:
     """Return what was sealed before, and what is sealed now with the usage that it carries."""
     stored = [one for one in parcel if isinstance(one, StoredMeterEvent)]
     return stored, [

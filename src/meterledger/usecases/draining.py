@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.sending_order import Lane
 from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
@@ -13,7 +14,7 @@ from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.claiming import claim_chunk
 from meterledger.usecases.parcels import sealed_of
 from meterledger.usecases.planning import Planned, Planner
-from meterledger.usecases.queueing import Queue, Single, always_open, lane_of, queue_pending, unknown_first
+from meterledger.usecases.queueing import Queue, Single, always_a_place, lane_of, queue_pending, unknown_first
 from meterledger.usecases.rolling_up import Group, Item, RollUp, Sealed
 from meterledger.usecases.sending import Sender, Surroundings
 
@@ -63,9 +64,9 @@ class Drain:
         """How many meter events are claimed in one transaction."""
         return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
 
-    def is_open(self, lane: Lane) -> bool:
+    def take_place(self, lane: Lane) -> bool:
         """
-        Tell whether a lane may have more.
+        Take a place in a lane for what is drawn next; False if it may have no more.
 
         A lane is sent one by one: what it has too much of would take the place of others, who could go on
         while it waits. It is filled up again when half of it has gone.
@@ -73,7 +74,10 @@ class Drain:
         if self.planner.way is Way.STREAM and not self.sender.is_ordered(lane[0]):
             return True
         waiting = self.sender.waiting_in(lane)
-        return waiting <= LANE_REFILLED_FROM and waiting + self.drawn[lane] < LANE_AHEAD
+        if waiting > LANE_REFILLED_FROM or waiting + self.drawn[lane] >= LANE_AHEAD:
+            return False
+        self.drawn[lane] += 1
+        return True
 
 
 async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
@@ -98,8 +102,11 @@ async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
             if chunk is None:
                 break
             if chunk:
-                run.drawn.clear()
-                run.sender.add(claim_chunk(run.sender, chunk, run.around.clock()))
+                # One transaction, and one wait for the disk, for what is known and for what comes next.
+                with run.ledger.database.transaction():
+                    run.sender.flush()
+                    claimed = claim_chunk(run.sender, chunk, run.around.clock())
+                run.sender.add(claimed)
                 run.claimed += len(chunk)
             else:
                 run.ledger.lease.prolong(run.token, run.around.clock())
@@ -117,14 +124,14 @@ def _waiting(
     None comes where nothing is left but for lanes that have enough on their way.
     """
     # What a limit lets through is what preview shows: no lane is passed over.
-    is_open = run.is_open if run.limit is None else always_open
+    take_place = run.take_place if run.limit is None else always_a_place
     if run.rollup is not None:
-        return run.rollup.items(resend, is_open), len(run.rollup)
+        return run.rollup.items(resend, take_place), len(run.rollup)
     queue: Queue[StoredMeterEvent] = Queue(run.planner)
     queue.add_unsealed()
     work = len(queue)
     queue_pending(queue, resend)
-    return queue.draw(is_open), work
+    return queue.draw(take_place), work
 
 
 def _next_chunk(
@@ -139,34 +146,48 @@ def _next_chunk(
     room = run.room
     chunk: list[StoredMeterEvent | Planned | Sealed] = []
     looked = 0
-    for looked, one in enumerate(islice(schedule, LOOKED_AT_ONCE), 1):  # noqa: B007 # counted to its end
-        if one is None:
+    run.drawn.clear()
+    while (most := min(room - len(chunk), LOOKED_AT_ONCE - looked)) > 0:
+        some = _draw(schedule, most)
+        looked += len(some)
+        usage = run.ledger.outbox.unsealed_events(
+            [one.usage_event for one in some if isinstance(one, Single)]
+        )
+        for one in some:
+            taken = _taken(run, one, usage)
+            # The parts of a window go in one transaction; what a limit has no room for waits.
+            if run.limit is None or len(chunk) + len(taken) <= room:
+                chunk += taken
+        # What is held back gives its place in the lane back.
+        run.drawn = Counter(lane_of(sealed_of(one)) for one in chunk)
+        if some in ([], [None]):
             break
-        taken = _taken(run, one)
-        # The parts of a window go in one transaction; what a limit has no room for waits.
-        if run.limit is None or len(chunk) + len(taken) <= room:
-            chunk += taken
-            run.drawn.update(lane_of(sealed_of(part)) for part in taken)
-        if len(chunk) >= room:
-            break
-    run.all_full = looked == 1 and not chunk and one is None
+    run.all_full = looked == 1 and not chunk and some == [None]
     return chunk if looked else None
 
 
-def _taken(run: Drain, one: StoredMeterEvent | Item) -> "Sequence[StoredMeterEvent | Planned | Sealed]":
-    """Seal what waits, unless something holds it back."""
+def _draw(
+    schedule: "Iterator[StoredMeterEvent | Item | None]", most: int
+) -> list[StoredMeterEvent | Item | None]:
+    """Draw some of what waits, up to where only full lanes are left."""
+    some: list[StoredMeterEvent | Item | None] = []
+    for one in islice(schedule, most):
+        some.append(one)
+        if one is None:
+            break
+    return some
+
+
+def _taken(
+    run: Drain, one: StoredMeterEvent | Item | None, usage: Mapping[int, UsageToSeal]
+) -> Sequence[StoredMeterEvent | Planned | Sealed]:
+    """Seal what waits, unless something holds it back or it is no longer unsealed."""
     if isinstance(one, StoredMeterEvent):
         return [one]
     if isinstance(one, Group):
         return run.rollup.seal(one) if run.rollup is not None else []
-    planned = _planned(run, one.usage_event) if isinstance(one, Single) else None
-    return [planned] if planned else []
-
-
-def _planned(run: Drain, usage_event: int) -> Planned | None:
-    """Seal one usage event, unless something holds it back."""
-    usage = run.ledger.outbox.unsealed_event(usage_event)
-    planned = run.planner.decide(usage) if usage else None
+    found = usage.get(one.usage_event) if isinstance(one, Single) else None
+    planned = run.planner.decide(found) if found else None
     if planned is None or planned.sealed is None:
-        return None
-    return None if lane_of(planned.sealed) in run.sender.held_lanes else planned
+        return []
+    return [] if lane_of(planned.sealed) in run.sender.held_lanes else [planned]

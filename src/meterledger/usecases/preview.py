@@ -24,7 +24,7 @@ from meterledger.usecases.planning import (
     refuse_clock_set_back,
     refuse_coarser_scale,
 )
-from meterledger.usecases.queueing import Queue, Single, always_open, queue_pending, unknown_first
+from meterledger.usecases.queueing import Queue, Single, always_a_place, queue_pending, unknown_first
 from meterledger.usecases.rolling_up import Group, HeldBack, RollUp
 
 READ_AT_ONCE = 1000
@@ -233,7 +233,7 @@ def _meter_events(
     queue_pending(queue, resend)
     for event in unknown_first(resend):
         yield event.sealed
-    waiting = queue.draw(always_open)
+    waiting = queue.draw(always_a_place)
     while chunk := list(islice(waiting, READ_AT_ONCE)):
         numbers = [one.usage_event for one in chunk if isinstance(one, Single)]
         unsealed = outbox.unsealed_events([one for one in numbers if one not in sealed_anew], planner.as_of)

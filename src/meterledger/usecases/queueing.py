@@ -106,9 +106,9 @@ class Queue(Generic[_Other]):
         # What has no meter or Stripe customer is blocked: it stands in a line of its own and never goes.
         return self.lane(self.planner.lane_at(*names, event_time) or ("", names[0]))
 
-    def draw(self, is_open: Callable[[Lane], bool]) -> "Iterator[Single | _Other | None]":
+    def draw(self, take_place: Callable[[Lane], bool]) -> "Iterator[Single | _Other | None]":
         """Yield what waits in the order of sending; None where only lanes are left that may have no more."""
-        for one in self._order.draw(is_open):
+        for one in self._order.draw(take_place):
             if one is None:
                 yield None
             elif one[1] < 0:
@@ -145,6 +145,6 @@ def unknown_first(resend: Sequence[StoredMeterEvent]) -> Iterator[StoredMeterEve
         yield from events
 
 
-def always_open(_lane: Lane) -> bool:
+def always_a_place(_lane: Lane) -> bool:
     """Let any lane have more."""
     return True

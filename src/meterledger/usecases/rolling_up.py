@@ -21,7 +21,7 @@ from meterledger.domain.way import Way, is_positive_integer
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.ledger.rollups import EVER, LATEST
 from meterledger.usecases.planning import Hold, Planner
-from meterledger.usecases.queueing import Queue, Single, always_open, queue_pending
+from meterledger.usecases.queueing import Queue, Single, always_a_place, queue_pending
 
 MOST_BUCKETS = 100_000
 """Gathered in one reading, half a KiB each; windows that do not fit are left to another reading."""
@@ -132,7 +132,7 @@ class RollUp:
         return len(self._queue) + sum(map(len, self._buckets.values()))
 
     def items(
-        self, resend: Iterable[StoredMeterEvent] = (), is_open: Callable[[Lane], bool] = always_open
+        self, resend: Iterable[StoredMeterEvent] = (), take_place: Callable[[Lane], bool] = always_a_place
     ) -> Iterator[StoredMeterEvent | Item | None]:
         """
         Yield all that is unsealed, and what was sealed and not taken, in the order in which it is sent.
@@ -143,7 +143,7 @@ class RollUp:
         queue_pending(self._queue, resend)
         while True:
             self._queue_windows()
-            for one in self._queue.draw(is_open):
+            for one in self._queue.draw(take_place):
                 if isinstance(one, _Window):
                     yield from self._window(one.buckets)
                 else:

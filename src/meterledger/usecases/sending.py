@@ -91,6 +91,17 @@ class Tally:
     """How often Stripe rejected, by code and message."""
     last_failure: str = ""
 
+    def count(self, judged: Verdict) -> None:
+        """Count what became of a meter event."""
+        if judged.state is State.ACCEPTED:
+            self.accepted += 1
+        elif judged.state is State.REJECTED:
+            self.rejected += 1
+            key = f"{judged.rejection_code}: {judged.rejection_message}"
+            if key not in self.refusals and len(self.refusals) >= KINDS_OF_REFUSAL:
+                key = _OTHER_REFUSALS
+            self.refusals[key] = self.refusals.get(key, 0) + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
@@ -131,6 +142,7 @@ class Sender:
     _outstanding: int = 0
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _last_answer: float = 0.0
+    _flushed_at: float = float("-inf")
     _failure: BaseException | None = None
 
     @contextlib.asynccontextmanager
@@ -147,7 +159,7 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         self._raise_failure()
-        self._flush()
+        self.flush()
 
     def add(self, parcels: Iterable[Parcel]) -> None:
         """Take over claims; they are sent in this order within their lanes."""
@@ -225,7 +237,7 @@ class Sender:
             if not judged.retry or not may_retry(outcome) or tries == MAX_ATTEMPTS_PER_RUN:
                 self.tally.exhausted += 1
                 break
-            self._flush()
+            self.flush()
             await self._pause(backoff_seconds(tries, self.around.chance(), outcome.retry_after_seconds))
             if self.is_stopping():
                 return
@@ -268,18 +280,18 @@ class Sender:
         return again[0] if again else None
 
     def _record(self, claimed: Claimed, outcome: Outcome) -> Verdict:
-        judged = verdict(claimed.earlier, claimed.started_at, outcome)
-        self._outcomes.append(Finished(claimed=claimed, outcome=outcome, verdict=judged))
-        if judged.state is State.ACCEPTED:
-            self.tally.accepted += 1
-        elif judged.state is State.REJECTED:
-            self.tally.rejected += 1
-            key = f"{judged.rejection_code}: {judged.rejection_message}"
-            if key not in self.tally.refusals and len(self.tally.refusals) >= KINDS_OF_REFUSAL:
-                key = _OTHER_REFUSALS
-            self.tally.refusals[key] = self.tally.refusals.get(key, 0) + 1
+        return self._record_all((claimed,), outcome)[0]
+
+    def _record_all(self, batch: Sequence[Claimed], outcome: Outcome) -> list[Verdict]:
+        """Judge what one answer means for each of those that it is about."""
+        # Most have no attempt before: without one, nothing but the answer counts.
+        first = verdict((), outcome.at, outcome)
+        judged = [verdict(one.earlier, one.started_at, outcome) if one.earlier else first for one in batch]
+        for claimed, one in zip(batch, judged, strict=True):
+            self._outcomes.append(Finished(claimed=claimed, outcome=outcome, verdict=one))
+            self.tally.count(one)
         if len(self._outcomes) >= self.flush_outcomes:
-            self._flush()
+            self.flush()
         return judged
 
     def _must_stop(self, outcome: Outcome) -> bool:
@@ -306,12 +318,15 @@ class Sender:
         try:
             while True:
                 await asyncio.sleep(FLUSH_SECONDS)
-                self._flush()
+                if self.around.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+                    self.flush()
         except Exception as error:  # noqa: BLE001 # handed to the run, which raises it
             self._failure = self._failure or error
             self._changed.set()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Commit the outcomes that are known by now."""
+        self._flushed_at = self.around.monotonic()
         if not self._outcomes:
             return
         finished, self._outcomes = self._outcomes, []

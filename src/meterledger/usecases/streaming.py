@@ -51,7 +51,7 @@ class WaySender(Sender):
                 self.tally.exhausted += len(is_open)
                 self._hold(batch, judged)
                 return
-            self._flush()
+            self.flush()
             await self._pause(backoff_seconds(tries, self.around.chance(), outcome.retry_after_seconds))
             if self.is_stopping():
                 return
@@ -65,7 +65,7 @@ class WaySender(Sender):
         The refusal is complete, so that the batch was not taken; it says nothing about any one event.
         """
         judged = self._record_all(batch, replace(outcome, result=Result.NOT_SENT))
-        self._flush()
+        self.flush()
         for at, (one, verdict) in enumerate(zip(batch, judged, strict=True)):
             if self.is_stopping():
                 return
@@ -88,9 +88,6 @@ class WaySender(Sender):
         self._note_answer(outcome)
         return outcome
 
-    def _record_all(self, batch: Sequence[Claimed], outcome: Outcome) -> list[Verdict]:
-        return [self._record(one, outcome) for one in batch]
-
     def _without_held(self, batch: list[Claimed]) -> list[Claimed]:
         """
         Give back what has to wait for an earlier event of its lane, and claim the rest as a batch of its own.
@@ -102,7 +99,7 @@ class WaySender(Sender):
             return batch
         outcome = self._not_started()
         judged = dict(zip(map(_id, batch), self._record_all(batch, outcome), strict=True))
-        self._flush()
+        self.flush()
         return self._claim_batch_again(free, [judged[one.id] for one in free])
 
     def _claim_batch_again(self, batch: Sequence[Claimed], judged: Sequence[Verdict]) -> list[Claimed]:
@@ -110,8 +107,8 @@ class WaySender(Sender):
             StoredMeterEvent(id=one.id, state=verdict.state, attempts=one.attempt, sealed=one.sealed)
             for one, verdict in zip(batch, judged, strict=True)
         ]
-        again = self.ledger.outbox.claim_batch(
-            stored, [], push=self.push, token=self.token, now=self.around.clock()
+        [again] = self.ledger.outbox.claim_batches(
+            [(stored, [])], push=self.push, token=self.token, now=self.around.clock()
         )
         left = {one.id for one in again}
         # What is past the horizon is in doubt now, and what comes after it on an ordered meter waits.

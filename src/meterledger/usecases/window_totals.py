@@ -22,6 +22,7 @@ from meterledger.domain.instant import DAY, SECOND, Instant
 from meterledger.domain.meter import Meter
 from meterledger.domain.pace import TokenBucket
 from meterledger.errors import StripeError
+from meterledger.ledger.lease import LEASE_DURATION
 from meterledger.usecases.planning import Planner
 from meterledger.usecases.sending import Surroundings
 
@@ -84,6 +85,7 @@ class WindowTotals:
     paced: bool
     _passed_over: dict[str, list[Lane]] = field(default_factory=dict)
     """Why -> customers and meters that were not compared."""
+    _prolonged_at: Instant = 0
     _bucket: TokenBucket = field(default_factory=lambda: TokenBucket(READS_PER_SECOND))
 
     async def foreign_among(self, about: dict[Lane, About]) -> list[ForeignUsage]:
@@ -103,8 +105,15 @@ class WindowTotals:
             some = lanes[at : at + LANES_AT_ONCE]
             reads = [self._values(lane, about[lane], ids.value.get(lane[0])) for lane in some]
             found |= dict(zip(some, await asyncio.gather(*reads), strict=True))
-            self.planner.ledger.lease.prolong(self.token, self.around.clock())
+            self._prolong()
         return self._foreign(about, found)
+
+    def _prolong(self) -> None:
+        """Keep the lease: each time costs a wait for the disk, and it holds for minutes."""
+        now = self.around.clock()
+        if now >= self._prolonged_at + LEASE_DURATION // 4:
+            self.planner.ledger.lease.prolong(self.token, now)
+            self._prolonged_at = now
 
     def _within_reads(self, about: dict[Lane, About]) -> list[Lane]:
         """Return the customers and meters that are looked at."""

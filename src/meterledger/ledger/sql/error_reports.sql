@@ -24,13 +24,18 @@ INSERT INTO error_report_samples (report, code, name, message, meter_event)
 VALUES (:report, :code, :name, :message, :meter_event);
 
 -- name: meter_events_named
--- By identifier, or by an idempotency key of any attempt: the key of the first is the identifier.
+-- By identifier, or by an idempotency key of any attempt. The key of the first is the identifier, or that and a
+-- number where the identifier went before and was dissolved: the stem is what stands before the number.
 SELECT m.id, m.identifier, m.event_name FROM meter_events AS m
 WHERE m.identifier = :name AND m.dissolved_at IS NULL
 UNION
 SELECT m.id, m.identifier, m.event_name FROM delivery_attempts AS a
 INNER JOIN meter_events AS m ON m.id = a.meter_event
 WHERE a.idempotency_key = :name AND a.attempt > 1 AND m.dissolved_at IS NULL
+UNION
+SELECT m.id, m.identifier, m.event_name FROM meter_events AS m
+INNER JOIN delivery_attempts AS a ON a.meter_event = m.id AND a.attempt = 1
+WHERE m.identifier = :stem AND m.dissolved_at IS NULL AND a.idempotency_key = :name
 ORDER BY id;
 
 -- name: state_of_meter_event

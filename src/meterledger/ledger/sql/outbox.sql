@@ -66,12 +66,6 @@ WHERE u.recorded_at <= :as_of AND NOT EXISTS (
 )
 ORDER BY u.event_time, u.id;
 
--- name: unsealed_usage_event
-SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier, q.revision
-FROM unsealed AS q INNER JOIN usage_to_seal AS u ON u.id = q.usage_event
-WHERE q.usage_event = :usage_event;
-
 -- name: usage_of_meter_event
 -- With the revision that each would be sealed under one to one; a roll-up's is that of its window.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
@@ -106,7 +100,7 @@ WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'in_do
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
--- one way went no other.
+-- one way went no other. The first list is the index's: it finds few among millions.
 SELECT m.id, m.identifier, m.revision, m.event_name, m.stripe_customer_id, m.timestamp, m.payload, m.quantity,
     m.scale, m.event_time, m.state, m.attempts, r.window_start, r.window_end, r.dimensions, r.part, (
         SELECT MAX(a.api) FROM delivery_attempts AS a
@@ -127,6 +121,16 @@ FROM meter_events AS m CROSS JOIN delivery_attempts AS a
 WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
     AND a.meter_event = m.id
 ORDER BY a.meter_event, a.attempt;
+-- name: any_dissolved
+SELECT id FROM meter_events WHERE dissolved_at IS NOT NULL LIMIT 1;
+
+-- name: attempts_before_dissolving
+-- The attempts made under identifiers that are to be taken up again, and what went in them.
+SELECT m.identifier, m.event_name, m.timestamp, m.payload, a.attempt, a.idempotency_key, a.started_at,
+    a.finished_at, a.outcome, a.answered, a.settled_at, a.api
+FROM meter_events AS m INNER JOIN delivery_attempts AS a ON a.meter_event = m.id
+WHERE m.dissolved_at IS NOT NULL AND m.identifier IN (VALUES (:identifier))
+ORDER BY m.id, a.attempt;
 
 -- name: next_meter_event
 SELECT COALESCE(MAX(id), 0) + 1 AS id FROM meter_events;
@@ -159,9 +163,20 @@ FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
 -- name: finish_attempt_if_in_flight
 UPDATE delivery_attempts SET
-    finished_at = :finished_at, outcome = :outcome, answered = :answered, http_status = :http_status,
-    code = :code, message = :message, stripe_request_id = :stripe_request_id
-WHERE meter_event = :meter_event AND attempt = :attempt AND outcome IS NULL;
+    finished_at = done.finished_at, outcome = done.outcome, answered = done.answered,
+    http_status = done.http_status, code = done.code, message = done.message,
+    stripe_request_id = done.stripe_request_id
+FROM (
+    WITH given (
+        meter_event, attempt, finished_at, outcome, answered, http_status, code, message, stripe_request_id
+    ) AS (VALUES (
+        :meter_event, :attempt, :finished_at, :outcome, :answered, :http_status, :code, :message,
+        :stripe_request_id
+    ))
+    SELECT * FROM given
+) AS done
+WHERE delivery_attempts.meter_event = done.meter_event AND delivery_attempts.attempt = done.attempt
+    AND delivery_attempts.outcome IS NULL;
 
 -- name: settle_attempts
 UPDATE delivery_attempts SET settled_at = :settled_at
@@ -169,11 +184,22 @@ WHERE meter_event = :meter_event AND outcome = 'unknown' AND settled_at IS NULL;
 
 -- name: set_state_if_sending
 UPDATE meter_events SET
-    state = :state, state_at = :state_at, in_doubt_reason = :in_doubt_reason, accepted_at = :accepted_at,
-    accepted_from = :accepted_from, accepted_by = :accepted_by,
-    accepted_recorded_at = CASE WHEN :accepted_by IS NULL THEN NULL ELSE :state_at END,
-    rejection_code = :rejection_code, rejection_message = :rejection_message
-WHERE id = :meter_event AND state = 'sending' AND attempts = :attempts;
+    state = done.state, state_at = :state_at, in_doubt_reason = done.in_doubt_reason,
+    accepted_at = done.accepted_at, accepted_from = done.accepted_from, accepted_by = done.accepted_by,
+    accepted_recorded_at = CASE WHEN done.accepted_by IS NULL THEN NULL ELSE :state_at END,
+    rejection_code = done.rejection_code, rejection_message = done.rejection_message
+FROM (
+    WITH given (
+        state, in_doubt_reason, accepted_at, accepted_from, accepted_by, rejection_code, rejection_message,
+        meter_event, attempts
+    ) AS (VALUES (
+        :state, :in_doubt_reason, :accepted_at, :accepted_from, :accepted_by, :rejection_code,
+        :rejection_message, :meter_event, :attempts
+    ))
+    SELECT * FROM given
+) AS done
+WHERE meter_events.id = done.meter_event AND meter_events.state = 'sending'
+    AND meter_events.attempts = done.attempts;
 
 -- name: set_state_if_in_doubt
 UPDATE meter_events SET

@@ -32,7 +32,7 @@ SELECT DISTINCT event_name FROM meter_events;
 
 -- name: in_doubt_meter_events
 SELECT identifier, event_name, stripe_customer_id, in_doubt_reason, quantity, scale, event_time, state_at
-FROM meter_events WHERE state = 'in_doubt' ORDER BY id;
+FROM meter_events WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'in_doubt' ORDER BY id;
 
 -- name: rejected_by_code
 SELECT rejection_code AS code, rejection_message AS message, COUNT(*) AS count FROM meter_events
