@@ -283,11 +283,12 @@ def _failure(report: "PushReport") -> MeterledgerError | None:
     from meterledger.usecases.sending import Stop
 
     again = "progress is kept; run the same command again"
+    mended = "progress is kept; mend that, and run the same command again"
     match report.stop:
         case Stop.INTERRUPTED:
             return Interrupted()
         case Stop.REFUSED:
-            return StripeError(f"Stripe refused: {report.stop_message}", hint=again)
+            return StripeError(f"the push was stopped by {report.stop_message}", hint=mended)
         case Stop.UNREACHABLE:
             return StripeError(f"Stripe does not answer: {report.stop_message}", hint=again)
     if report.tally.exhausted and report.stop is None:
