@@ -1,4 +1,4 @@
-"""What no Stripe sends, through the real command: a clear line, the right state, and all settled afterwards."""
+"""What no Stripe sends, through the real command: a clear line, the right state, and all settled later."""
 
 import gzip
 from collections.abc import Callable, Iterator

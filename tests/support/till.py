@@ -27,7 +27,12 @@ REQUEST_SECONDS = 2
 """How long a request of these pushes may take: 30 seconds otherwise."""
 
 _HASTY = f"""
-import sys, time
+import ctypes, sys, time
+header, held = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+libc = ctypes.CDLL(None)
+libc.capget(header, held)
+held[:2] = [one & ~0b110 for one in held[:2]]
+libc.capset(header, held)
 from meterledger.domain import delivery
 from meterledger.stripe_gateway import transport
 delivery.MIN_BACKOFF_SECONDS = delivery.MAX_BACKOFF_SECONDS = 0.01
@@ -40,7 +45,10 @@ time.time_ns = told
 from meterledger.cli.main import run
 sys.exit(run(sys.argv[1:]))
 """
-"""The command without its long waits, by a clock that can be set while it runs."""
+"""
+The command without its long waits, by a clock that can be set while it runs, and without the right of root
+to write what is read-only.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +148,7 @@ class Till:
     def states(self) -> dict[str, int]:
         """Return how many meter events are in which state."""
         with open_ledger(self.ledger_path) as ledger:
-            return {state.value: count for state, count in ledger.outbox.counts().items() if count}
+            return {str(state): count for state, count in ledger.outbox.counts().items() if count}
 
     def status(self) -> dict[str, int]:
         """Return the same as `status` has it."""

@@ -9,6 +9,7 @@ from meterledger.domain.delivery import (
     InDoubtReason,
     State,
     Verdict,
+    first_idempotency_key,
     is_past_horizon,
     next_idempotency_key,
     resolution,
@@ -145,7 +146,26 @@ class Outbox:
         """
         with self._database.transaction():
             self._lease.renew(token, now)
-            return self._claim_new([(*one, one[1].identifier) for one in sealed], push=push, now=now)
+            return self._claim_new(self._with_keys(sealed), push=push, now=now)
+
+    def _with_keys(
+        self, sealed: Iterable[tuple[UsageToSeal | Sequence[int], MeterEvent]]
+    ) -> list[tuple[UsageToSeal | Sequence[int], MeterEvent, str]]:
+        """Give each the key of its first attempt; few have a history, and a roll-up leaves its identifier."""
+        if self._database.row("has_ended_links") is None:
+            return [(usage, event, event.identifier) for usage, event in sealed]
+        return [
+            (usage, event, first_idempotency_key(event.identifier, self._attempts_before(usage, event)))
+            for usage, event in sealed
+        ]
+
+    def _attempts_before(self, usage: UsageToSeal | Sequence[int], event: MeterEvent) -> list[Attempt]:
+        if not isinstance(usage, UsageToSeal):
+            return []
+        rows = self._database.rows(
+            "attempts_before", usage_event=usage.usage_event, identifier=event.identifier
+        )
+        return [to_attempt(row) for row in rows]
 
     def claim_batch(
         self,

@@ -24,13 +24,18 @@ INSERT INTO error_report_samples (report, code, name, message, meter_event)
 VALUES (:report, :code, :name, :message, :meter_event);
 
 -- name: meter_events_named
--- By identifier, or by an idempotency key of any attempt: the key of the first is the identifier.
+-- By identifier, or by an idempotency key of any attempt: the key of the first is the identifier, or that with
+-- a number behind it.
 SELECT m.id, m.identifier, m.event_name FROM meter_events AS m
 WHERE m.identifier = :name AND m.dissolved_at IS NULL
 UNION
 SELECT m.id, m.identifier, m.event_name FROM delivery_attempts AS a
 INNER JOIN meter_events AS m ON m.id = a.meter_event
 WHERE a.idempotency_key = :name AND a.attempt > 1 AND m.dissolved_at IS NULL
+UNION
+SELECT m.id, m.identifier, m.event_name FROM meter_events AS m
+INNER JOIN delivery_attempts AS a ON a.meter_event = m.id AND a.attempt = 1
+WHERE m.identifier = :numbered AND a.idempotency_key = :name AND m.dissolved_at IS NULL
 ORDER BY id;
 
 -- name: state_of_meter_event
@@ -99,6 +104,15 @@ WHERE unlinked_at IS NULL AND meter_event IN (
     WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'rejected'
         AND m.retried_at = :now
 );
+
+-- name: carriers_of_rejected
+SELECT l.usage_event, m.id FROM meter_events AS m
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'rejected'
+ORDER BY l.usage_event;
+
+-- name: let_go_of_rejected
+UPDATE meter_events SET retried_at = :now WHERE id = :meter_event AND state = 'rejected' AND retried_at IS NULL;
 
 -- name: count_rejected_of_voided
 SELECT COUNT(DISTINCT m.id) AS count

@@ -107,8 +107,21 @@ UPDATE meter_events SET state = 'sending', state_at = :now, attempts = attempts 
 WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :attempts;
 
 -- name: attempts_of
-SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at, api
+SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, http_status, code, settled_at, api
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
+
+-- name: has_ended_links
+SELECT 1 FROM meter_event_usage WHERE unlinked_at IS NOT NULL LIMIT 1;
+
+-- name: attempts_before
+-- Those of dissolved meter events that carried a usage event under the same identifier.
+SELECT a.attempt, a.idempotency_key, a.started_at, a.finished_at, a.outcome, a.answered, a.http_status, a.code,
+    a.settled_at, a.api
+FROM meter_event_usage AS l
+INNER JOIN meter_events AS m ON m.id = l.meter_event
+INNER JOIN delivery_attempts AS a ON a.meter_event = m.id
+WHERE l.usage_event = :usage_event AND l.unlinked_at IS NOT NULL AND m.identifier = :identifier
+ORDER BY m.id, a.attempt;
 
 -- name: finish_attempt_if_in_flight
 UPDATE delivery_attempts SET
