@@ -18,6 +18,7 @@ from meterledger.domain.delivery import (
     State,
     Verdict,
     backoff_seconds,
+    first_idempotency_key,
     is_past_horizon,
     next_idempotency_key,
     resolution,
@@ -316,6 +317,24 @@ def test_a_person_settles_an_attempt_that_seems_to_end_before_it_began() -> None
     attempt = Attempt(number=1, idempotency_key="k", started_at=100, finished_at=90, result=Result.UNKNOWN)
     settled = resolution([attempt], sent=True, now=95)
     assert (settled.accepted_from, settled.accepted_by) == (100, 100)
+
+
+def test_a_key_that_stripe_answered_for_good_is_not_used_again() -> None:
+    """A refusal that no retry changes may be kept under its key: the next attempt takes another at once."""
+    refused = replace(attempt(1, Result.NOT_SENT, answered=True), spent_key=True)
+    assert next_idempotency_key(KEY, [refused]) == f"{KEY}:2"
+    again = replace(refused, number=2, idempotency_key=f"{KEY}:2")
+    assert next_idempotency_key(KEY, [refused, again]) == f"{KEY}:3"
+
+
+def test_the_first_key_is_another_only_where_the_identifier_was_answered_before() -> None:
+    """Sealed anew under the same identifier, perhaps with another body: its old key may be taken."""
+    silent, answered = attempt(1, Result.NOT_SENT), attempt(1, Result.NOT_SENT, answered=True)
+    assert first_idempotency_key(KEY, []) == first_idempotency_key(KEY, [silent]) == KEY
+    assert first_idempotency_key(KEY, [answered]) == f"{KEY}:2"
+    again = attempt(1, Result.NOT_SENT, key=f"{KEY}:2", answered=True)
+    assert first_idempotency_key(KEY, [answered, again]) == f"{KEY}:3"
+    assert next_idempotency_key(KEY, [again, replace(again, number=2)]) == f"{KEY}:3"
 
 
 def test_no_key_goes_two_ways() -> None:

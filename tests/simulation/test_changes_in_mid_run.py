@@ -180,7 +180,7 @@ def test_a_clock_that_is_set_back_a_day_in_mid_run(till: Till, way: str, number:
 
 
 def test_a_clock_that_was_set_back_a_day_refuses_to_push(till: Till) -> None:
-    """The ledger knows a later instant: exit code 4, nothing is asked, and it goes on once the clock is right."""
+    """The ledger knows a later instant: exit code 4, nothing is asked; it goes on once the clock is right."""
     till.set_clock_ahead(-DAY_SECONDS)
     ended = till.push("v1")
     assert ended.code == 4

@@ -229,37 +229,3 @@ def test_the_database_lets_go_of_nothing_else(world: World) -> None:
     assert "lets go" in refusal(world, UNLINK)
     world.push(RETRY)
     assert "lets go" in refusal(world, UNLINK)
-
-
-def write_off_rejected(world: World, *keys: str, **options: Any) -> WriteOffReport:
-    """Write off by name, or what is rejected and fits."""
-    asked = WriteOffOptions(
-        note="credited", request_ids=keys, reason=None if keys else REJECTED, **options
-    )
-    with world.ledger() as ledger:
-        return write_off(ledger, world.settings, asked, clock=world.time.clock)
-
-
-def test_rejected_usage_can_be_written_off(world: World) -> None:
-    """By name or by reason it is closed for good: no longer open, never sealed again, and all invariants hold."""
-    assert write_off_rejected(world, "a").written_off == 1
-    assert write_off_rejected(world, feature="calls").by_reason == {"rejected": 1}
-    sent = len(world.stripe.arrivals)
-    report = world.push(RETRY)
-    assert (report.retried, report.needs_a_person, len(world.stripe.arrivals)) == (0, False, sent)
-    assert world.select("SELECT state, blocked_reason FROM usage_closures") == [("written_off", "rejected")] * 2
-    assert live(world) == []
-    assert whole(world) == []
-
-
-def test_only_what_is_rejected_for_certain_is_written_off(world: World) -> None:
-    """What is in doubt, or accepted, is refused by name, and the reason leaves it alone."""
-    world.import_rows([Row(key="c", customer="cus_c"), Row(key="d", customer="cus_d")])
-    world.stripe.plan(derive_identifier("default", "c", 0), Fault.LOSE_ANSWER)
-    world.push(PushOptions(limit=1))
-    for key in ("c", "d"):
-        with pytest.raises(UsageError, match="only blocked or rejected usage"):
-            write_off_rejected(world, key)
-    assert write_off_rejected(world, dry_run=True).written_off == 2
-    assert write_off_rejected(world, dry_run=True, customer="cus_c").written_off == 0
-    assert world.states()["rejected"] == 2

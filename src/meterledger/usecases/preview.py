@@ -10,7 +10,6 @@ from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
-from meterledger.errors import UsageError
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.planning import (
@@ -143,16 +142,12 @@ def _meter_events(
         resend, stale = [], []
     outbox = planner.ledger.outbox
     if planner.rolls_up:
-        if retry_codes is not None:
-            raise UsageError(
-                "what a retry of rejected usage would send cannot be shown while a meter rolls up",
-                hint="`meterledger explain IDENTIFIER` shows one; then `meterledger push --retry-rejected`",
-            )
-        yield from _rolled_up(planner, result, resend, [event.id for event in stale])
+        retried = [] if retry_codes is None else planner.ledger.error_reports.rejected(retry_codes)
+        yield from _rolled_up(planner, result, resend, [*(event.id for event in stale), *retried])
         return
-    retried = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
+    again = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
     dissolved = (usage for event in stale for usage in outbox.usage_of(event.id))
-    sealed_anew = sorted((*dissolved, *retried), key=_in_order)
+    sealed_anew = sorted((*dissolved, *again), key=_in_order)
     unsealed = merge(sealed_anew, outbox.unsealed(planner.as_of), key=_in_order)
     for one in planner.schedule(resend, unsealed, attrgetter("event_time")):
         if isinstance(one, StoredMeterEvent):
@@ -162,9 +157,9 @@ def _meter_events(
 
 
 def _rolled_up(
-    planner: Planner, result: Preview, resend: list[StoredMeterEvent], stale: list[int]
+    planner: Planner, result: Preview, resend: list[StoredMeterEvent], anew: list[int]
 ) -> Iterator[MeterEvent]:
-    rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
+    rollup, usage_event = RollUp(planner, anew), planner.ledger.rollups.usage_event
     for one in planner.schedule(resend, rollup.items(), attrgetter("event_time")):
         match one:
             case StoredMeterEvent():

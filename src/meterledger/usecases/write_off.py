@@ -188,7 +188,7 @@ def _choose_named(ledger: Ledger, planner: Planner, options: WriteOffOptions, ch
     if refused:
         raise UsageError(
             f"only blocked or rejected usage can be written off: {'; '.join(refused)}",
-            hint="nothing was changed; `meterledger preview` names what is blocked, `status` what is rejected",
+            hint="nothing was changed; `meterledger preview` names what is blocked, `status` the rejected",
         )
 
 

@@ -124,9 +124,14 @@ WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'r
     AND (:every_code = 1 OR m.rejection_code = :code) AND i.voided_at IS NOT NULL;
 
 -- name: usage_of_rejected
--- What a retry would seal again, under the next revision, in the order in which it is sent.
+-- What a retry would seal again, under the revision that it would get one to one, in the order in which it is sent.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier, m.revision + 1 AS revision
+    u.event_time, u.dimensions, u.keeps_identifier,
+    COALESCE((
+        SELECT MAX(CASE e.state WHEN 'rejected' THEN e.revision + 1 ELSE e.revision END)
+        FROM meter_event_usage AS h INNER JOIN meter_events AS e ON e.id = h.meter_event
+        WHERE h.usage_event = u.id AND NOT EXISTS (SELECT 1 FROM rollups AS r WHERE r.meter_event = e.id)
+    ), 0) AS revision
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
