@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.counterpart import open_counterpart
 from meterledger.cli.door import confirm_live, foreign_rows, print_foreign_usage
 from meterledger.cli.output import (
     Format,
@@ -145,20 +146,10 @@ async def _push(
     import asyncio
 
     from meterledger.domain.pace import Pace, allowed_per_second
-    from meterledger.stripe_gateway.gateway import open_gateway
-    from meterledger.usecases.door import Counterpart
     from meterledger.usecases.push import push as run_push
     from meterledger.usecases.sending import Surroundings
 
     clock = context.clock()
-    dates: list[int | None] = [None]
-
-    def on_date(date: int) -> None:
-        dates[0] = date
-        note = getattr(clock, "note", None)
-        if note:
-            note(date)
-
     rate = allowed_per_second(
         is_stripe=access.is_stripe,
         mode=access.mode,
@@ -173,10 +164,7 @@ async def _push(
         pace=Pace(rate),
     )
     with context.ledger() as ledger:
-        async with open_gateway(access, clock, concurrency=options.concurrency, on_date=on_date) as gateway:
-            stripe = Counterpart(
-                access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway
-            )
+        async with open_counterpart(access, clock, concurrency=options.concurrency) as stripe:
             return await run_push(
                 ledger,
                 settings,
