@@ -55,12 +55,13 @@ class MeddlingProxy(LossyProxy):
         if meddling.change is not None:
             writer.write(meddling.change(await self._asked(request)))
             await writer.drain()
-            return False
+            return True
         if meddling.carried_out or meddling.answer is None:
             await self._asked(request)
-        if meddling.answer is not None:
-            for _ in range(meddling.answer.repeat):
-                writer.write(meddling.answer.data)
-                await writer.drain()
-                await asyncio.sleep(meddling.drip_seconds)
-        return False
+        reply = meddling.answer or Answer()
+        for _ in range(reply.repeat):
+            writer.write(reply.data)
+            await writer.drain()
+            await asyncio.sleep(meddling.drip_seconds)
+        # A connection that ends without a word after a whole answer may be in use again by then.
+        return reply.repeat == 1 and b"Content-Length" in reply.data
