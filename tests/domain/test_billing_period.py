@@ -11,7 +11,6 @@ from meterledger.domain.billing_period import (
     calendar_month,
     is_closed_for_certain,
     months_back,
-    utc_midnights,
 )
 from meterledger.domain.instant import DAY, HOUR, Instant, parse_instant, to_text
 from support.properties import steady
@@ -99,28 +98,6 @@ def test_a_period_is_closed_for_certain_only_if_its_dates_are_known(
     october = calendar_month(parse_instant("2026-10-15T00:00:00Z"))
 
     assert expected is is_closed_for_certain(october, parse_instant(now), dates_known=known is True)
-
-
-@pytest.mark.parametrize(
-    ("after", "until", "expected"),
-    [
-        (
-            "2026-10-30T12:00:00Z",
-            "2026-11-01T12:00:00Z",
-            ["2026-10-31T00:00:00Z", "2026-11-01T00:00:00Z"],
-        ),
-        ("2026-10-31T00:00:00Z", "2026-11-01T00:00:00Z", ["2026-11-01T00:00:00Z"]),
-        ("2026-10-31T00:00:00Z", "2026-10-31T23:59:59.999999Z", []),
-        ("2026-10-31T00:00:00Z", "2026-10-31T00:00:00Z", []),
-        ("2026-10-31T00:00:00Z", "2026-10-01T00:00:00Z", []),
-        ("1969-12-31T23:59:59Z", "1970-01-01T00:00:00Z", ["1970-01-01T00:00:00Z"]),
-    ],
-)
-def test_midnights_after_one_instant_up_to_another(after: str, until: str, expected: list[str]) -> None:
-    """The first end is exclusive and the last inclusive, and the midnights come in order."""
-    found = utc_midnights(parse_instant(after), parse_instant(until))
-
-    assert expected == [to_text(instant) for instant in found]
 
 
 @pytest.mark.parametrize("back", [0, 1, 24_313, 30_000, 10**30])

@@ -318,6 +318,14 @@ def test_a_person_settles_an_attempt_that_seems_to_end_before_it_began() -> None
     assert (settled.accepted_from, settled.accepted_by) == (100, 100)
 
 
+def test_a_key_that_stripe_answered_for_good_is_not_used_again() -> None:
+    """A refusal that no retry changes may be kept under its key: the next attempt takes another at once."""
+    refused = replace(attempt(1, Result.NOT_SENT, answered=True), spent_key=True)
+    assert next_idempotency_key(KEY, [refused]) == f"{KEY}:2"
+    again = replace(refused, number=2, idempotency_key=f"{KEY}:2")
+    assert next_idempotency_key(KEY, [refused, again]) == f"{KEY}:3"
+
+
 def test_no_key_goes_two_ways() -> None:
     """What was tried one way and certainly not taken goes another way under a key of its own."""
     refused = attempt(result=Result.NOT_SENT)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from meterledger.domain.error_report import ErrorReport, ErrorSample, ReportedErrors
 from meterledger.errors import StripeError
-from meterledger.stripe_gateway.error_reports import ReportPage
+from meterledger.stripe_gateway.error_reports import ReportPage, UnreadableReport
 from meterledger.stripe_gateway.gateway import Read
 
 SECOND = 1_000_000
@@ -24,6 +24,8 @@ class Reporter:
     names: dict[str, str] = field(default_factory=lambda: {"mtr_calls": "calls"})
     refusal: str = ""
     failure: StripeError | None = None
+    unreadable: set[str] = field(default_factory=set)
+    """Events, by id, of a form that is not known."""
     fails_after: int = 0
     """Answers before refusal or failure."""
 
@@ -71,7 +73,15 @@ class Reporter:
         start = int(page or 0)
         end = start + self.page_size
         following = str(end) if end < len(found) else None
-        return Read(value=ReportPage(reports=tuple(found[start:end]), next_page=following))
+        page_of = found[start:end]
+        odd = (one for one in page_of if one.event_id in self.unreadable)
+        return Read(
+            value=ReportPage(
+                reports=tuple(one for one in page_of if one.event_id not in self.unreadable),
+                unreadable=tuple(UnreadableReport(event_id=one.event_id, created=one.created) for one in odd),
+                next_page=following,
+            )
+        )
 
     def _kept(self, since: int | None, before: int | None) -> Sequence[ErrorReport]:
         return sorted(

@@ -276,6 +276,25 @@ def test_what_is_counted_and_not_named_is_shown(world: World) -> None:
     assert before.meter_events["accepted"] == 3
 
 
+def test_what_cannot_be_read_is_told_until_it_can(world: World) -> None:
+    """Whatever comes after it, each poll reads it again and says so; once it is readable, it settles."""
+    first, second, _ = world.identifiers("accepted")
+    odd = reporter(world).report(first)
+    reporter(world).unreadable = {odd.event_id}
+    for step in (MINUTE, DAY, DAY):
+        world.time.advance(step)
+        reporter(world).report(second)
+        found = world.reconcile()
+        assert any(
+            "1 error reports could not be read" in one and odd.event_id in one
+            for one in found.polled.warnings
+        )
+    assert rejections(world) == [(second, CODE, f"no, {second}")]
+    reporter(world).unreadable = set()
+    found = world.reconcile()
+    assert (found.polled.settled, found.polled.warnings) == ({State.REJECTED: 1}, [])
+
+
 def test_a_report_read_twice_changes_nothing(world: World) -> None:
     """Not even where its meter event has moved on."""
     reporter(world).report(world.identifiers("accepted")[0])

@@ -14,14 +14,12 @@ import typer
 
 from meterledger.cli.context import machine_clock
 from meterledger.cli.output import console, count_text, print_table, quantity_text, say
-from meterledger.errors import ExitCode, LedgerError, StripeError
+from meterledger.errors import ExitCode, LedgerError
 
 if TYPE_CHECKING:
     from meterledger.usecases.compare_totals import ComparedTotal
 
 _KEY = "sk_test_demo"
-_LISTENING = "meterledger simulator listening on "
-_STOP_SECONDS = 10
 
 
 def demo(
@@ -30,6 +28,7 @@ def demo(
     ] = None,
 ) -> None:
     """Run the whole job on sample data: import, preview, push to a local Stripe, audit, compare."""
+    from meterledger.proving.local_stripe import simulator_process
     from meterledger.usecases.sample import write_sample
 
     with _folder(keep) as folder:
@@ -37,7 +36,7 @@ def demo(
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith(("METERLEDGER_", "STRIPE_"))
         }
-        with _simulator(folder, environment) as url:
+        with simulator_process(folder / "meterledger.toml") as url:
             environment |= {"STRIPE_API_BASE": url, "STRIPE_API_KEY": _KEY}
             equal = _tell(folder, environment, url)
     raise typer.Exit(ExitCode.DONE if equal else ExitCode.NEEDS_A_PERSON)
@@ -143,31 +142,3 @@ def _folder(keep: Path | None) -> Iterator[Path]:
             f"the folder {keep} cannot be made: {error.strerror}", hint="name a new one"
         ) from error
     yield keep.resolve()
-
-
-@contextlib.contextmanager
-def _simulator(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
-    """Run the simulator as a process of its own, on a free port, and yield its address."""
-    command = ["simulator", "--port", "0", "--seed-from", "meterledger.toml"]
-    # What it says to people is for those who start it themselves; here it is told only where it fails.
-    said = (folder / "simulator.log").open("w+", encoding="utf-8")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "meterledger", *command],
-        cwd=folder,
-        env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=said,
-        text=True,
-    )
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        if not line.startswith(_LISTENING):
-            said.seek(0)
-            raise StripeError(f"the simulator did not start: {said.read().strip()}")
-        yield line.removeprefix(_LISTENING).split()[0]
-    finally:
-        process.terminate()
-        process.wait(_STOP_SECONDS)
-        if process.stdout:
-            process.stdout.close()
-        said.close()

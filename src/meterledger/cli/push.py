@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.counterpart import open_stripe
 from meterledger.cli.door import confirm_live, foreign_rows, print_foreign_usage
 from meterledger.cli.metrics import measured
 from meterledger.cli.output import (
@@ -195,7 +196,6 @@ async def _push(
     bar: "Bar | None",
     metrics: "MetricsFile | None",
 ) -> "PushReport":
-    from meterledger.cli.stripe_side import open_stripe
     from meterledger.usecases.push import push as run_push
 
     on_start = _on_start(bar, context, access, settings.stripe.api)
@@ -303,11 +303,12 @@ def _failure(report: "PushReport") -> MeterledgerError | None:
     from meterledger.usecases.sending import Stop
 
     again = "progress is kept; run the same command again"
+    mended = "progress is kept; mend that, and run the same command again"
     match report.stop:
         case Stop.INTERRUPTED:
             return Interrupted()
         case Stop.REFUSED:
-            return StripeError(f"Stripe refused: {report.stop_message}", hint=again)
+            return StripeError(f"the push was stopped by {report.stop_message}", hint=mended)
         case Stop.UNREACHABLE:
             return StripeError(f"Stripe does not answer: {report.stop_message}", hint=again)
     if report.tally.exhausted and report.stop is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from meterledger.cli.context import Context, context_of
+from meterledger.cli.counterpart import open_counterpart
 from meterledger.cli.output import Format, count_text, print_csv, print_json, print_table, say
 from meterledger.errors import ExitCode, UsageError
 
@@ -51,24 +52,11 @@ def reconcile(
 
 
 async def _reconciled(context: Context, access: "StripeAccess") -> "Reconciliation":
-    from meterledger.stripe_gateway.gateway import open_gateway
-    from meterledger.usecases.door import Counterpart
     from meterledger.usecases.reconcile import reconcile_errors
 
     clock = context.clock()
-    dates: list[int | None] = [None]
-
-    def on_date(date: int) -> None:
-        dates[0] = date
-        note = getattr(clock, "note", None)
-        if note:
-            note(date)
-
     with context.ledger() as ledger:
-        async with open_gateway(access, clock, concurrency=1, on_date=on_date) as gateway:
-            stripe = Counterpart(
-                access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway
-            )
+        async with open_counterpart(access, clock) as (stripe, _):
             return await reconcile_errors(ledger, context.settings, stripe, clock)
 
 

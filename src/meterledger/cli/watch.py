@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from meterledger.cli.metrics import publisher
 from meterledger.cli.output import count_text, print_line, say
-from meterledger.domain.instant import SECOND, to_text
 from meterledger.errors import ExitCode, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ async def watch(
     metrics: "MetricsFile | None",
 ) -> "tuple[PushReport, signal.Signals | None]":
     """Let a worker live; return its last report, and the signal that ended it if one did."""
-    from meterledger.cli.stripe_side import open_stripe
+    from meterledger.cli.counterpart import open_stripe
+    from meterledger.domain.instant import SECOND
     from meterledger.usecases.metrics import Figures, figures_of
     from meterledger.usecases.push import Pusher
     from meterledger.usecases.watching import Worker
@@ -133,6 +133,8 @@ def _teller(log_format: LogFormat, interval: int) -> "Callable[[Happening], None
 
 
 def _json(happening: "Happening") -> str:
+    from meterledger.domain.instant import to_text
+
     document: dict[str, Any] = {
         "schema": "meterledger.push.log/1",
         "time": to_text(happening.at),
@@ -177,6 +179,7 @@ def _of_round(happening: "Happening") -> dict[str, Any]:
 
 
 def _text(happening: "Happening", interval: int) -> str:
+    from meterledger.domain.instant import SECOND, to_text
     from meterledger.usecases.watching import What
 
     words = [to_text(happening.at // SECOND * SECOND)]

@@ -1,4 +1,4 @@
-"""`meterledger write-off`: blocked usage is closed for good."""
+"""`meterledger write-off`: blocked or rejected usage is closed for good."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,7 +18,6 @@ from meterledger.cli.output import (
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
-    from meterledger.domain.blocking import BlockReason
     from meterledger.usecases.write_off import WriteOffOptions, WriteOffReport
 
 _SHOWN = 10
@@ -27,13 +26,13 @@ _SHOWN = 10
 def write_off(
     ctx: typer.Context,
     keys: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY", help="The request_id of blocked usage, or several.")
+        list[str] | None, typer.Argument(metavar="KEY", help="The request_id of blocked or rejected usage.")
     ] = None,
     *,
     note: Annotated[str, typer.Option(metavar="TEXT", help="Why; kept in the ledger.")],
     reason: Annotated[
         str | None,
-        typer.Option(metavar="REASON", help="All that is blocked for this reason, as preview names it."),
+        typer.Option(metavar="REASON", help="All that is blocked for this reason, or rejected by Stripe."),
     ] = None,
     source: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of this source; names the one where two have a KEY.")
@@ -55,16 +54,20 @@ def write_off(
     format_: Annotated[Format, typer.Option("--format", help="How to print the result.")] = Format.TABLE,
 ) -> None:
     """
-    Close blocked usage for good: it is never sent, push and audit leave it out, and it stays on record.
+    Close blocked or rejected usage for good: it is not sent, no longer counts as open, and stays on record.
 
     Name request_ids, or choose by reason, customer, feature and time; options together narrow the choice.
     """
     from dataclasses import replace
 
-    from meterledger.usecases.write_off import WriteOffOptions
+    from meterledger.usecases.write_off import REASONS, WriteOffOptions
     from meterledger.usecases.write_off import write_off as close
 
     context = context_of(ctx)
+    if reason not in (None, *REASONS):
+        raise UsageError(
+            f"nothing is written off for the reason {reason}", hint=f"known are: {', '.join(REASONS)}"
+        )
     chosen_by = (reason, customer, feature, before)
     if bool(keys) == any(one is not None for one in chosen_by):
         raise UsageError(
@@ -74,7 +77,7 @@ def write_off(
     options = WriteOffOptions(
         note=required_note(note),
         request_ids=tuple(keys or ()),
-        reason=_reason(reason),
+        reason=reason,
         source=source,
         customer=customer,
         feature=feature,
@@ -91,17 +94,6 @@ def write_off(
     _print(report, options, format_, context)
 
 
-def _reason(text: str | None) -> "BlockReason | None":
-    from meterledger.domain.blocking import BlockReason
-
-    try:
-        return None if text is None else BlockReason(text)
-    except ValueError as error:
-        raise UsageError(
-            f"nothing is ever blocked for the reason {text}", hint=f"known are: {', '.join(BlockReason)}"
-        ) from error
-
-
 def _question(report: "WriteOffReport") -> str:
     from meterledger.usecases.findings import counted
 
@@ -115,7 +107,7 @@ def _document(report: "WriteOffReport", options: "WriteOffOptions") -> dict[str,
     return {
         "written_off": report.written_off,
         "dry_run": options.dry_run,
-        "reasons": [{"reason": reason.value, "count": count} for reason, count in report.by_reason.items()],
+        "reasons": [{"reason": reason, "count": count} for reason, count in report.by_reason.items()],
         "usage_events": [
             {
                 "source": usage.source,
@@ -124,7 +116,7 @@ def _document(report: "WriteOffReport", options: "WriteOffOptions") -> dict[str,
                 "feature": usage.feature,
                 "quantity": str(usage.quantity),
                 "event_time": to_text(usage.event_time),
-                "blocked_reason": reason.value,
+                "blocked_reason": reason,
             }
             for usage, reason in report.listed
         ],

@@ -6,7 +6,7 @@ that the 31st stays the 31st: calendar months in UTC, and each subscription's ow
 """
 
 from dataclasses import dataclass
-from datetime import MINYEAR, UTC, datetime
+from datetime import MINYEAR
 from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
@@ -108,14 +108,3 @@ def is_closed_for_certain(period: BillingPeriod, now: Instant, *, dates_known: b
     Only where the period's dates are known, and the longest grace period Stripe offers is over.
     """
     return dates_known and now >= period.end + MAX_GRACE_PERIOD
-
-
-def utc_midnights(after: Instant, until: Instant) -> list[Instant]:
-    """Return every UTC midnight in (after, until], in order."""
-    day = to_datetime(after)
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) + relativedelta(days=1)
-    found = []
-    while (instant := from_datetime(midnight)) <= until:
-        found.append(instant)
-        midnight += relativedelta(days=1)
-    return found

@@ -107,6 +107,8 @@ class Attempt:
     answered: bool = False
     settled: bool = False
     way: Way = Way.V1
+    spent_key: bool = False
+    """Stripe answered for good what may change: it may keep to that answer under this key for 24 h."""
 
     @property
     def may_have_reached(self) -> bool:
@@ -211,17 +213,25 @@ def next_idempotency_key(identifier: str, earlier: Sequence[Attempt], way: Way =
     Return the Idempotency-Key of the next attempt.
 
     The identifier at first, and as long as no answer comes. After two complete retryable answers under
-    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included. No key goes two ways:
-    there it would be another request.
+    one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included. After one that no
+    retry would change it is so at once. No key goes two ways: there it would be another request.
     """
-    keys = {attempt.idempotency_key for attempt in earlier}
-    last = next((attempt.idempotency_key for attempt in reversed(earlier) if attempt.way is way), None)
-    if last is None and identifier not in keys:
+    last = next((attempt for attempt in reversed(earlier) if attempt.way is way), None)
+    if last is None and all(attempt.idempotency_key != identifier for attempt in earlier):
         return identifier
-    answers = sum(1 for attempt in earlier if attempt.idempotency_key == last and attempt.answered)
-    if last is not None and answers < ANSWERS_PER_KEY:
-        return last
-    return f"{identifier}:{len(keys) + 1}"
+    if last is not None and not last.spent_key:
+        key = last.idempotency_key
+        answers = sum(1 for attempt in earlier if attempt.idempotency_key == key and attempt.answered)
+        if answers < ANSWERS_PER_KEY:
+            return key
+    return _another_key(identifier, earlier)
+
+
+def _another_key(identifier: str, earlier: Sequence[Attempt]) -> str:
+    """Return the identifier with the number that follows those of all keys so far."""
+    parts = [attempt.idempotency_key.rpartition(":") for attempt in earlier]
+    numbers = (int(number) for name, _, number in parts if name == identifier and number.isdigit())
+    return f"{identifier}:{max(numbers, default=1) + 1}"
 
 
 def key_taken_up_again(
@@ -240,7 +250,7 @@ def key_taken_up_again(
     key = next_idempotency_key(identifier, earlier, way)
     if key not in with_another_body:
         return key
-    return f"{identifier}:{len({attempt.idempotency_key for attempt in earlier}) + 1}"
+    return _another_key(identifier, earlier)
 
 
 def backoff_seconds(failures: int, chance: float, retry_after_seconds: float | None = None) -> float:

@@ -16,7 +16,6 @@ MAX_RAW_BYTES = 64 * 1024
 _SHOWN_BYTE = re.compile(rb"\\x([89a-f][0-9a-f]|5c)")
 
 REQUIRED_FIELDS = ("request_id", "customer_id", "feature", "quantity", "event_time")
-OPTIONAL_FIELDS = ("subscription_id", "received_at")
 CANONICAL_FIELDS = (
     "request_id",
     "customer_id",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from meterledger.domain.instant import Instant
+from meterledger.errors import LedgerError
 from meterledger.ledger.database import Database, Row
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.outbox import Outbox
@@ -113,6 +114,7 @@ class ClosureStore:
         self,
         usage: Iterable[tuple[int, str]],
         stale: Iterable[int],
+        rejected: Iterable[int] = (),
         *,
         note: str,
         token: int,
@@ -122,8 +124,9 @@ class ClosureStore:
         Close usage in one transaction, and return how many.
 
         Args:
-            usage: Number and blocked_reason of each usage event.
+            usage: Number of each, and what blocked it or ``rejected``: with all that is let go of.
             stale: Meter events that never reached Stripe and that are dissolved first.
+            rejected: Meter events that Stripe certainly does not count, and that let go of all their usage.
             note: What a person said.
             token: That of the lease.
             now: When.
@@ -132,6 +135,10 @@ class ClosureStore:
             self._lease.renew(token, now)
             for meter_event in stale:
                 self._outbox.dissolve(meter_event, token, now)
+            for meter_event in rejected:
+                if self._database.run("let_go_of_rejected", meter_event=meter_event, now=now) != 1:
+                    raise LedgerError("a meter event changed while its usage was written off")
+                self._database.run("unlink_meter_event", meter_event=meter_event, now=now)
             return self._database.run_many(
                 "write_usage_off", ((number, reason, note, now) for number, reason in usage)
             )

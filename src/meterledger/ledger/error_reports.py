@@ -118,6 +118,14 @@ class ErrorReportStore:
             for row in self._database.rows("usage_of_rejected", **choice)
         ]
 
+    def rejected(self, codes: Sequence[str] = ()) -> dict[int, list[UsageToSeal]]:
+        """Return each rejected meter event that a retry would let go of, with the usage that it carries."""
+        carriers = {row["usage_event"]: row["id"] for row in self._database.rows("carriers_of_rejected")}
+        found: dict[int, list[UsageToSeal]] = {}
+        for usage in self.usage_of_rejected(codes):
+            found.setdefault(carriers[usage.usage_event], []).append(usage)
+        return found
+
     def _take_in(
         self, report: ErrorReport, meter_names: Mapping[str, str], now: Instant, settled: Counter[State]
     ) -> None:

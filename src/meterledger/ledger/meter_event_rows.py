@@ -156,6 +156,7 @@ def _window(row: Row) -> RolledUpWindow | None:
 
 def to_attempt(row: Row) -> Attempt:
     """Return a row of attempts_of."""
+    refused = row["outcome"] == Result.NOT_SENT and row["http_status"] in (400, 404)
     return Attempt(
         number=row["attempt"],
         idempotency_key=row["idempotency_key"],
@@ -165,4 +166,5 @@ def to_attempt(row: Row) -> Attempt:
         answered=bool(row["answered"]),
         settled=row["settled_at"] is not None,
         way=Way(row["api"]),
+        spent_key=refused and row["code"] != "rate_limit",
     )

@@ -330,7 +330,8 @@ def _errors_translated(path: Path | None = None) -> Iterator[None]:
             ) from error
         if "readonly" in text or "unable to open" in text:
             raise LedgerError(
-                f"{name} cannot be written: {text}", hint="check the permissions of the file and its folder"
+                f"{name} cannot be written: {text}",
+                hint="check the permissions of its file, of the -wal beside it, and of their folder",
             ) from error
         if "full" in text or "disk I/O" in text:
             raise LedgerError(

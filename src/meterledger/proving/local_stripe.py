@@ -70,8 +70,16 @@ class LocalStripe:
 @contextlib.contextmanager
 def local_stripe(config: Path, now: Instant) -> Iterator[LocalStripe]:
     """Run a simulator with the meters of a config, its clock standing, until the block ends."""
+    with simulator_process(config, "--clock", str(now // SECOND), "--freeze") as base:
+        yield LocalStripe(base)
+
+
+@contextlib.contextmanager
+def simulator_process(config: Path, *options: str) -> Iterator[str]:
+    """Run a simulator with the meters of a config on a free port, and yield its address."""
     environment = {key: text for key, text in os.environ.items() if not key.startswith(_OWN_VARIABLES)}
-    command = ["--port", "0", "--clock", str(now // SECOND), "--freeze", "--seed-from", config.name]
+    command = ["--port", "0", "--seed-from", config.name, *options]
+    # What it says to people is for those who start it themselves; here it is told only where it fails.
     with (config.parent / "simulator.log").open("w+", encoding="utf-8") as said:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "meterledger", "simulator", *command],
@@ -86,7 +94,7 @@ def local_stripe(config: Path, now: Instant) -> Iterator[LocalStripe]:
             if not line.startswith(_LISTENING):
                 said.seek(0)
                 raise StripeError(f"the simulator did not start: {said.read().strip()}")
-            yield LocalStripe(line.removeprefix(_LISTENING).split()[0])
+            yield line.removeprefix(_LISTENING).split()[0]
         finally:
             _stop(process)
 

@@ -24,11 +24,19 @@ _NO_CODE = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableReport:
+    """An event of a form that nobody here knows, as far as it says which it is, and of when."""
+
+    event_id: str
+    created: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPage:
-    """One page of events: reports, how many could not be read, and where the next page is."""
+    """One page of events: reports, what could not be read, and where the next page is."""
 
     reports: tuple[ErrorReport, ...]
-    unreadable: int = 0
+    unreadable: tuple[UnreadableReport, ...] = ()
     next_page: str | None = None
 
 
@@ -62,8 +70,8 @@ def page_of_answer(answer: WireAnswer, base: str) -> ReportPage | str:
     read = [_report(event) for event in data if _table(event).get("type", "") in ("", *REPORT_TYPES)]
     following = found.get("next_page_url")
     return ReportPage(
-        reports=tuple(report for report in read if report),
-        unreadable=read.count(None),
+        reports=tuple(report for report in read if isinstance(report, ErrorReport)),
+        unreadable=tuple(report for report in read if isinstance(report, UnreadableReport)),
         # Nothing but this list is followed: the key goes with the request.
         next_page=following
         if isinstance(following, str) and following.startswith(f"{EVENTS}?") and following.isprintable()
@@ -71,14 +79,14 @@ def page_of_answer(answer: WireAnswer, base: str) -> ReportPage | str:
     )
 
 
-def _report(event: object) -> ErrorReport | None:
-    """Return an event as a report; None if it does not say which event it is, of when, and why."""
+def _report(event: object) -> ErrorReport | UnreadableReport:
+    """Return an event as a report; unreadable if it does not say which event it is, of when, and why."""
     told = _table(event)
     event_id, created = _text(told.get("id"), _MAX_NAME_CHARS), _instant(told.get("created"))
     data, related = _table(told.get("data")), _table(told.get("related_object"))
     reason = _table(data.get("reason"))
     if not event_id or created is None or told.get("type") not in REPORT_TYPES or not reason:
-        return None
+        return UnreadableReport(event_id=event_id, created=created)
     start, end = _instant(data.get("validation_start")), _instant(data.get("validation_end"))
     is_window = start is not None and end is not None and start <= end
     return ErrorReport(

@@ -21,8 +21,8 @@ _DUPLICATE_TEXT = "event already exists with identifier"
 _NO_METER_TEXT = "no active meter found"
 _MAX_MESSAGE_CHARS = 1000
 _MAX_CREATED = 10**11
-_MAX_RETRY_AFTER_CHARS = 6
 _OK = 200
+_ODD_STATUSES = range(200, 400)
 _TOO_MANY_REQUESTS = 429
 NOT_SENT_STATUSES = frozenset({401, 403, 409, 429})
 _STOPS_RUN_STATUSES = frozenset({401, 403})
@@ -45,25 +45,25 @@ def outcome_of_refusal(
 ) -> Outcome:
     """Tell a result together with what the answer says besides, and whether going on would be wrong."""
     code, kind, message = error_texts(answer)
+    # Any other 2xx than a 200 with the event, a 3xx, and a host without this path are no Stripe that we know.
+    is_odd = answer.status in _ODD_STATUSES or (
+        result is Result.UNKNOWN and answer.status in REFUSED_STATUSES and answer.knows_no_such_path
+    )
+    message = message or f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"
     return Outcome(
         result=result if answer.error or answer.status in NOT_SENT_STATUSES else Result.UNKNOWN,
         at=at,
         answered=True,
         http_status=answer.status,
         code=code or kind,
-        message=_cut(message or f"HTTP {answer.status}: {answer.body[:200].decode(errors='replace')}"),
+        message=_cut(odd_text("no answer to what was sent") if is_odd else message),
         stripe_request_id=answer.headers.get("request-id"),
         retry_after_seconds=_seconds(answer.headers.get("retry-after")),
         should_retry={"true": True, "false": False}.get(answer.headers.get("stripe-should-retry", "")),
         # A lock comes with the same status; only a limiter names itself.
         rate_limited=code == "rate_limit"
         or (answer.status == _TOO_MANY_REQUESTS and "stripe-rate-limited-reason" in answer.headers),
-        # Any other 2xx than a 200 with the event, a 3xx, and a host without this path are no Stripe that we
-        # know.
-        stops_run=stops_run
-        or answer.status in _STOPS_RUN_STATUSES
-        or answer.status in range(200, 400)
-        or (result is Result.UNKNOWN and answer.status in REFUSED_STATUSES and answer.knows_no_such_path),
+        stops_run=stops_run or is_odd or answer.status in _STOPS_RUN_STATUSES,
     )
 
 
@@ -112,15 +112,25 @@ def outcome_of_acceptance(answer: WireAnswer, at: Instant, created: Instant | No
     )
 
 
-def outcome_of_odd_success(answer: WireAnswer, at: Instant) -> Outcome:
+def outcome_of_odd_success(
+    answer: WireAnswer, at: Instant, lacks: str = "not the meter event that was sent"
+) -> Outcome:
     """Judge a 200 that is not the answer which was asked for: nobody knows who took what."""
     return Outcome(
         result=Result.UNKNOWN,
         at=at,
         answered=True,
         http_status=answer.status,
-        message="the answer 200 does not hold this meter event: that was no Stripe, or another mode",
+        message=odd_text(lacks),
         stops_run=True,
+    )
+
+
+def odd_text(lacks: str) -> str:
+    """Say that something else than Stripe answered, and where to look."""
+    return (
+        f"{lacks}: what answered is no Stripe, or in another mode; check STRIPE_API_BASE and what stands "
+        "between here and Stripe"
     )
 
 
@@ -158,8 +168,7 @@ def _text(value: object) -> str | None:
 
 
 def _seconds(text: str | None) -> float | None:
-    whole = text and text.isascii() and text.isdigit() and len(text) <= _MAX_RETRY_AFTER_CHARS
-    return float(text) if text and whole else None
+    return float(text) if text and text.isascii() and text.isdigit() else None
 
 
 def _cut(text: str) -> str:

@@ -78,9 +78,8 @@ class StreamSessions:
             and token.strip() == token != ""
         )
         if not is_session or expires_at is None:
-            odd = outcome_of_odd_success(answer, at)
-            message = "the answer 200 holds no session of the stream: that was no Stripe, or another mode"
-            return replace(odd, result=Result.NOT_SENT, message=message)
+            odd = outcome_of_odd_success(answer, at, "no session of the stream")
+            return replace(odd, result=Result.NOT_SENT)
         return _Session(token=str(token), expires_at=expires_at)
 
     def _refused(self, answer: WireAnswer, at: Instant) -> Outcome:

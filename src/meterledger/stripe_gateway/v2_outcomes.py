@@ -66,7 +66,11 @@ def outcome_of_batch(answer: WireAnswer, events: Sequence[Mapping[str, Any]], at
     if answer.status == _OK:
         found = answer.json()
         is_empty = isinstance(found, dict) and not found
-        return outcome_of_acceptance(answer, at, None) if is_empty else outcome_of_odd_success(answer, at)
+        return (
+            outcome_of_acceptance(answer, at, None)
+            if is_empty
+            else outcome_of_odd_success(answer, at, "no answer to a batch")
+        )
     if is_session_expired(answer):
         # Its 401 is not about the key, and its Stripe-Should-Retry not about another session.
         refused = outcome_of_refusal(answer, Result.NOT_SENT, at)

@@ -1,18 +1,19 @@
 """Error reports: read what Stripe says later of what it had taken, and settle the meter events it names."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from meterledger.domain.delivery import State
 from meterledger.domain.error_report import READ_AGAIN
 from meterledger.domain.instant import DAY, Instant
+from meterledger.domain.usage import shown
 from meterledger.ledger import Ledger
 from meterledger.ledger.error_reports import Reading
 
 if TYPE_CHECKING:
-    from meterledger.stripe_gateway.error_reports import ReportPage
+    from meterledger.stripe_gateway.error_reports import ReportPage, UnreadableReport
     from meterledger.stripe_gateway.gateway import Read
 
 MAX_PAGES = 500
@@ -20,6 +21,9 @@ MAX_PAGES = 500
 
 LISTED_DAYS = 30
 """How far back Stripe lists events, and reports show them."""
+
+_NAMED = 5
+"""Unreadable reports that a warning names."""
 
 _ASKED_SINCE = 29 * DAY
 """An older bound is left out: Stripe lists 30 days anyway."""
@@ -58,7 +62,9 @@ class _Poll:
     polled: Polled = field(default_factory=Polled)
     newest: Instant | None = None
     oldest: Instant | None = None
-    unreadable: int = 0
+    unreadable: list["UnreadableReport"] = field(default_factory=list)
+    unreadable_since: Instant | None = None
+    """When the oldest of them was made."""
     meter_names: dict[str, str] | None = None
 
 
@@ -111,7 +117,7 @@ async def poll_error_reports(
     if page is not None:
         _note_unfinished(poll, reading)
     if poll.unreadable:
-        poll.polled.warnings.append(f"{poll.unreadable} error reports could not be read, and were left out")
+        poll.polled.warnings.append(_told_unreadable(poll.unreadable))
     return poll.polled
 
 
@@ -122,11 +128,22 @@ def _since(reading: Reading, now: Instant) -> Instant | None:
     return reading.read_up_to - READ_AGAIN
 
 
+def _told_unreadable(found: "Sequence[UnreadableReport]") -> str:
+    named = ", ".join(shown(one.event_id) for one in found[:_NAMED] if one.event_id) or "without an id"
+    return (
+        f"{len(found)} error reports could not be read, and were left out ({named}): look at them in "
+        "Stripe's Dashboard, or try a newer version; they are told again each time"
+    )
+
+
 async def _take_in(poll: _Poll, page: "ReportPage") -> None:
     created = [report.created for report in page.reports]
     poll.newest = max((*created, *([] if poll.newest is None else [poll.newest])), default=None)
     poll.oldest = min((*created, *([] if poll.oldest is None else [poll.oldest])), default=None)
     poll.unreadable += page.unreadable
+    poll.unreadable_since = min(
+        (one.created for one in poll.unreadable if one.created is not None), default=None
+    )
     store = poll.ledger.error_reports
     new = store.unseen(page.reports)
     if poll.meter_names is None and any(report.meter_id for report in new):
@@ -141,6 +158,9 @@ def _note_complete(poll: _Poll, reading: Reading) -> None:
     # An event of a later time than now must not make the next poll begin after what is still to come.
     ends = [end for end in (poll.newest, reading.read_up_to) if end is not None]
     read_up_to = min(max(ends), poll.clock()) if ends else None
+    # What could not be read is read and told again each time, as long as Stripe lists it.
+    if read_up_to is not None and poll.unreadable_since is not None:
+        read_up_to = min(read_up_to, poll.unreadable_since)
     _note(poll, reading, Reading(read_up_to=read_up_to))
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity, exact_sum
-from meterledger.errors import UsageError
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.findings import Finding, counted, period_assumed
 from meterledger.usecases.judging import Judge
@@ -216,16 +215,12 @@ def _meter_events(
     resend, stale = sealed_before.resendable, sealed_before.stale
     outbox = planner.ledger.outbox
     if planner.rolls_up:
-        if retry_codes is not None:
-            raise UsageError(
-                "what a retry of rejected usage would send cannot be shown while a meter rolls up",
-                hint="`meterledger explain IDENTIFIER` shows one; then `meterledger push --retry-rejected`",
-            )
-        yield from _rolled_up(planner, result, resend, [event.id for event in stale])
+        retried = [] if retry_codes is None else planner.ledger.error_reports.rejected(retry_codes)
+        yield from _rolled_up(planner, result, resend, [*(event.id for event in stale), *retried])
         return
-    retried = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
+    again = [] if retry_codes is None else planner.ledger.error_reports.usage_of_rejected(retry_codes)
     dissolved = (usage for event in stale for usage in outbox.usage_of(event.id))
-    sealed_anew = {usage.usage_event: usage for usage in (*dissolved, *retried)}
+    sealed_anew = {usage.usage_event: usage for usage in (*dissolved, *again)}
     queue: Queue[StoredMeterEvent] = Queue(planner)
     queue.add_unsealed()
     for usage in sealed_anew.values():
@@ -246,9 +241,9 @@ def _meter_events(
 
 
 def _rolled_up(
-    planner: Planner, result: Preview, resend: Sequence[StoredMeterEvent], stale: list[int]
+    planner: Planner, result: Preview, resend: Sequence[StoredMeterEvent], anew: list[int]
 ) -> Iterator[MeterEvent]:
-    rollup, usage_event = RollUp(planner, stale), planner.ledger.rollups.usage_event
+    rollup, usage_event = RollUp(planner, anew), planner.ledger.rollups.usage_event
     for one in chain(unknown_first(resend), rollup.items(resend)):
         match one:
             case StoredMeterEvent():

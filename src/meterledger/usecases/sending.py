@@ -297,7 +297,8 @@ class Sender:
     def _must_stop(self, outcome: Outcome) -> bool:
         if outcome.stops_run:
             self.stop_status = outcome.http_status
-            self.request_stop(Stop.REFUSED, f"{outcome.http_status or ''} {outcome.message or ''}".strip())
+            told = (str(outcome.http_status or ""), outcome.message or "")
+            self.request_stop(Stop.REFUSED, ": ".join(filter(None, told)))
         elif self.around.monotonic() - self._last_answer > SILENCE_SECONDS:
             self.request_stop(Stop.UNREACHABLE, f"no answer for {SILENCE_SECONDS:.0f} s: {outcome.message}")
         return self.stop is not None

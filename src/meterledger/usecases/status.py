@@ -67,7 +67,7 @@ class Status:
             ),
             (
                 self.meter_events[State.REJECTED],
-                "mend what Stripe rejected, and `meterledger push --retry-rejected` sends it anew.",
+                "mend what was rejected for `meterledger push --retry-rejected`, or `write-off` closes it.",
             ),
             (True, "`meterledger audit` tells whether everything makes its invoice."),
         )

@@ -105,6 +105,15 @@ WHERE unlinked_at IS NULL AND meter_event IN (
         AND m.retried_at = :now
 );
 
+-- name: carriers_of_rejected
+SELECT l.usage_event, m.id FROM meter_events AS m
+INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'rejected'
+ORDER BY l.usage_event;
+
+-- name: let_go_of_rejected
+UPDATE meter_events SET retried_at = :now WHERE id = :meter_event AND state = 'rejected' AND retried_at IS NULL;
+
 -- name: count_rejected_of_voided
 SELECT COUNT(DISTINCT m.id) AS count
 FROM meter_events AS m
@@ -115,9 +124,14 @@ WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'r
     AND (:every_code = 1 OR m.rejection_code = :code) AND i.voided_at IS NOT NULL;
 
 -- name: usage_of_rejected
--- What a retry would seal again, under the next revision, by event_time.
+-- What a retry would seal again, under the revision that it would get one to one, by event_time.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
-    u.event_time, u.dimensions, u.keeps_identifier, m.revision + 1 AS revision
+    u.event_time, u.dimensions, u.keeps_identifier,
+    COALESCE((
+        SELECT MAX(CASE e.state WHEN 'rejected' THEN e.revision + 1 ELSE e.revision END)
+        FROM meter_event_usage AS h INNER JOIN meter_events AS e ON e.id = h.meter_event
+        WHERE h.usage_event = u.id AND NOT EXISTS (SELECT 1 FROM rollups AS r WHERE r.meter_event = e.id)
+    ), 0) AS revision
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_to_seal AS u ON u.id = l.usage_event

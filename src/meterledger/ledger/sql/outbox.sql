@@ -116,7 +116,7 @@ ORDER BY m.event_time, m.id;
 -- name: attempts_of_unsent
 -- The attempts of all of those, in their order.
 SELECT a.meter_event, a.attempt, a.idempotency_key, a.started_at, a.finished_at, a.outcome, a.answered,
-    a.settled_at, a.api
+    a.http_status, a.code, a.settled_at, a.api
 FROM meter_events AS m CROSS JOIN delivery_attempts AS a
 WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state IN ('pending', 'sending')
     AND a.meter_event = m.id
@@ -127,7 +127,7 @@ SELECT id FROM meter_events WHERE dissolved_at IS NOT NULL LIMIT 1;
 -- name: attempts_before_dissolving
 -- The attempts made under identifiers that are to be taken up again, and what went in them.
 SELECT m.identifier, m.event_name, m.timestamp, m.payload, a.attempt, a.idempotency_key, a.started_at,
-    a.finished_at, a.outcome, a.answered, a.settled_at, a.api
+    a.finished_at, a.outcome, a.answered, a.http_status, a.code, a.settled_at, a.api
 FROM meter_events AS m INNER JOIN delivery_attempts AS a ON a.meter_event = m.id
 WHERE m.dissolved_at IS NOT NULL AND m.identifier IN (VALUES (:identifier))
 ORDER BY m.id, a.attempt;
@@ -158,7 +158,7 @@ UPDATE meter_events SET state = 'sending', state_at = :now, attempts = attempts 
 WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :attempts;
 
 -- name: attempts_of
-SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, settled_at, api
+SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, http_status, code, settled_at, api
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
 -- name: finish_attempt_if_in_flight

@@ -41,7 +41,7 @@ SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature
     COALESCE(
         q.revision,
         (
-            SELECT MAX(m.revision)
+            SELECT MAX(CASE m.state WHEN 'rejected' THEN m.revision + 1 ELSE m.revision END)
             FROM meter_event_usage AS l INNER JOIN meter_events AS m ON m.id = l.meter_event
             WHERE l.usage_event = u.id
                 AND NOT EXISTS (SELECT 1 FROM rollups AS r WHERE r.meter_event = m.id)

@@ -1,10 +1,11 @@
-"""What push needs besides the ledger: Stripe, and the clock, stopwatch, sleep, chance and pace."""
+"""Stripe as the other side of a command: the gateway opened, its clock noted; and what a push needs."""
 
-import asyncio
 import random
 import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+
+from meterledger.cli.context import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,16 +19,13 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def open_stripe(
-    context: "Context", settings: "Settings", access: "StripeAccess", concurrency: int
-) -> "AsyncIterator[tuple[Counterpart, Surroundings, StripeGateway]]":
-    """Open the way to Stripe for a push or a worker."""
-    from meterledger.domain.pace import Pace, allowed_per_second
+async def open_counterpart(
+    access: "StripeAccess", clock: Clock, *, concurrency: int = 1
+) -> "AsyncIterator[tuple[Counterpart, StripeGateway]]":
+    """Open the way to Stripe for one command; a clock that goes by the server's is told each ``Date``."""
     from meterledger.stripe_gateway.gateway import open_gateway
     from meterledger.usecases.door import Counterpart
-    from meterledger.usecases.sending import Surroundings
 
-    clock = context.clock()
     dates: list[int | None] = [None]
 
     def on_date(date: int) -> None:
@@ -36,6 +34,22 @@ async def open_stripe(
         if note:
             note(date)
 
+    async with open_gateway(access, clock, concurrency=concurrency, on_date=on_date) as gateway:
+        stripe = Counterpart(access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway)
+        yield stripe, gateway
+
+
+@asynccontextmanager
+async def open_stripe(
+    context: "Context", settings: "Settings", access: "StripeAccess", concurrency: int
+) -> "AsyncIterator[tuple[Counterpart, Surroundings, StripeGateway]]":
+    """Open the way to Stripe for a push or a worker, with clock, stopwatch, sleep, chance and pace."""
+    import asyncio
+
+    from meterledger.domain.pace import Pace, allowed_per_second
+    from meterledger.usecases.sending import Surroundings
+
+    clock = context.clock()
     rate = allowed_per_second(
         is_stripe=access.is_stripe,
         mode=access.mode,
@@ -49,6 +63,5 @@ async def open_stripe(
         chance=random.random,  # noqa: TID251 # the rim: chance is passed in from here
         pace=Pace(rate),
     )
-    async with open_gateway(access, clock, concurrency=concurrency, on_date=on_date) as gateway:
-        stripe = Counterpart(access=access, gateway=gateway, server_date=lambda: dates[0], reports=gateway)
+    async with open_counterpart(access, clock, concurrency=concurrency) as (stripe, gateway):
         yield stripe, around, gateway
