@@ -183,7 +183,8 @@ class Job:
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         if self.chance.random() < 0.4:  # noqa: PLR2004
             self.run_and_kill(0, self.chance.random() * 0.8, "import", file.name)
-        assert self.run("import", file.name)[0] == DONE
+        # Its first step is to ask the time, and that may be lost too.
+        assert DONE in (self.run("import", file.name)[0] for _ in range(9))
 
     def kill(self) -> None:
         """Kill a push somewhere."""

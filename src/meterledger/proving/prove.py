@@ -62,7 +62,7 @@ def prove(seed: int, runs: int, *, watcher: Watcher | None = None, parts: Parts 
     watcher, parts = watcher or Watcher(), parts or Parts()
     report = ProofReport(seed=seed)
     with tempfile.TemporaryDirectory(prefix="meterledger-prove-") as name:
-        template = _template(Path(name) / "template")
+        template = template_in(Path(name) / "template")
         with local_stripe(template / "meterledger.toml", START) as stripe:
 
             def lived(history: History, tally: Tally) -> Broken | None:
@@ -82,7 +82,7 @@ def prove(seed: int, runs: int, *, watcher: Watcher | None = None, parts: Parts 
     return report
 
 
-def _template(folder: Path) -> Path:
+def template_in(folder: Path) -> Path:
     """Make what each history begins with: a config, and an empty ledger."""
     folder.mkdir()
     config = folder / "meterledger.toml"

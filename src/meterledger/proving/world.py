@@ -143,10 +143,10 @@ class World:
         self.stripe.plan_faults(faults)
         self.reads_may_fail = any("on" in fault for fault in faults)
 
-    def push(self, step: Push) -> PushReport | None:
-        """Push; None where the process died. Raises what push raises."""
+    def push(self, step: Push, points: CrashPoints | None = None) -> PushReport | None:
+        """Push; None where the process died, at the step's point or at one of these. Raises what push raises."""
         self.tally.pushes += 1
-        points = CrashPoints(step.crash_at)
+        points = points or CrashPoints(step.crash_at)
         try:
             with self.ledger(points) as ledger:
                 return asyncio.run(until_death(self._pushing(ledger, step, points), points))
