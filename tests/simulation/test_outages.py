@@ -172,13 +172,16 @@ def test_after_an_outage(template: Path, stripe: LocalStripe, way: str, how: str
             listed = len(ledger.reports.in_doubt())
         counted = [name for name, one in page["identifiers"].items() if one["counted"] == 1]
         again = page["identifier_totals"]["arrivals"] - before["identifier_totals"]["arrivals"]
-        assert Expected(
-            sent_again=again - (expected.accepted and len(ROWS) - IN_OUTAGE),
-            accepted=accepted,
-            in_doubt=listed,
-            too_old=sum(report.blocked.values()),
-            counted=len(counted),
-        ) == expected
+        assert (
+            Expected(
+                sent_again=again - (expected.accepted and len(ROWS) - IN_OUTAGE),
+                accepted=accepted,
+                in_doubt=listed,
+                too_old=sum(report.blocked.values()),
+                counted=len(counted),
+            )
+            == expected
+        )
         assert page["identifier_totals"]["counted_more_than_once"] == 0
         assert accepted + listed + sum(report.blocked.values()) == len(ROWS)
         assert (report.in_doubt, report.pending) == (expected.in_doubt, 0)

@@ -236,7 +236,9 @@ class IndependentStripe:
         with self._lock:
             return self._sessions.get(token, 0) > self.now
 
-    def post(self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None) -> Reply:
+    def post(
+        self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None, arrived: float
+    ) -> Reply:
         """Take meter events of one request, as far as the mishap lets it."""
         match mishap:
             case Mishap.LIMITED:
@@ -260,7 +262,9 @@ class IndependentStripe:
             if stored and self.now - stored[0] < DAY:
                 if stored[1] == text:
                     return stored[2]
-                reply = {"error": {"type": "idempotency_error", "message": "Other parameters under this key."}}
+                reply = {
+                    "error": {"type": "idempotency_error", "message": "Other parameters under this key."}
+                }
                 return Reply(400, reply)
             if any(self._open[lane] for lane in lanes):
                 return refusal(429, "Another request holds it.", code="lock_timeout")
@@ -271,29 +275,29 @@ class IndependentStripe:
             if mishap is Mishap.SLOW:
                 time.sleep(self.chance.random() * 0.2)  # it takes real processes a real time
             with self._lock:
-                return self._carried_out(way, key, text, events, mishap)
+                return self._carried_out(way, key, text, events, mishap, arrived)
         finally:
             with self._lock:
                 self._flying.discard(key)
                 for lane in lanes:
                     self._open[lane] -= 1
 
-    def carry_out_later(self, way: str, key: str, text: str, events: list[Document]) -> None:
+    def carry_out_later(self, way: str, key: str, text: str, events: list[Document], arrived: float) -> None:
         """Let a request arrive although its connection is gone."""
         timer = threading.Timer(
-            self.chance.random() * 0.3, self.post, (way, key, text, events, Mishap.ANSWER_LOST)
+            self.chance.random() * 0.3, self.post, (way, key, text, events, Mishap.ANSWER_LOST, arrived)
         )
         self._late.append(timer)
         timer.start()
 
     def _carried_out(
-        self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None
+        self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None, arrived: float
     ) -> Reply:
         failed = Reply(500, {"error": {"type": "api_error", "message": "Sorry."}})
         if mishap is Mishap.FAILED:
             reply = failed
         else:
-            reply = self._counted(way, events)
+            reply = self._counted(way, events, arrived)
             if mishap is Mishap.FAILED_AFTER:
                 reply = failed
             if mishap is Mishap.GATEWAY_AFTER:
@@ -302,8 +306,8 @@ class IndependentStripe:
             self._stored[way, key] = (self.now, text, reply)
         return reply
 
-    def _counted(self, way: str, events: list[Document]) -> Reply:
-        """Count what may be counted; of the stream whatever is no duplicate."""
+    def _counted(self, way: str, events: list[Document], arrived: float) -> Reply:
+        """Count what may be counted, as of its arrival; of the stream whatever is no duplicate."""
         for one in events:
             timestamp = _seconds(one["timestamp"])
             if one["event_name"] not in self.meters:
@@ -313,12 +317,12 @@ class IndependentStripe:
         for one in events:
             identifier = one["identifier"]
             before = self._known.get((way, identifier))
-            if before is not None and self.now - before < DAY:
+            if before is not None and arrived - before < DAY:
                 if way == "stream":
                     continue
                 said = f"An event already exists with identifier {identifier}."
                 return refusal(400, said, **({"code": "duplicate_meter_event"} if way == "v2" else {}))
-            self._known[way, identifier] = self.now
+            self._known[way, identifier] = arrived
             self._take(way, one)
         if way == "stream":
             return Reply(200, {})
@@ -365,13 +369,14 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             mishap = stripe.mishap()
             # The first read of all brings the time alone, and its client gives up at once.
-            if mishap in SILENT and stripe.chance.random() < 0.1:  # noqa: PLR2004
+            if mishap in SILENT and stripe.chance.random() < 0.1:
                 self._drop(mishap)
                 return
             path = urlsplit(self.path)
             self._answer(stripe.read(path.path, dict(parse_qsl(path.query))), None)
 
         def do_POST(self) -> None:
+            arrived = stripe.now
             text = self.rfile.read(int(self.headers["Content-Length"])).decode()
             path = urlsplit(self.path).path
             if path == "/v2/billing/meter_event_session":
@@ -386,13 +391,13 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:
             mishap, key = stripe.mishap(), self.headers["Idempotency-Key"]
             events = _events(way, text)
             if mishap is Mishap.LATE:
-                stripe.carry_out_later(way, key, text, events)
+                stripe.carry_out_later(way, key, text, events, arrived)
                 self._drop(mishap)
                 return
             if mishap in (Mishap.LOST, Mishap.RESET):
                 self._drop(mishap)
                 return
-            self._answer(stripe.post(way, key, text, events, mishap), mishap)
+            self._answer(stripe.post(way, key, text, events, mishap, arrived), mishap)
 
         def _drop(self, mishap: Mishap | None) -> None:
             self.close_connection = True

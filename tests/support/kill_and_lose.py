@@ -109,7 +109,7 @@ class Job:
             raise
         self.told.append(f"  {process.returncode} {err.strip()[-200:]} {out.strip()[-400:]}")
         assert "Traceback" not in err, err
-        assert process.returncode != 70, err  # noqa: PLR2004 # a bug
+        assert process.returncode != 70, err  # a bug
         return process.returncode, out, err
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
@@ -141,7 +141,7 @@ class Job:
 
     def round(self) -> None:
         """Perhaps import, push in one way or another, and let time pass."""
-        if self.chance.random() < 0.5:  # noqa: PLR2004
+        if self.chance.random() < 0.5:
             self.import_some()
         (push,) = self.chance.choices((self.kill, self.pause, self.interrupt, self.push), (6, 3, 1, 1))
         push()
@@ -161,7 +161,7 @@ class Job:
             number = len(self.rows)
             feature = self.chance.choice(("calls", "calls", "calls", "seats", "bulk"))
             customer = self.chance.choice(CUSTOMERS)
-            if feature == "calls" and self.chance.random() < 0.1:  # noqa: PLR2004
+            if feature == "calls" and self.chance.random() < 0.1:
                 customer = GONE
             spot = (feature, customer, int(self.stripe.now) - 2 * HOUR + number % 3000)
             while spot in self.rows.values():
@@ -181,7 +181,7 @@ class Job:
             )
         file = self.folder / f"usage-{len(self.rows)}.jsonl"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        if self.chance.random() < 0.4:  # noqa: PLR2004
+        if self.chance.random() < 0.4:
             self.run_and_kill(0, self.chance.random() * 0.8, "import", file.name)
         # Its first step is to ask the time, and that may be lost too.
         assert DONE in (self.run("import", file.name)[0] for _ in range(9))
@@ -212,20 +212,20 @@ class Job:
             held = process.poll() is None
             span = self.chance.choice((1, 180, HOUR, 22 * HOUR, 25 * HOUR))
             self.pass_time(span)
-            if self.chance.random() < 0.3:  # noqa: PLR2004
+            if self.chance.random() < 0.3:
                 self.kill()
-            elif self.chance.random() < 0.8:  # noqa: PLR2004
+            elif self.chance.random() < 0.8:
                 code = self.run(*self._push())[0]
                 if span == 1 and held:
                     assert code in {IN_USE, DONE, NEEDS_A_PERSON, STRIPE_TROUBLE}
             self.paused += held
             process.send_signal(signal.SIGCONT)
-            if self.chance.random() < 0.3:  # noqa: PLR2004
+            if self.chance.random() < 0.3:
                 time.sleep(self.chance.random() * 0.3)  # a real process takes a real time
                 process.kill()
                 process.communicate()
             else:
-                assert self.end(process)[0] != 2  # noqa: PLR2004
+                assert self.end(process)[0] != 2
         finally:
             if process.poll() is None:
                 process.kill()
@@ -286,7 +286,11 @@ class Job:
                     raise AssertionError(f"{key} is {other}")
         self._check_sums()
         for customer in CUSTOMERS:
-            order = [one.timestamp for one in self.stripe.counted if (one.event_name, one.customer) == ("seats", customer)]
+            order = [
+                one.timestamp
+                for one in self.stripe.counted
+                if (one.event_name, one.customer) == ("seats", customer)
+            ]
             assert order == sorted(order)
 
     def _check_sums(self) -> None:
@@ -314,6 +318,8 @@ class Job:
             if self.run("push", "--retry-rejected", "--format", "json")[0] == DONE and not self.listed():
                 break
             self.stripe.advance(25 * HOUR)
+        else:
+            self.run("preview")
         self.check_nothing_twice()
         wanted = Counter(spot for spot in self.rows.values() if spot[0] != "bulk")
         assert self.counts() == wanted
