@@ -35,8 +35,8 @@ def test_every_kind_of_step_is_drawn() -> None:
     steps = [step for seed in MANY for step in draw(seed).steps]
 
     assert {type(step) for step in steps} == {
-        ImportFile, Push, PlanFaults, Wait, SetClockBack, Settle, Configure, ImportCustomers, WriteOff, BackUp,
-        Restore,
+        ImportFile, Push, PlanFaults, Wait, SetClockBack, Settle, Configure, ImportCustomers, WriteOff,
+        BackUp, Restore,
     }  # fmt: skip
     assert any(isinstance(step, Push) and step.crash_at for step in steps)
     assert any(isinstance(step, Push) and step.jump_after for step in steps)

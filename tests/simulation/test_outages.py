@@ -1,5 +1,5 @@
 """
-Outages end to end: real requests to the simulator, whose clock goes on by 1 h to 36 days before the next push.
+Outages end to end: real requests to the simulator, whose clock goes on by 1 h to 36 days until the next.
 
 Six usage events of one hour ago; a push takes four of them into an outage and dies of it or ends; then the
 outage passes, and the next push takes all six. One row of the table is what has to be so after that push.
@@ -71,7 +71,7 @@ BY_STREAM = {
 
 @dataclass
 class Outage:
-    """A way to Stripe that is there for reads, and refuses every connection that would send, while it is on."""
+    """A way to Stripe that is there for reads; while this is on, it refuses what would send."""
 
     is_on: bool = False
     inner: Any = field(default=None)
@@ -79,7 +79,7 @@ class Outage:
     def before(self, inner: PushGateway) -> PushGateway:
         """Stand before a gateway."""
         self.inner = inner
-        return self  # type: ignore[return-value] # the rest is the inner one's
+        return self  # the rest is the inner one's
 
     def __getattr__(self, name: str) -> Any:
         """Pass on what is no sending."""

@@ -1,4 +1,4 @@
-"""Two pushers at once: one is refused, or takes over from one that was held; who was held sends nothing more."""
+"""Two pushers: one is refused, or takes over from one that was held, and that one sends nothing more."""
 
 import threading
 from pathlib import Path
@@ -82,7 +82,7 @@ def check_end(world: World) -> None:
 def test_who_was_held_sends_nothing_after_the_takeover(
     template: World, tmp_path: Path, way: Way, fault: Fault | None, span: int
 ) -> None:
-    """An expired lease is taken over; whoever wakes up without it ends, with an error, before another byte."""
+    """An expired lease is taken over; whoever wakes up without it ends, with an error, before it sends."""
     for at in (1, 2, 4):
         world = copy_of(template, tmp_path / f"{at}")
         world.way, world.stripe.scope_by_way = way, True

@@ -196,10 +196,10 @@ class IndependentStripe:
         length = {"hour": HOUR, "day": DAY}[query["value_grouping_window"]]
         windows: dict[int, float] = {}
         for one in self.counted:
-            if f"mtr_{one.event_name}" == meter and one.customer == query["customer"]:
-                if start <= one.timestamp < end:
-                    window = one.timestamp - one.timestamp % length
-                    windows[window] = windows.get(window, 0.0) + float(one.value)
+            is_meant = f"mtr_{one.event_name}" == meter and one.customer == query["customer"]
+            if is_meant and start <= one.timestamp < end:
+                window = one.timestamp - one.timestamp % length
+                windows[window] = windows.get(window, 0.0) + float(one.value)
         data = [
             {
                 "id": f"mtrusg_{window}",
@@ -236,7 +236,7 @@ class IndependentStripe:
         with self._lock:
             return self._sessions.get(token, 0) > self.now
 
-    def post(
+    def post(  # noqa: C901, PLR0911, PLR0912 # one answer for each mishap
         self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None, arrived: float
     ) -> Reply:
         """Take meter events of one request, as far as the mishap lets it."""
@@ -262,10 +262,10 @@ class IndependentStripe:
             if stored and self.now - stored[0] < DAY:
                 if stored[1] == text:
                     return stored[2]
-                reply = {
+                taken: Document = {
                     "error": {"type": "idempotency_error", "message": "Other parameters under this key."}
                 }
-                return Reply(400, reply)
+                return Reply(400, taken)
             if any(self._open[lane] for lane in lanes):
                 return refusal(429, "Another request holds it.", code="lock_timeout")
             for lane in lanes:
@@ -354,7 +354,7 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: whom it talks to is killed again and again."""
 
 
-def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:
+def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa: C901 # a class in it
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True

@@ -233,7 +233,7 @@ class Job:
 
     def _push(self) -> tuple[str, ...]:
         way, at_once = self.chance.choice(WAYS), str(self.chance.choice((1, 4, 32)))
-        return ("push", "--api", way, "--concurrency", at_once, "--format", "json")
+        return ("push", "--api", way, "--concurrency", at_once, "--max-duration", "20s", "--format", "json")
 
     # What has to hold.
 

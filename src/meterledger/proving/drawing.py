@@ -58,6 +58,7 @@ _FAULTS: tuple[Mapping[str, object], ...] = (
 _CODES = ("archived_meter", "meter_event_customer_not_found")
 _OUTAGE_KINDS = frozenset({"answer_lost", "request_lost", "server_error", "reset"})
 _OUTAGES = 0.08
+_RESTORES = 0.12
 _READ_FAULTS = ("answer_lost", "request_lost", "server_error", "rate_limited", "reset")
 _JUMPS = (MINUTE, 10 * MINUTE, HOUR, 11 * HOUR, 22 * HOUR, 23 * HOUR, 25 * HOUR)
 _HELD = (MINUTE, 3 * MINUTE, HOUR, 22 * HOUR, 25 * HOUR)
@@ -105,6 +106,8 @@ class _Drawing:
         )
         if self.chance.random() < _OUTAGES:
             return self._outage()
+        if self.backs_up and self.chance.random() < _RESTORES:
+            return self._old_copy()
         (drawn,) = self.chance.choices(draws, weights=(26, 38, 14, 14, 4, 4, 3, 5, 3, 7, 7))
         return [drawn()]
 
@@ -113,6 +116,11 @@ class _Drawing:
         bad = self.chance.choice([fault for fault in _FAULTS if fault["kind"] in _OUTAGE_KINDS])
         before = PlanFaults(faults=({**bad, "times": 0},))
         return [self.import_file(), before, self.push(), PlanFaults(faults=()), self.wait(), self.push()]
+
+    def _old_copy(self) -> list[Step]:
+        """Let usage be sent between a backup and its return, perhaps beyond what identifiers guard."""
+        sent: list[Step] = [self.import_file(), Push(way=self.chance.choice(WAYS)), self.wait()]
+        return [PlanFaults(faults=()), BackUp(), *sent, self.faults(), Restore()]
 
     def import_file(self) -> ImportFile:
         if self.files and self.chance.random() < 0.1:  # noqa: PLR2004 # now and then the same file again
@@ -162,11 +170,8 @@ class _Drawing:
             known = before.get(one)
             stays = known is not None and chance.random() < 0.4  # noqa: PLR2004
             stripe = known.stripe if known and stays else chance.choice(CUSTOMERS)
-            lines.append(
-                CustomerLine(
-                    customer=one, stripe=stripe, canceled=known is not None and chance.random() < 0.3
-                )  # noqa: PLR2004
-            )
+            canceled = known is not None and chance.random() < 0.3  # noqa: PLR2004
+            lines.append(CustomerLine(customer=one, stripe=stripe, canceled=canceled))
         self.known = lines
         return ImportCustomers(lines=tuple(lines))
 
