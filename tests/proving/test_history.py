@@ -1,14 +1,19 @@
 """Histories are drawn from their seed alone."""
 
+from meterledger.proving.drawing import draw
 from meterledger.proving.history import (
+    BackUp,
+    Configure,
     History,
+    ImportCustomers,
     ImportFile,
     PlanFaults,
     Push,
+    Restore,
     SetClockBack,
     Settle,
     Wait,
-    draw,
+    WriteOff,
 )
 
 MANY = range(60)
@@ -29,14 +34,20 @@ def test_every_kind_of_step_is_drawn() -> None:
     """In a few dozen histories there is everything that can happen, crashes and jumps included."""
     steps = [step for seed in MANY for step in draw(seed).steps]
 
-    assert {type(step) for step in steps} == {ImportFile, Push, PlanFaults, Wait, SetClockBack, Settle}
+    assert {type(step) for step in steps} == {
+        ImportFile, Push, PlanFaults, Wait, SetClockBack, Settle, Configure, ImportCustomers, WriteOff,
+        BackUp, Restore,
+    }  # fmt: skip
     assert any(isinstance(step, Push) and step.crash_at for step in steps)
     assert any(isinstance(step, Push) and step.jump_after for step in steps)
+    assert any(isinstance(step, Push) and step.held_after for step in steps)
+    assert any(isinstance(step, Push) and step.retry_code for step in steps)
+    assert any(isinstance(step, Push) and step.include_closed for step in steps)
     assert any(isinstance(step, Push) and step.limit for step in steps)
     assert any(isinstance(step, ImportFile) and step.crash_at for step in steps)
     assert {fault["kind"] for step in steps if isinstance(step, PlanFaults) for fault in step.faults} == {
         "answer_lost", "request_lost", "server_error", "rate_limited", "conflict", "slow", "reset",
-        "delivered_twice",
+        "delivered_twice", "rejected_later",
     }  # fmt: skip
 
 

@@ -16,6 +16,9 @@ RARE = {
     Invariant.BLOCKED_WITH_REASON,
     Invariant.DOUBT_HAS_CAUSE,
     Invariant.CLOCK_SET_BACK_STOPS,
+    Invariant.ONE_PUSHER,
+    Invariant.OLD_COPY_STOPS,
+    Invariant.LAST_VALUE_STANDS,
 }
 """What not every history gives occasion to check."""
 

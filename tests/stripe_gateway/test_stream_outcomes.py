@@ -223,3 +223,20 @@ def test_a_refusal_that_names_an_identifier_alone_is_a_duplicate() -> None:
     text = f"An event already exists with identifier {IDENTIFIER}."
     [outcome] = stream([answer(200, SESSION), answer(400, error(message=text))], [V2_BODY]).outcomes
     assert outcome.result is Result.DUPLICATE
+
+
+def test_who_was_held_while_a_session_was_made_sends_no_batch() -> None:
+    """Whether it may still leave was looked at before; a day later that is no longer true."""
+    times = iter([NOW])
+
+    async def run() -> tuple[Outcome, list[Request]]:
+        async with ScriptedServer([answer(200, SESSION | {"expires_at": "2026-11-03T00:00:00Z"})]) as server:
+            access = StripeAccess(key=KEY, mode="test", base=server.url)
+            async with open_gateway(
+                access, lambda: next(times, NOW + 25 * 60 * MINUTE), concurrency=1, on_date=ignore_date
+            ) as gateway:
+                return await gateway.send_batch(BATCH, "mlb1-0"), server.requests
+
+    outcome, requests = asyncio.run(run())
+    assert (outcome.result, outcome.code) == (Result.NOT_SENT, "held")
+    assert [request.target for request in requests] == ["/v2/billing/meter_event_session"]

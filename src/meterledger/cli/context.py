@@ -71,7 +71,7 @@ class Context:
                 from meterledger.stripe_gateway.access import base_address
                 from meterledger.stripe_gateway.server_clock import read_server_clock
 
-                return read_server_clock(base_address(os.environ))
+                return read_server_clock(base_address(os.environ), time.monotonic)
             case other:
                 raise UsageError(f"{_CLOCK_VARIABLE}={other} is no clock", hint="write server, or unset it")
 

@@ -74,8 +74,6 @@ async def watch(
                 tell=_teller(log_format, interval),
                 publish=publisher(metrics),
                 requests=lambda: gateway.requests,
-                # A server's clock stands still while nothing is asked.
-                ask_time=getattr(around.clock, "ask", None),
                 figures=figures,
             )
             caught = _listen(worker)

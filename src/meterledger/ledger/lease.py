@@ -81,8 +81,13 @@ class LeaseStore:
         """Prolong the lease inside the caller's transaction, and return until when; InUseError if lost."""
         expires_at = now + LEASE_DURATION
         if self._database.run("renew_lease_if_held", token=token, expires_at=expires_at) != 1:
-            raise InUseError("another push has taken over this ledger", hint="look at `meterledger status`")
+            raise _lost()
         return expires_at
+
+    def refuse_if_lost(self, token: int) -> None:
+        """Raise InUseError if another push has taken the lease, whatever the clock says."""
+        if self._database.row("lease_is_held", token=token) is None:
+            raise _lost()
 
     def prolong(self, token: int, now: Instant) -> None:
         """Prolong the lease by itself, where nothing else is written for long; InUseError if lost."""
@@ -128,6 +133,10 @@ class LeaseStore:
         """Complete a binding that was made with a key that could not read its account."""
         with self._database.transaction():
             self._database.run("learn_account", account_id=account_id)
+
+
+def _lost() -> InUseError:
+    return InUseError("another push has taken over this ledger", hint="look at `meterledger status`")
 
 
 def _holder(row: Row) -> Holder:

@@ -1,14 +1,15 @@
 """The checks: after each push what holds at any time, and at the end of a history everything."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from meterledger.domain.instant import DAY, HOUR, MINUTE, to_text
+from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, to_text
 from meterledger.errors import MeterledgerError
-from meterledger.proving.history import LAST, START, WAYS, Push
+from meterledger.proving.history import BULK, COUNT, LAST, SETTLE, START, WAYS, Push
 from meterledger.proving.invariants import Broken, Invariant
 from meterledger.proving.model import Accepted, Lane
 from meterledger.proving.world import World
@@ -20,6 +21,7 @@ MOST_PUSHES = 8
 """How often it is pushed at the end, until nothing changes any more."""
 
 _OLDEST, _NEWEST = 35 * DAY, 5 * MINUTE
+_LONGEST_GRACE = 72 * HOUR
 _HORIZON = 23 * HOUR
 _UNSETTLED = frozenset({"sending", "in_doubt"})
 """Stripe may have it."""
@@ -33,7 +35,10 @@ class Standing:
     """Of its meter event if it has one, else ``blocked`` or ``unsealed``."""
     reason: str | None
     counted: int
-    """How often Stripe counted its identifier."""
+    """How often Stripe counted it, under whatever identifier."""
+    identifier: str = ""
+    """Of the meter event that carries it."""
+    doubt: str | None = None
 
 
 def check_at_any_time(world: World) -> None:
@@ -60,6 +65,8 @@ def check_the_end(world: World) -> None:
     world.wait(HOUR)
     report = _push_until_quiet(world)
     check_at_any_time(world)
+    if world.restored:
+        return  # an old copy cannot tell what the lost ledger sent; it may not count any of it again
     page = world.stripe.page()
     standings = _standings(world, page)
     _check_states(world, standings, report)
@@ -135,20 +142,27 @@ def _standings(world: World, page: Mapping[str, Any]) -> dict[str, Standing]:
                 [content for content, _ in events] == [wanted],
                 f"{key}: the ledger has {[content for content, _ in events]}, the model {wanted}",
             )
-            (_, event), live = events[0], [one for one in found.meter_events if one["dissolved_at"] is None]
+            (_, event), live = events[0], _live(found.meter_events)
             state = live[0]["state"] if event["state"] == "sealed" and len(live) == 1 else event["state"]
             world.check(
                 Invariant.USAGE_KEPT,
                 len(live) == (event["state"] == "sealed"),
                 f"{key} is {event['state']}, and {len(live)} meter events carry it",
             )
-            counted = [page["identifiers"].get(one["identifier"], {}) for one in found.meter_events]
+            names = {one["identifier"] for one in found.meter_events}
+            counted = [page["identifiers"].get(name, {}) for name in names]
             standings[key] = Standing(
                 state=state,
                 reason=event["blocked_reason"],
-                counted=max((one.get("counted", 0) for one in counted), default=0),
+                counted=sum(one.get("counted", 0) for one in counted),
+                identifier=live[0]["identifier"] if live else "",
+                doubt=live[0]["in_doubt_reason"] if live else None,
             )
     return standings
+
+
+def _live(meter_events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [one for one in meter_events if one["dissolved_at"] is None and one["retried_at"] is None]
 
 
 def _content(event: Mapping[str, Any]) -> tuple[str, str, Decimal, str]:
@@ -167,8 +181,15 @@ def _check_states(world: World, standings: Mapping[str, Standing], report: PushR
             case "in_doubt":
                 world.check(
                     Invariant.DOUBT_HAS_CAUSE,
-                    world.harmed and world.now - START >= _HORIZON,
-                    f"{key} is in doubt, but no fault or crash had struck, or too little time has passed",
+                    _may_be_in_doubt(world, standing.doubt),
+                    f"{key} is in doubt ({standing.doubt}), but no fault or crash had struck, or too little "
+                    "time has passed",
+                )
+            case "written_off":
+                world.check(
+                    Invariant.UNSENT_IS_NOT_COUNTED,
+                    world.wrote_off and standing.counted == 0,
+                    f"{key} is written off, but counted at Stripe, or nobody said so",
                 )
             case "rejected" | "blocked" | "unsealed":
                 world.check(
@@ -192,7 +213,10 @@ def _check_states(world: World, standings: Mapping[str, Standing], report: PushR
         "unsealed": report.pending,
         "rejected": report.rejected_in_ledger,
     }
-    listed = Counter(standing.state for standing in standings.values())
+    by_itself = {
+        (standing.state, standing.identifier or key) for key, standing in standings.items()
+    }  # one meter event may carry many
+    listed = Counter(state for state, _ in by_itself)
     world.check(
         Invariant.OPEN_IS_TOLD,
         in_doubt == report.in_doubt and all(listed[state] == count for state, count in told.items()),
@@ -200,10 +224,24 @@ def _check_states(world: World, standings: Mapping[str, Standing], report: PushR
     )
 
 
-def _is_held_back_rightly(world: World, key: str, standings: Mapping[str, Standing]) -> bool:
+def _may_be_in_doubt(world: World, reason: str | None) -> bool:
+    """Tell whether a doubt has a cause: time alone, a report, or an identifier that this ledger forgot."""
+    match reason:
+        case "outcome_unknown":
+            return world.harmed and world.now - START >= _HORIZON
+        case "unknown_report":
+            return world.harmed
+        case _:
+            return world.restored or world.harmed
+
+
+def _is_held_back_rightly(  # noqa: PLR0911 # one for each reason
+    world: World, key: str, standings: Mapping[str, Standing]
+) -> bool:
     """Judge by the model alone whether what is said to hold back a usage event is so."""
     usage, standing = world.model.usage[key], standings[key]
-    lane = world.model.lanes()[usage.lane]
+    name = world.model.lane_of(usage)
+    lane = world.model.lanes()[name] if name else {}
     match standing.reason:
         case "too_old":
             return usage.at < world.now - _OLDEST
@@ -214,10 +252,23 @@ def _is_held_back_rightly(world: World, key: str, standings: Mapping[str, Standi
             return usage.feature == LAST and any(
                 standings[other].state in {"accepted", *_UNSETTLED} for other in later
             )
+        case "unknown_customer":
+            return name is None
+        case "closed_period":
+            return world.calendar and _month_end(usage.at) + _LONGEST_GRACE <= world.now
+        case None if usage.feature == BULK:
+            length = {"hour": HOUR, "day": DAY}.get(world.rollup, 0)
+            return usage.at - usage.at % (length or 1) + length + SETTLE > world.now
         case None:
             return usage.feature == LAST and any(standings[other].state == "in_doubt" for other in lane)
         case _:
             return False
+
+
+def _month_end(at: int) -> int:
+    """Return when the calendar month of an instant ends."""
+    month = datetime.fromtimestamp(at // SECOND, UTC).replace(day=1, hour=0, minute=0, second=0)
+    return int((month + timedelta(days=32)).replace(day=1).timestamp()) * SECOND
 
 
 def _check_total(
@@ -236,11 +287,33 @@ def _check_total(
         sure <= there <= sure + maybe,
         f"{_name(lane)}: {there} at Stripe; the model has {sure} accepted and {maybe} in doubt",
     )
+    if lane[0] != COUNT:
+        _check_days(world, lane, given, standings)
     if all(standings[key].state == "accepted" for key in given):
         whole = _total(given.values())
         world.check(
             Invariant.TOTALS_EQUAL, there == whole, f"{_name(lane)}: {there} at Stripe, {whole} handed over"
         )
+
+
+def _check_days(
+    world: World, lane: Lane, given: Mapping[str, Accepted], standings: Mapping[str, Standing]
+) -> None:
+    """Compare each UTC day's total by Stripe's own summaries: a window never reaches over a day's end."""
+    sure: defaultdict[int, Decimal] = defaultdict(Decimal)
+    maybe: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for key, one in given.items():
+        day = one.at // DAY
+        sure[day] += one.quantity * (standings[key].state == "accepted")
+        maybe[day] += one.quantity * (standings[key].state in _UNSETTLED)
+    there = world.stripe.day_totals(*lane, min(sure), max(sure))
+    wrong = [
+        day
+        for day in sure.keys() | there.keys()
+        if not sure[day] <= there.get(day, Decimal(0)) <= sure[day] + maybe[day]
+    ]
+    told = {day: (there.get(day), sure[day], maybe[day]) for day in wrong}
+    world.check(Invariant.DAYS_EQUAL, not wrong, f"{_name(lane)}: by day, at Stripe, sure and open: {told}")
 
 
 def _check_last(

@@ -192,6 +192,7 @@ class MortalGateway:
 
 async def until_death(living: Coroutine[Any, Any, T], points: CrashPoints) -> T:
     """Run something to its end, or to that of its process; raises Crash then."""
+    points.died = asyncio.Event()  # of this loop: one process may run several, one after another
     task = asyncio.ensure_future(living)
     died = asyncio.ensure_future(points.died.wait())
     await asyncio.wait({task, died}, return_when=asyncio.FIRST_COMPLETED)

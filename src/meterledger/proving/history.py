@@ -1,9 +1,8 @@
-"""Histories: what is done to a ledger, step by step, drawn from a seed."""
+"""Histories: what is done to a ledger, step by step."""
 
 import json
-import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
 from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_text
@@ -15,10 +14,16 @@ WAYS = ("v1", "v2", "stream")
 """The ways in that a history may draw for a push."""
 
 CUSTOMERS = ("cus_a", "cus_b", "cus_c")
-SUM, COUNT, LAST = "calls", "logins", "seats"
-"""The feature and event name of each of the three meters, by what Stripe makes of their values."""
+PRODUCT_IDS = ("acme", "beta")
+"""Customers by the product's own ids: only a customers file says who is billed for them."""
+SUM, COUNT, LAST, BULK = "calls", "logins", "seats", "bytes"
+"""The feature and event name of each meter, by what Stripe makes of their values; the last rolls up."""
+SETTLE = 2 * HOUR
+"""After the end of its window, usage that rolls up is sealed."""
+NOTICE = 20 * MINUTE
+"""How long before it holds a customers file tells of a change: no usage of that time has come in yet."""
 
-CONFIG = f"""\
+_METERS = f"""\
 [meters.{SUM}]
 features = ["{SUM}"]
 decimal_places = 2
@@ -30,7 +35,16 @@ aggregation = "count"
 [meters.{LAST}]
 features = ["{LAST}"]
 aggregation = "last"
+
+[meters.{BULK}]
+features = ["{BULK}"]
 """
+
+
+def config_text(rollup: str = "none", *, calendar: bool = False) -> str:
+    """Return the config of a history."""
+    anchors = "calendar" if calendar else "assumed"
+    return f'{_METERS}rollup = "{rollup}"\nsettle = "2h"\n\n[invoicing]\nanchors = "{anchors}"\n'
 
 
 class Flaw(StrEnum):
@@ -98,7 +112,7 @@ class ImportFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Push:
-    """Push; perhaps die at a crash point, or find the clock ahead after one of the answers."""
+    """Push; perhaps die at a crash point, be held, or find the clock ahead after one of the answers."""
 
     way: str = WAYS[0]
     limit: int | None = None
@@ -108,9 +122,24 @@ class Push:
     """After how many answers the clock jumps, as it does where a machine was suspended."""
     jump: int = 0
     """By how much, in microseconds."""
+    held_after: int | None = None
+    """After how many answers the process is held; a second push comes, and then the first goes on."""
+    held: int = 0
+    """For how long, in microseconds."""
+    include_closed: bool = False
+    retry_rejected: bool = False
+    retry_code: str | None = None
 
     def __str__(self) -> str:
         parts = [f"push by {self.way}, {self.concurrency} at once"]
+        if self.include_closed:
+            parts.append("closed periods too")
+        if self.retry_rejected:
+            parts.append(f"retrying what was rejected{f' with {self.retry_code}' if self.retry_code else ''}")
+        if self.held_after:
+            parts.append(
+                f"is held for {_span(self.held)} after answer {self.held_after} while another pushes"
+            )
         if self.limit:
             parts.append(f"at most {self.limit} meter events")
         if self.crash_at:
@@ -156,7 +185,90 @@ class Settle:
         return "a person resolves what is in doubt"
 
 
-Step = ImportFile | Push | PlanFaults | Wait | SetClockBack | Settle
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Give the config another roll-up, and say whether periods are calendar months for certain."""
+
+    rollup: str
+    calendar: bool
+
+    def __str__(self) -> str:
+        periods = "known to be calendar months" if self.calendar else "assumed"
+        return f'configure: {BULK} rolls up by "{self.rollup}", periods are {periods}'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerLine:
+    """What a customers file says of one customer."""
+
+    customer: str
+    stripe: str
+    canceled: bool = False
+    anchored: bool = False
+    """Whether it says when the customer's periods begin."""
+
+    def line(self) -> str:
+        """Return it as a line of a customers file."""
+        fields = {
+            "customer_id": self.customer,
+            "stripe_customer_id": self.stripe,
+            "status": "canceled" if self.canceled else "active",
+        }
+        anchor = {"billing_cycle_anchor": "2026-01-15T06:00:00Z"} if self.anchored else {}
+        return json.dumps(fields | anchor)
+
+    def __str__(self) -> str:
+        marks = [word for word, holds in (("canceled", self.canceled), ("anchored", self.anchored)) if holds]
+        return " ".join([f"{self.customer} is {self.stripe}", *marks])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportCustomers:
+    """Import a customers file; what it changes holds from the notice on."""
+
+    lines: tuple[CustomerLine, ...]
+
+    def __str__(self) -> str:
+        return f"import customers, changes hold in {_span(NOTICE)}: " + "; ".join(map(str, self.lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteOff:
+    """Let a person write off all that is blocked."""
+
+    def __str__(self) -> str:
+        return "a person writes off what is blocked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackUp:
+    """Copy the ledger, if nothing of it is open at Stripe."""
+
+    def __str__(self) -> str:
+        return "back the ledger up, if no outcome is open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restore:
+    """Put the copy in the ledger's place, import again what came since, and push."""
+
+    def __str__(self) -> str:
+        return "restore the backup, import what came since, and push; where it stops, put the latest back"
+
+
+Step = (
+    ImportFile
+    | Push
+    | PlanFaults
+    | Wait
+    | SetClockBack
+    | Settle
+    | Configure
+    | ImportCustomers
+    | WriteOff
+    | BackUp
+    | Restore
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,161 +277,6 @@ class History:
 
     seed: int
     steps: tuple[Step, ...]
-
-
-_STEPS = (7, 12)
-_ROWS = 8
-_OLD = 40 * DAY
-_CRASH_POINTS = 45
-"""About as many as the first push of a history passes."""
-
-_FAULTS: tuple[Mapping[str, object], ...] = (
-    {"kind": "answer_lost"},
-    {"kind": "request_lost"},
-    {"kind": "server_error", "stored": True, "counted": True},
-    {"kind": "server_error", "stored": True, "counted": False},
-    {"kind": "server_error", "stored": False, "counted": True},
-    {"kind": "server_error", "stored": False, "counted": False},
-    {"kind": "rate_limited", "reason": "endpoint-rate"},
-    {"kind": "rate_limited", "reason": "none"},
-    {"kind": "rate_limited", "reason": "none", "stored": True},
-    {"kind": "conflict"},
-    {"kind": "slow", "delay": "10ms"},
-    {"kind": "reset"},
-    {"kind": "delivered_twice"},
-)
-_OUTAGE_KINDS = frozenset({"answer_lost", "request_lost", "server_error", "reset"})
-_OUTAGES = 0.08
-_READ_FAULTS = ("answer_lost", "request_lost", "server_error", "rate_limited", "reset")
-_WAITS = (MINUTE, 10 * MINUTE, HOUR, 11 * HOUR, 22 * HOUR, 23 * HOUR, 25 * HOUR, 36 * DAY)
-
-
-def draw(seed: int) -> History:
-    """Draw a history: the same seed draws the same one."""
-    drawing = _Drawing(random.Random(seed))  # noqa: S311 # it is to be drawn again, not to be a secret
-    steps: list[Step] = [drawing.faults(), drawing.import_file()]
-    for _ in range(drawing.chance.randint(*_STEPS)):
-        steps += drawing.next_steps()
-    return History(seed=seed, steps=tuple(steps))
-
-
-@dataclass(slots=True)
-class _Drawing:
-    chance: random.Random
-    now: Instant = START
-    rows: list[Row] = field(default_factory=list)
-    files: list[tuple[Row, ...]] = field(default_factory=list)
-
-    def next_steps(self) -> list[Step]:
-        draws: tuple[Callable[[], Step], ...] = (
-            self.import_file,
-            self.push,
-            self.faults,
-            self.wait,
-            SetClockBack,
-            Settle,
-        )
-        if self.chance.random() < _OUTAGES:
-            return self._outage()
-        (drawn,) = self.chance.choices(draws, weights=(26, 38, 14, 14, 4, 4))
-        return [drawn()]
-
-    def _outage(self) -> list[Step]:
-        """Let every answer be of one bad kind during a push, and the next one come much later."""
-        bad = self.chance.choice([fault for fault in _FAULTS if fault["kind"] in _OUTAGE_KINDS])
-        before = PlanFaults(faults=({**bad, "times": 0},))
-        return [self.import_file(), before, self.push(), PlanFaults(faults=()), self.wait(), self.push()]
-
-    def import_file(self) -> ImportFile:
-        if self.files and self.chance.random() < 0.1:  # noqa: PLR2004 # now and then the same file again
-            rows = self.chance.choice(self.files)
-        else:
-            rows = tuple(self._row() for _ in range(self.chance.randint(1, _ROWS)))
-            self.files.append(rows)
-        return ImportFile(rows=rows, crash_at=self._now_and_then(5, 8))
-
-    def push(self) -> Push:
-        crash_at = self._now_and_then(3, _CRASH_POINTS)
-        jump_after = None if crash_at else self._now_and_then(8, 4)
-        alone = crash_at or jump_after
-        return Push(
-            way=self.chance.choice(WAYS),
-            limit=self._now_and_then(6, 5),
-            concurrency=1 if alone else self.chance.choice((1, 4)),
-            crash_at=crash_at,
-            jump_after=jump_after,
-            jump=self._pass(self.chance.choice(_WAITS)) if jump_after else 0,
-        )
-
-    def faults(self) -> PlanFaults:
-        return PlanFaults(faults=tuple(self._fault() for _ in range(self.chance.randint(0, 4))))
-
-    def wait(self) -> Wait:
-        return Wait(span=self._pass(self.chance.choice(_WAITS)))
-
-    def _row(self) -> Row:
-        (draw_row,) = self.chance.choices(
-            (self._new, self._repeated, self._conflicting, self._flawed), weights=(70, 12, 9, 9)
-        )
-        row: Row = draw_row() if self.rows else self._new()
-        self.rows.append(row)
-        return row
-
-    def _new(self) -> Row:
-        chance = self.chance
-        feature = chance.choice((SUM, SUM, COUNT, LAST))
-        quantity = {COUNT: "1", LAST: str(chance.randint(0, 99))}.get(
-            feature, f"{chance.randint(0, 10**6)}.{chance.randint(0, 99):02}"
-        )
-        age = chance.choice((HOUR, DAY, 20 * DAY, _OLD))
-        # The old end is beyond the 35 days that Stripe takes, the young one minutes ahead of the clock.
-        at = self.now + 10 * MINUTE - chance.randrange(age // SECOND) * SECOND
-        return Row(
-            key=f"r{len(self.rows) + 1}",
-            customer=chance.choice(CUSTOMERS),
-            feature=feature,
-            quantity=quantity,
-            at=at,
-        )
-
-    def _repeated(self) -> Row:
-        return self.chance.choice(self.rows)
-
-    def _conflicting(self) -> Row:
-        """Draw a row under a key that was used before; where that one was refused, it mends it."""
-        row = self.chance.choice(self.rows)
-        other = "1" if row.feature == COUNT else str(self.chance.randint(100, 199))
-        customer = self.chance.choice(CUSTOMERS)
-        return Row(key=row.key, customer=customer, feature=row.feature, quantity=other, at=row.at)
-
-    def _flawed(self) -> Row:
-        row = self._new()
-        return Row(
-            key=row.key,
-            customer=row.customer,
-            feature=row.feature,
-            quantity=row.quantity,
-            at=row.at,
-            flaw=self.chance.choice(list(Flaw)),
-        )
-
-    def _fault(self) -> Mapping[str, object]:
-        chance = self.chance
-        if chance.random() < 0.08:  # noqa: PLR2004 # the reads before the first request
-            return {"kind": chance.choice(_READ_FAULTS), "on": chance.choice(("account", "meters"))}
-        fault: dict[str, object] = {**chance.choice(_FAULTS), "times": chance.choice((1, 1, 2, 3, 7))}
-        if chance.random() < 0.5:  # noqa: PLR2004 # of all, or of one customer and meter
-            fault |= {"customer": chance.choice(CUSTOMERS), "event_name": chance.choice((SUM, COUNT, LAST))}
-        if skip := chance.choice((0, 0, 1, 2, 5)):
-            fault["skip"] = skip
-        return fault
-
-    def _pass(self, span: int) -> int:
-        self.now += span
-        return span
-
-    def _now_and_then(self, one_in: int, most: int) -> int | None:
-        return self.chance.randint(1, most) if self.chance.randrange(one_in) == 0 else None
 
 
 def size_of(steps: Sequence[Step]) -> int:

@@ -18,9 +18,12 @@ class Invariant(StrEnum):
     OPEN_IS_TOLD = "open_is_told"
     TOTALS_WITHIN_BOUNDS = "totals_within_bounds"
     TOTALS_EQUAL = "totals_equal"
+    DAYS_EQUAL = "days_equal"
     LAST_VALUE_STANDS = "last_value_stands"
     VERIFY_PASSES = "verify_passes"
     PUSH_AGAIN_CHANGES_NOTHING = "push_again_changes_nothing"
+    ONE_PUSHER = "one_pusher"
+    OLD_COPY_STOPS = "old_copy_stops"
     CLOCK_SET_BACK_STOPS = "clock_set_back_stops"
     ENDS_IN_ORDER = "ends_in_order"
 
@@ -43,9 +46,12 @@ _SAYS = {
     Invariant.OPEN_IS_TOLD: "push tells how much is open, and what is in doubt is listed",
     Invariant.TOTALS_WITHIN_BOUNDS: "totals at Stripe are those of the model, but for what is open",
     Invariant.TOTALS_EQUAL: "totals at Stripe are equal to the unit where nothing is open",
+    Invariant.DAYS_EQUAL: "so are the totals of each UTC day, rolled up or not",
     Invariant.LAST_VALUE_STANDS: "of a `last` meter the latest value stands at Stripe",
     Invariant.VERIFY_PASSES: "`verify` finds nothing",
     Invariant.PUSH_AGAIN_CHANGES_NOTHING: "another push changes nothing",
+    Invariant.ONE_PUSHER: "of two pushers one is refused, or ends before it sends more",
+    Invariant.OLD_COPY_STOPS: "an old copy of the ledger that stops at the door has sent nothing",
     Invariant.CLOCK_SET_BACK_STOPS: "with the clock set back push sends nothing",
     Invariant.ENDS_IN_ORDER: "every command ends in order",
 }

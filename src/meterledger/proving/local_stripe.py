@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,8 +15,13 @@ from urllib.parse import urlsplit
 from meterledger.domain.instant import SECOND, Instant, to_text
 from meterledger.errors import StripeError
 
+KEY = "sk_test_prove"
+"""What every history pushes with."""
+
 _LISTENING = "meterledger simulator listening on "
 _OK = 200
+_MOST_DAYS = 60
+_DAY_SECONDS = 86_400
 _STOP_SECONDS = 10
 _REQUEST_SECONDS = 30
 _OWN_VARIABLES = ("METERLEDGER_", "STRIPE_")
@@ -50,11 +56,35 @@ class LocalStripe:
         """Return what was counted, with every identifier."""
         return self._asked("ledger?identifiers=1")
 
+    def day_totals(self, event_name: str, customer: str, first: int, last: int) -> dict[int, Decimal]:
+        """Return what Stripe's own summaries say of each UTC day of a span, by the day's number."""
+        [meter] = [one["id"] for one in self._read("meters?limit=100") if one["event_name"] == event_name]
+        found: dict[int, Decimal] = {}
+        for day in range(first, last + 1, _MOST_DAYS):
+            until = min(last + 1, day + _MOST_DAYS)
+            query = (
+                f"customer={customer}&start_time={day * _DAY_SECONDS}&end_time={until * _DAY_SECONDS}"
+                "&value_grouping_window=day&limit=100"
+            )
+            for one in self._read(f"meters/{meter}/event_summaries?{query}"):
+                found[one["start_time"] // _DAY_SECONDS] = Decimal(str(one["aggregated_value"]))
+        return found
+
+    def _read(self, path: str) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        data: list[dict[str, Any]] = self._request(f"/v1/billing/{path}", None, headers)["data"]
+        return data
+
     def _asked(self, page: str, document: Mapping[str, object] | None = None) -> dict[str, Any]:
+        return self._request(f"/_simulator/{page}", document, {})
+
+    def _request(
+        self, path: str, document: Mapping[str, object] | None, headers: Mapping[str, str]
+    ) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=_REQUEST_SECONDS)
         try:
             body = None if document is None else json.dumps(document)
-            connection.request("GET" if body is None else "POST", f"/_simulator/{page}", body)
+            connection.request("GET" if body is None else "POST", path, body, dict(headers))
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -62,7 +92,7 @@ class LocalStripe:
         finally:
             connection.close()
         if answer.status != _OK:
-            raise StripeError(f"the simulator refused /_simulator/{page}: {text.decode(errors='replace')}")
+            raise StripeError(f"the simulator refused {path}: {text.decode(errors='replace')}")
         found: dict[str, Any] = json.loads(text)
         return found
 
@@ -70,7 +100,8 @@ class LocalStripe:
 @contextlib.contextmanager
 def local_stripe(config: Path, now: Instant) -> Iterator[LocalStripe]:
     """Run a simulator with the meters of a config, its clock standing, until the block ends."""
-    with simulator_process(config, "--clock", str(now // SECOND), "--freeze") as base:
+    options = ("--clock", str(now // SECOND), "--freeze", "--report-samples", "100")
+    with simulator_process(config, *options) as base:
         yield LocalStripe(base)
 
 

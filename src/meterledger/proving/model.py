@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from meterledger.proving.history import Flaw, Row
+from meterledger.proving.history import CustomerLine, Flaw, Row
 
 Lane = tuple[str, str]
-"""Event name and customer."""
+"""Event name and the Stripe customer who is billed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,14 @@ class Accepted:
     quantity: Decimal
     at: int
 
-    @property
-    def lane(self) -> Lane:
-        """Which meter and customer it belongs to."""
-        return self.feature, self.customer
+
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """Who is billed for a customer, since when."""
+
+    since: int
+    stripe: str
+    canceled: bool
 
 
 @dataclass(slots=True)
@@ -41,6 +45,26 @@ class Model:
     rejected: dict[tuple[str, int], Row] = field(default_factory=dict)
     """As the conflicts; those whose key was accepted later are closed, and stand here no more."""
     closed: set[tuple[str, int]] = field(default_factory=set)
+    customers: dict[str, list[Billed]] = field(default_factory=dict)
+    """What customers files said, the latest last; the first row of a customer holds for all time before."""
+
+    def tell_customers(self, lines: Iterable[CustomerLine], since: int) -> None:
+        """Take a customers file: who is not in it stays as he was."""
+        for line in lines:
+            states = self.customers.setdefault(line.customer, [])
+            states.append(Billed(since if states else 0, line.stripe, line.canceled))
+
+    def billed(self, customer: str, at: int) -> Billed | None:
+        """Return who is billed for usage of a time; None where nobody knows."""
+        if self.customers:
+            held = [one for one in self.customers.get(customer, ()) if one.since <= at]
+            return held[-1] if held else None
+        return Billed(0, customer, canceled=False) if customer.startswith("cus_") else None
+
+    def lane_of(self, usage: Accepted) -> Lane | None:
+        """Return the meter and the Stripe customer that a usage event belongs to."""
+        billed = self.billed(usage.customer, usage.at)
+        return (usage.feature, billed.stripe) if billed else None
 
     def hand_over(self, rows: Iterable[Row]) -> Counter[str]:
         """Take a file, and return how many of its rows are accepted, duplicates, conflicts, rejected."""
@@ -52,7 +76,7 @@ class Model:
         return found
 
     def _take(self, place: tuple[str, int], row: Row) -> str:
-        if row.flaw is not None:
+        if row.flaw is not None or self._is_turned_away(row):
             if place not in self.closed:
                 self.rejected[place] = row
             return "rejected"
@@ -68,6 +92,13 @@ class Model:
         self._close(row.key)
         return "accepted"
 
+    def _is_turned_away(self, row: Row) -> bool:
+        """With a customers file, nobody may use anything who is not in it, or is canceled by then."""
+        if not self.customers:
+            return False
+        billed = self.billed(row.customer, row.at)
+        return billed is None or billed.canceled
+
     def _close(self, key: str) -> None:
         """A rejection is closed as soon as its key is accepted; where it could not be read, it stays."""
         for place, row in list(self.rejected.items()):
@@ -79,5 +110,7 @@ class Model:
         """Return the usage of each meter and customer, by key."""
         lanes: dict[Lane, dict[str, Accepted]] = {}
         for key, accepted in self.usage.items():
-            lanes.setdefault(accepted.lane, {})[key] = accepted
+            lane = self.lane_of(accepted)
+            if lane is not None:
+                lanes.setdefault(lane, {})[key] = accepted
         return lanes

@@ -10,7 +10,8 @@ from meterledger.config import load_settings
 from meterledger.errors import MeterledgerError, StripeError
 from meterledger.ledger import create_ledger
 from meterledger.proving.checks import check_at_any_time, check_the_end
-from meterledger.proving.history import CONFIG, START, History, Push, draw
+from meterledger.proving.drawing import draw
+from meterledger.proving.history import START, History, Push, Restore, config_text
 from meterledger.proving.invariants import Broken, Invariant
 from meterledger.proving.local_stripe import LocalStripe, local_stripe
 from meterledger.proving.shrinking import shrunk
@@ -62,7 +63,7 @@ def prove(seed: int, runs: int, *, watcher: Watcher | None = None, parts: Parts 
     watcher, parts = watcher or Watcher(), parts or Parts()
     report = ProofReport(seed=seed)
     with tempfile.TemporaryDirectory(prefix="meterledger-prove-") as name:
-        template = _template(Path(name) / "template")
+        template = template_in(Path(name) / "template")
         with local_stripe(template / "meterledger.toml", START) as stripe:
 
             def lived(history: History, tally: Tally) -> Broken | None:
@@ -82,11 +83,11 @@ def prove(seed: int, runs: int, *, watcher: Watcher | None = None, parts: Parts 
     return report
 
 
-def _template(folder: Path) -> Path:
+def template_in(folder: Path) -> Path:
     """Make what each history begins with: a config, and an empty ledger."""
     folder.mkdir()
     config = folder / "meterledger.toml"
-    config.write_text(CONFIG, encoding="utf-8")
+    config.write_text(config_text(), encoding="utf-8")
     create_ledger(load_settings(config, folder=folder).ledger_path)
     return folder
 
@@ -111,7 +112,7 @@ def _live(history: History, template: Path, stripe: LocalStripe, parts: Parts, t
 def _live_steps(history: History, made: World) -> None:
     for step in history.steps:
         made.live(step)
-        if isinstance(step, Push):
+        if isinstance(step, Push | Restore):
             check_at_any_time(made)
     check_the_end(made)
 

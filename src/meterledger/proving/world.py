@@ -16,33 +16,48 @@ from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
+from meterledger.proving.backup import Backup, backed_up
 from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, MortalGateway, until_death
 from meterledger.proving.history import (
+    NOTICE,
     START,
+    BackUp,
+    Configure,
     History,
+    ImportCustomers,
     ImportFile,
     PlanFaults,
     Push,
+    Restore,
+    Row,
     SetClockBack,
     Settle,
     Step,
     Wait,
+    WriteOff,
+    config_text,
 )
 from meterledger.proving.invariants import Broken, Invariant
-from meterledger.proving.local_stripe import LocalStripe
+from meterledger.proving.local_stripe import KEY, LocalStripe
 from meterledger.proving.model import Model
+from meterledger.proving.second_pusher import SecondPusher
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.gateway import open_gateway
 from meterledger.stripe_gateway.server_clock import read_server_clock
 from meterledger.usecases.door import Counterpart, PushGateway
+from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from meterledger.usecases.import_usage import ImportOptions, import_usage
 from meterledger.usecases.push import PushOptions, PushReport, push
+from meterledger.usecases.reconcile import reconcile_errors
 from meterledger.usecases.sending import Surroundings
+from meterledger.usecases.write_off import WriteOffOptions, write_off
 
 AFTER_A_CRASH = 3 * MINUTE
 """Longer than a lease: this process goes on living, so that its lease has to run out."""
 
-_KEY = "sk_test_prove"
+_MONTH = 29 * DAY
+_READS = 9
+"""More than a plan has faults that strike reads."""
 _SOURCE = "default"
 
 
@@ -97,12 +112,25 @@ class World:
     """Whether a crash or a fault has struck: before, nothing can be in doubt."""
     reads_may_fail: bool = False
     """Whether a fault is planned for what a push reads before it sends."""
-    _files: int = 0
+    wrote_off: bool = False
+    """Whether a person closed what was blocked."""
+    restored: bool = False
+    """Whether an old copy took the ledger's place: of what was sent before it knows by Stripe alone."""
+    rollup: str = "none"
+    """How the config rolls usage up now."""
+    calendar: bool = False
+    """Whether it says that periods are calendar months."""
+    handed: list[tuple[Row, ...]] = field(default_factory=list)
+    """Each file that was handed over, in order."""
+    _backup: Backup | None = None
 
     def __post_init__(self) -> None:
+        self._load()
+
+    def _load(self) -> None:
         self.settings = load_settings(self.folder / "meterledger.toml", folder=self.folder)
 
-    def live(self, step: Step) -> None:
+    def live(self, step: Step) -> None:  # noqa: C901 # one case for each kind of step
         """Do one step; raises Broken where something turns out that must not be."""
         match step:
             case ImportFile():
@@ -117,6 +145,16 @@ class World:
                 self._set_clock_back()
             case Settle():
                 self._settle()
+            case Configure():
+                self._configure(step)
+            case ImportCustomers():
+                self._import_customers(step)
+            case WriteOff():
+                self._write_off()
+            case BackUp():
+                self._back_up()
+            case Restore():
+                self._restore()
             case _:
                 assert_never(step)
 
@@ -134,8 +172,31 @@ class World:
             yield self.parts.ledger(mortal)
 
     def wait(self, span: int) -> None:
-        """Let time pass."""
+        """Let time pass; once a month somebody reads the error reports, as Stripe keeps them no longer."""
+        while span > _MONTH:
+            self._set_clock(self.now + _MONTH)
+            span -= _MONTH
+            self._read_reports()
         self._set_clock(self.now + span)
+
+    def _read_reports(self) -> None:
+        for _ in range(_READS):
+            try:
+                with self.ledger() as ledger:
+                    asyncio.run(self._reading_reports(ledger))
+            except StripeError:
+                continue  # a fault that strikes reads
+            return
+
+    async def _reading_reports(self, ledger: Ledger) -> None:
+        access = StripeAccess(key=KEY, mode="test", base=self.stripe.base)
+
+        def clock() -> Instant:
+            return self.now
+
+        async with open_gateway(access, clock, concurrency=1, on_date=lambda _date: None) as gateway:
+            stripe = Counterpart(access=access, gateway=gateway, server_date=clock, reports=gateway)
+            await reconcile_errors(ledger, self.settings, stripe, clock)
 
     def plan_faults(self, faults: tuple[Mapping[str, object], ...] = ()) -> None:
         """Put these faults in the place of those that are planned."""
@@ -143,21 +204,33 @@ class World:
         self.stripe.plan_faults(faults)
         self.reads_may_fail = any("on" in fault for fault in faults)
 
-    def push(self, step: Push) -> PushReport | None:
-        """Push; None where the process died. Raises what push raises."""
+    def push(
+        self, step: Push, points: CrashPoints | None = None, second: SecondPusher | None = None
+    ) -> PushReport | None:
+        """
+        Push; None where the process died. Raises what push raises.
+
+        Args:
+            step: How.
+            points: Where it dies, if not at the step's own point.
+            second: Who comes while it is held.
+        """
         self.tally.pushes += 1
-        points = CrashPoints(step.crash_at)
+        points = points or CrashPoints(step.crash_at)
         try:
             with self.ledger(points) as ledger:
-                return asyncio.run(until_death(self._pushing(ledger, step, points), points))
+                pushing = self._pushing(ledger, step, points, second or SecondPusher())
+                return asyncio.run(until_death(pushing, points))
         except Crash:
             self._die()
             return None
         finally:
             self._count_faults(keep=True)
 
-    async def _pushing(self, ledger: Ledger, step: Push, points: CrashPoints) -> PushReport:
-        access = StripeAccess(key=_KEY, mode="test", base=self.stripe.base)
+    async def _pushing(
+        self, ledger: Ledger, step: Push, points: CrashPoints, second: SecondPusher
+    ) -> PushReport:
+        access = StripeAccess(key=KEY, mode="test", base=self.stripe.base)
         clock = read_server_clock(self.stripe.base)
         dates: list[Instant | None] = [None]
 
@@ -168,13 +241,21 @@ class World:
         def on_answer(number: int) -> None:
             if number == step.jump_after:
                 self.wait(step.jump)
-                clock.note(self.now)
+            if number == step.held_after:
+                second.come(self, step)
+            clock.note(self.now)
 
         stopwatch = _Stopwatch()
         around = Surroundings(
             clock=clock, monotonic=stopwatch, sleep=stopwatch.sleep, chance=self.chance.random
         )
-        options = PushOptions(limit=step.limit, concurrency=step.concurrency)
+        options = PushOptions(
+            limit=step.limit,
+            concurrency=step.concurrency,
+            include_closed=step.include_closed,
+            retry_rejected=step.retry_rejected,
+            retry_codes=(step.retry_code,) if step.retry_code else (),
+        )
         async with open_gateway(access, clock, concurrency=step.concurrency, on_date=on_date) as gateway:
             mortal = MortalGateway(inner=self.parts.gateway(gateway), points=points, on_answer=on_answer)
             stripe = Counterpart(access=access, gateway=mortal, server_date=lambda: dates[0], reports=gateway)
@@ -188,17 +269,26 @@ class World:
         return replace(self.settings, stripe=replace(self.settings.stripe, api=Way(step.way)))
 
     def _push_in_bad_weather(self, step: Push) -> None:
+        second = SecondPusher()
         try:
-            self.push(step)
+            self.push(step, second=second)
+            ended_well = True
         except MeterledgerError as error:
-            # Only a fault that strikes a read at the door may end a push so, before anything is sent.
-            if not (isinstance(error, StripeError) and self.reads_may_fail):
+            ended_well = False
+            # A fault that strikes a read at the door may end a push, before anything is sent; so may another.
+            if not (second.took_over if isinstance(error, LedgerError) else self._may_refuse(error)):
                 raise Broken(Invariant.ENDS_IN_ORDER, f"push ended with: {error.message}") from error
         self.check(Invariant.ENDS_IN_ORDER, holds=True, detail="")
+        if second.came:
+            self.harmed = self.harmed or second.took_over
+            second.check(self, ended_well=ended_well)
+
+    def _may_refuse(self, error: MeterledgerError) -> bool:
+        return isinstance(error, StripeError) and self.reads_may_fail
 
     def _import(self, step: ImportFile) -> None:
-        self._files += 1
-        file = self.folder / f"usage-{self._files}.jsonl"
+        self.handed.append(step.rows)
+        file = self.folder / f"usage-{len(self.handed)}.jsonl"
         file.write_text("".join(f"{row.line()}\n" for row in step.rows), encoding="utf-8")
         expected = self.model.hand_over(step.rows)
         try:
@@ -269,6 +359,67 @@ class World:
                 identifier = row["identifier"]
                 sent = counted.get(identifier, {"counted": 0})["counted"] > 0
                 ledger.outbox.resolve(identifier, sent=sent, note="seen at Stripe", now=self.now)
+
+    def _configure(self, step: Configure) -> None:
+        self.rollup, self.calendar = step.rollup, step.calendar
+        text = config_text(step.rollup, calendar=step.calendar)
+        (self.folder / "meterledger.toml").write_text(text, encoding="utf-8")
+        self._load()
+
+    def _import_customers(self, step: ImportCustomers) -> None:
+        file = self.folder / "customers.jsonl"
+        file.write_text("".join(f"{line.line()}\n" for line in step.lines), encoding="utf-8")
+        options = CustomersOptions(files=[str(file)], effective=self.now + NOTICE)
+        with self.ledger() as ledger:
+            report = import_customers(ledger, self.settings, options, clock=lambda: self.now)
+        told = [problem.message for problem in report.problems]
+        self.check(Invariant.ENDS_IN_ORDER, report.committed, f"customers import: {told}")
+        self.model.tell_customers(step.lines, self.now + NOTICE)
+
+    def _write_off(self) -> None:
+        with self.ledger() as ledger:
+            options = WriteOffOptions(note="too late")
+            write_off(ledger, self.settings, options, clock=lambda: self.now)
+        self.wrote_off = True
+
+    def _back_up(self) -> None:
+        page = self.stripe.page()["identifier_totals"]
+        with self.ledger() as ledger:
+            counts = ledger.outbox.counts()
+        # Else a surplus may hide behind what the ledger takes for sent: that is said to be no promise.
+        if counts["accepted"] == page["counted"] and not any(
+            counts[state] for state in ("sending", "in_doubt", "rejected")
+        ):
+            self._backup = backed_up(self.settings.ledger_path, self.model, len(self.handed))
+
+    def _restore(self) -> None:
+        if self._backup is None:
+            return
+        path = self.settings.ledger_path
+        latest = backed_up(path, self.model, len(self.handed))
+        customers = self.model.customers
+        self.model = self._backup.put_back(path)
+        if customers != self.model.customers:
+            # Who is billed came since: nobody would know that from the usage alone.
+            self.model = latest.put_back(path)
+            return
+        for rows in self.handed[self._backup.files : latest.files]:
+            self._import(ImportFile(rows=rows))
+        counted = self.stripe.page()["identifier_totals"]["counted"]
+        try:
+            report = self.push(Push())
+            stopped = report is not None and report.stopped_at_door
+        except MeterledgerError as error:
+            if not self._may_refuse(error):
+                raise Broken(Invariant.ENDS_IN_ORDER, f"push ended with: {error.message}") from error
+            stopped = True
+        new = self.stripe.page()["identifier_totals"]["counted"] - counted
+        if stopped:
+            self.check(Invariant.OLD_COPY_STOPS, new == 0, f"it stopped, and {new} were counted")
+        if new:
+            self.restored = True
+        else:
+            self.model = latest.put_back(path)
 
     def _set_clock(self, now: Instant) -> None:
         self.now = now

@@ -10,8 +10,8 @@ import msgspec
 import stripe
 
 from meterledger.domain.declared_meter import DeclaredMeter
-from meterledger.domain.delivery import Outcome
-from meterledger.domain.instant import Instant
+from meterledger.domain.delivery import Outcome, Result
+from meterledger.domain.instant import MINUTE, Instant
 from meterledger.errors import KeyRefusedError, StripeError
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
@@ -30,6 +30,8 @@ _UNAUTHORIZED = 401
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _PAGE = 100
+_LONGEST_SESSION_REQUEST = MINUTE
+"""A request ends after half of it: whoever waited longer was held, or its machine slept."""
 _MAX_METERS = 10_000
 
 
@@ -87,9 +89,14 @@ class StripeGateway:
 
         The outcome is that of each of its events; ``rejected`` is about the form of the whole.
         """
+        asked_at = self._clock()
         token = await self._sessions.token()
         if isinstance(token, Outcome):
             return self._without_secrets(token)
+        now = self._clock()
+        if now - asked_at > _LONGEST_SESSION_REQUEST:
+            # The process was held meanwhile: whether the batch may still leave has to be looked at again.
+            return Outcome(result=Result.NOT_SENT, at=now, code="held")
         body = msgspec.json.encode({"events": events})
         answer = await self._posted(_STREAM, body, idempotency_key, token=token)
         if isinstance(answer, Exception):

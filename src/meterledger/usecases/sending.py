@@ -252,13 +252,25 @@ class Sender:
         wait = self.around.pace.wait_seconds(self.around.monotonic())
         if wait:
             await self.around.sleep(wait)
-        now = self.around.clock()
-        if now - claimed.started_at > STALE_CLAIM or is_past_horizon(claimed.earlier, now):
+        if not self._may_leave((claimed,)):
             return self._not_started()
         send = self.gateway.send_v2 if claimed.sealed.way is Way.V2 else self.gateway.send
         outcome = await send(claimed.sealed.body(), claimed.idempotency_key)
         self._note_answer(outcome)
         return outcome
+
+    def _may_leave(self, claims: Sequence[Claimed]) -> bool:
+        """
+        Look once more right before claims are sent: this process may have been held for long.
+
+        Raises:
+            LedgerError: Another push has taken over: what was claimed is no longer ours to send.
+        """
+        self.ledger.lease.refuse_if_lost(self.token)
+        now = self.around.clock()
+        return not any(
+            now - one.started_at > STALE_CLAIM or is_past_horizon(one.earlier, now) for one in claims
+        )
 
     def _note_answer(self, outcome: Outcome) -> None:
         """Let the pace follow what Stripe said, and remember when it last said anything."""

@@ -10,11 +10,10 @@ from meterledger.domain.delivery import (
     State,
     Verdict,
     backoff_seconds,
-    is_past_horizon,
 )
 from meterledger.domain.way import Way
 from meterledger.ledger.outbox import Claimed, StoredMeterEvent
-from meterledger.usecases.sending import STALE_CLAIM, Parcel, Sender, may_retry
+from meterledger.usecases.sending import Parcel, Sender, may_retry
 
 _OPEN = (State.PENDING, State.SENDING)
 
@@ -79,8 +78,7 @@ class WaySender(Sender):
         wait = self.around.pace.wait_seconds(self.around.monotonic())
         if wait:
             await self.around.sleep(wait)
-        now = self.around.clock()
-        if any(now - one.started_at > STALE_CLAIM or is_past_horizon(one.earlier, now) for one in batch):
+        if not self._may_leave(batch):
             return self._not_started()
         outcome = await self.gateway.send_batch(
             [one.sealed.body() for one in batch], batch[0].idempotency_key

@@ -90,7 +90,6 @@ class Worker:
         tell: Takes what happened.
         publish: Takes the figures, after each round and regularly in between.
         requests: How many requests were made so far.
-        ask_time: Asks for the time before a round, where the clock is a server's.
     """
 
     run: Pusher
@@ -98,7 +97,6 @@ class Worker:
     tell: Callable[[Happening], None]
     publish: Callable[[Figures], None] = lambda _figures: None
     requests: Callable[[], int] = lambda: 0
-    ask_time: Callable[[], None] | None = None
     figures: Figures = field(default_factory=Figures)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _sender: Sender | None = None
@@ -201,8 +199,6 @@ class Worker:
 
     async def _round(self, report: PushReport, tide: int, *, full: bool) -> None:
         run, clock = self.run, self.run.around.clock
-        if self.ask_time:
-            await self._unless_stopped(asyncio.to_thread(self.ask_time))
         refuse_at_the_door(run)
         with lease_held(self.ledger, clock) as token:
             self._tide, self._is_waiting = tide, False

@@ -15,6 +15,9 @@ RETURNING token;
 -- name: renew_lease_if_held
 UPDATE lease SET expires_at = :expires_at WHERE id = 1 AND token = :token AND released = 0;
 
+-- name: lease_is_held
+SELECT token FROM lease WHERE id = 1 AND token = :token AND released = 0;
+
 -- name: release_lease_if_held
 UPDATE lease SET released = 1 WHERE id = 1 AND token = :token;
 

@@ -47,6 +47,13 @@ def _rejected_later(request: ApiRequest, submission: Submission) -> bool:
     if request.strike is None:
         return False
     account = request.account
+    if is_reserved(
+        account,
+        submission.identifier,
+        scope_of(account, submission.event_name, submission.way),
+        request.now,
+    ):
+        return False  # a duplicate: what was counted under its identifier stays so
     meter = account.meters.latest(submission.event_name)
     key = DEFAULT_CUSTOMER_KEY if meter is None else meter.spec.customer_key
     subject = Arrival(submission.event_name, submission.payload.get(key, ""), submission.identifier)
