@@ -15,6 +15,7 @@ from meterledger.domain.instant import Instant
 from meterledger.errors import StripeError
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
+from meterledger.stripe_gateway.billing import Billing
 from meterledger.stripe_gateway.error_reports import list_parameters, page_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.stream_sessions import StreamSessions
@@ -58,6 +59,8 @@ class StripeGateway:
             http_client=transport,
             max_network_retries=0,
         )
+        self.billing = Billing(self._asked, access.base, self._unreachable)
+        """Subscriptions and invoices."""
         self._sessions = StreamSessions(ask=self._new_session, clock=clock, livemode=access.mode == "live")
 
     async def send(self, body: Mapping[str, Any], idempotency_key: str) -> Outcome:
