@@ -43,6 +43,11 @@ class Extension:
     to_deadline: Instant
     idempotency_key: str
     number: int = 0
+    """Its number in the ledger; 0 as long as it is not there."""
+
+    def numbered(self, number: int) -> "Extension":
+        """Return it with its number."""
+        return replace(self, number=number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

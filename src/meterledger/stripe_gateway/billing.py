@@ -18,6 +18,7 @@ _OK = 200
 _CLIENT_ERROR = 400
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
+_CONFLICT = 409
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
 _MAX_MESSAGE_CHARS = 500
@@ -54,14 +55,9 @@ class Changed:
     message: str = ""
 
     @property
-    def is_done(self) -> bool:
-        """Whether Stripe says that it did it."""
-        return self.status == _OK
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether Stripe certainly did not do it."""
-        return self.status is not None and _CLIENT_ERROR <= self.status < _SERVER_ERROR
+    def for_now(self) -> bool:
+        """Whether Stripe was only busy, and certainly did not do it."""
+        return self.status in (_CONFLICT, _TOO_MANY_REQUESTS)
 
 
 class Billing:

@@ -27,8 +27,8 @@ _TOLD: dict[GraceCase, tuple[Severity, str]] = {
     GraceCase.PRICE_CHANGED: (
         "warning",
         (
-            "had its price changed in the middle of a period: usage of that period that is reported after its "
-            "end is on no invoice, so that its deadline is the period's end"
+            "had its price changed in the middle of a period: its usage that is reported after the period's "
+            "end is on no invoice, so that this end is the deadline"
         ),
     ),
     GraceCase.PRICE_CHANGE_PENDING: (
@@ -49,7 +49,7 @@ _TOLD: dict[GraceCase, tuple[Severity, str]] = {
     GraceCase.DRAFT_HELD_OPEN: (
         "warning",
         (
-            "has a draft that does not finalize by itself (auto_advance is off, or finalizing failed): it takes "
+            "has a draft that does not finalize by itself (auto_advance is off, or it failed): it takes "
             "usage until a person finalizes it"
         ),
     ),

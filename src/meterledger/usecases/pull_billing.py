@@ -6,15 +6,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meterledger.domain.billing_facts import DELETED, BillingFacts, PulledInvoice, PulledItem
-from meterledger.domain.delivery import backoff_seconds
-from meterledger.domain.instant import DAY, Instant
-from meterledger.domain.pace import TokenBucket
-from meterledger.errors import StripeError, UsageError
+from meterledger.domain.customers import BillingInterval
+from meterledger.domain.dues import NEVER
+from meterledger.domain.instant import DAY, Instant, to_text
+from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.subscriptions import Pull
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.billing import Billing, Page, Refusal
 from meterledger.usecases.door import recognized
+from meterledger.usecases.paced_requests import PacedRequests
 
 if TYPE_CHECKING:
     from meterledger.stripe_gateway.gateway import Read
@@ -28,33 +29,21 @@ MAX_PAGES = 4000
 MAX_SINGLE_READS = 500
 """Drafts known before that no list shows any more are read one by one."""
 
-READS_PER_SECOND = 20.0
-"""Below Stripe's 25/s for one endpoint ("Rate limits")."""
-
-READ_TRIES = 4
 _NEVER_BEGAN = "incomplete_expired"
 
 
 class BillingGateway(Protocol):
     """Reads account, meters, subscriptions and invoices."""
 
-    billing: Billing
+    @property
+    def billing(self) -> Billing:
+        """Subscriptions and invoices."""
 
     async def account_id(self) -> "Read":
         """Return the account's id, or a warning."""
 
     async def meter_names(self) -> "Read":
         """Return meter id -> event name, or a warning."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """How a run of reads waits: clocks, sleep and chance are passed in."""
-
-    clock: Callable[[], Instant]
-    monotonic: Callable[[], float]
-    sleep: Callable[[float], Awaitable[None]]
-    chance: Callable[[], float]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,9 +70,8 @@ class _Listed:
 @dataclass(slots=True, kw_only=True)
 class _Pulling:
     gateway: BillingGateway
-    waiting: Waiting
+    paced: PacedRequests
     warnings: list[str]
-    bucket: TokenBucket = field(default_factory=lambda: TokenBucket(READS_PER_SECOND))
 
     async def subscriptions(self) -> _Listed:
         """Return the items of all subscriptions."""
@@ -114,7 +102,7 @@ class _Pulling:
         """Return drafts that were known and are in no list, as they are now."""
         found = []
         for invoice_id, before in sorted(known.items())[:MAX_SINGLE_READS]:
-            read = await self.read(partial(self.gateway.billing.invoice, invoice_id))
+            read = await self.paced.ask(partial(self.gateway.billing.invoice, invoice_id))
             if read is None:
                 found.append(replace(before, status=DELETED, finalizes_at=None))
             elif isinstance(read, PulledInvoice):
@@ -129,7 +117,7 @@ class _Pulling:
         rows: list[Any] = []
         unreadable, after = 0, None
         for _ in range(MAX_PAGES):
-            page = await self.read(partial(page_after, after))
+            page = await self.paced.ask(partial(page_after, after))
             if isinstance(page, Refusal):
                 self.warnings.append(page.warning)
                 return _Listed(rows=rows)
@@ -144,27 +132,13 @@ class _Pulling:
             self.warnings.append(f"{what}: {unreadable} have another form than Stripe's, and are left out")
         return _Listed(rows=rows, is_whole=after is None and not unreadable)
 
-    async def read(self, request: Callable[[], Awaitable[Any]]) -> Any:
-        """Make one read at Stripe's pace, again where it cannot tell for now; StripeError in the end."""
-        read = None
-        for tries in range(1, READ_TRIES + 1):
-            await self.waiting.sleep(self.bucket.wait_seconds(self.waiting.monotonic()))
-            read = await request()
-            if not getattr(read, "for_now", False):
-                return read
-            await self.waiting.sleep(backoff_seconds(tries, self.waiting.chance(), None))
-        raise StripeError(
-            getattr(read, "warning", "") or "Stripe cannot tell for now",
-            hint="nothing was changed; try again later",
-        )
-
 
 async def pull_billing(
     ledger: Ledger,
     gateway: BillingGateway,
     access: StripeAccess,
     *,
-    waiting: Waiting,
+    paced: PacedRequests,
     server_date: Callable[[], Instant | None],
 ) -> PullReport:
     """
@@ -176,11 +150,10 @@ async def pull_billing(
         UsageError: The ledger belongs to another account, mode or host.
         StripeError: The key is refused, or Stripe cannot be reached or cannot tell for now.
     """
-    account, warnings = await recognized(ledger, gateway, access, server_date, waiting.clock)
+    account, warnings = await recognized(ledger, gateway, access, server_date, paced.clock)
     _refuse_other_pulls(ledger, access, account)
-    pulling = _Pulling(gateway=gateway, waiting=waiting, warnings=warnings)
-    pulling.bucket.start(waiting.monotonic())
-    now = waiting.clock()
+    pulling = _Pulling(gateway=gateway, paced=paced, warnings=warnings)
+    now = paced.clock()
     listed = await pulling.subscriptions()
     drawn = await pulling.invoices(now)
     facts = ledger.subscriptions.facts()
@@ -199,7 +172,7 @@ async def pull_billing(
         stripe_account=access.stripe_account,
         subscriptions_read=listed.is_whole,
         invoices_read=drawn.is_whole,
-        recorded_at=waiting.clock(),
+        recorded_at=paced.clock(),
     )
     new_items, new_invoices = ledger.subscriptions.record(pull, items, kept)
     return PullReport(
@@ -241,3 +214,31 @@ def _refuse_other_pulls(ledger: Ledger, access: StripeAccess, account: str | Non
             f"{before.mode} mode",
             hint="use the key and host of that pull, or another ledger",
         )
+
+
+def pulled_customers(ledger: Ledger) -> list[dict[str, Any]]:
+    """
+    Return the subscriptions that bill a meter, with what customers files call their customers.
+
+    Where no file names a Stripe customer, its own id stands for it; metadata is not guessed at.
+    """
+    own_ids: dict[str, set[str]] = {}
+    for recorded in ledger.customers.states():
+        own_ids.setdefault(recorded.state.stripe_customer_id, set()).add(recorded.state.customer_id)
+    return [
+        {
+            "customer_id": customer_id,
+            "stripe_customer_id": item.stripe_customer_id,
+            "subscription_id": item.subscription_id,
+            "status": item.status,
+            "event_name": item.event_name,
+            "billing_cycle_anchor": to_text(item.anchor),
+            "interval": str(BillingInterval(unit=item.interval_unit, count=item.interval_count)),
+            "period_start": to_text(item.period_start),
+            "period_end": to_text(item.period_end),
+            "ends_at": None if item.end == NEVER else to_text(item.end),
+            "billing_mode": item.billing_mode,
+        }
+        for item in ledger.subscriptions.facts().latest()
+        for customer_id in sorted(own_ids.get(item.stripe_customer_id, {item.stripe_customer_id}))
+    ]
