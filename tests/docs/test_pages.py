@@ -14,10 +14,12 @@ from docs.pages import DOCS, ROOT, all_pages, anchors, links, section
 from meterledger.config import tables
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.delivery import InDoubtReason, Result, State
+from meterledger.domain.grace_cases import GraceCase
 from meterledger.domain.lateness import Landing
 from meterledger.domain.usage import CANONICAL_FIELDS, Reason
 from meterledger.errors import ExitCode
 from meterledger.proving.invariants import Invariant
+from meterledger.usecases.extend_deadlines import Result as ExtensionResult
 
 _CODE = Path(meterledger.__file__).parent
 _TABLES: dict[str, type[Struct]] = {
@@ -177,6 +179,18 @@ def test_every_finding_is_documented() -> None:
     codes = (codes - {"open_{kind}s"}) | {"open_rejections", "open_conflicts"}
     text = section(DOCS / "auditing.md", "Findings")
     assert not [code for code in sorted(codes) if f"`{code}`" not in text]
+
+
+@pytest.mark.parametrize("case", GraceCase)
+def test_every_case_that_grace_does_not_cover_is_documented(case: GraceCase) -> None:
+    """Its code stands among the findings."""
+    assert case.value in _rows(section(DOCS / "auditing.md", "Findings"))
+
+
+@pytest.mark.parametrize("result", ExtensionResult)
+def test_every_result_of_an_extension_is_documented(result: ExtensionResult) -> None:
+    """What a script may find in `deadline extend` stands on its page."""
+    assert f"`{result.value}`" in (DOCS / "deadlines.md").read_text()
 
 
 def test_every_check_of_verify_stands_beside_its_invariant() -> None:

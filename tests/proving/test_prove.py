@@ -15,6 +15,8 @@ RARE = {
     Invariant.UNSENT_IS_NOT_COUNTED,
     Invariant.BLOCKED_WITH_REASON,
     Invariant.DOUBT_HAS_CAUSE,
+    # Or it is taken back, and blocked by what came since.
+    Invariant.UNSENT_IS_NOT_COUNTED,
     Invariant.CLOCK_SET_BACK_STOPS,
     Invariant.ONE_PUSHER,
     Invariant.OLD_COPY_STOPS,

@@ -18,6 +18,7 @@ from meterledger.cli.output import (
     quantity_text,
     say,
 )
+from meterledger.cli.pulling import KeyFile, pull_and_warn
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ def audit(
     by: Annotated[By | None, typer.Option(help="One line for each customer.")] = None,
     customer: Annotated[str | None, typer.Option(metavar="ID", help="This customer alone.")] = None,
     meter: Annotated[str | None, typer.Option(metavar="EVENT_NAME", help="This meter alone.")] = None,
+    stripe: Annotated[
+        bool, typer.Option("--stripe", help="First read periods and deadlines from Stripe.")
+    ] = False,
+    api_key_file: KeyFile = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.TABLE,
 ) -> None:
     """
@@ -78,7 +83,11 @@ def audit(
         meter=meter,
     )
     clock = context.clock(as_of)
+    if stripe and as_of is not None:
+        raise UsageError("--stripe reads what holds now, --as-of asks what was known then: say one of them")
     with context.ledger() as ledger:
+        if stripe:
+            pull_and_warn(context, ledger, api_key_file, clock)
         result = run_audit(ledger, context.settings, options, now=clock())
     _print(result, format_, context, by_customer=by is not None)
     raise typer.Exit(ExitCode.DONE if result.verdict == "ok" else ExitCode.NEEDS_A_PERSON)

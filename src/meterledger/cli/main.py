@@ -15,6 +15,8 @@ from meterledger import __version__
 from meterledger.cli.audit import audit
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.customers import customers
+from meterledger.cli.customers_pull import pull as pull_customers
+from meterledger.cli.deadline import deadline
 from meterledger.cli.demo import demo
 from meterledger.cli.doctor import doctor
 from meterledger.cli.explain import explain
@@ -96,6 +98,7 @@ app.command("init")(init)
 app.command("import")(import_)
 app.add_typer(imports, name="imports")
 app.add_typer(rejects, name="rejects")
+customers.command("pull")(pull_customers)
 app.add_typer(customers, name="customers")
 app.add_typer(sources, name="sources")
 app.add_typer(meters, name="meters")
@@ -103,6 +106,7 @@ app.command("preview")(preview)
 app.command("push")(push)
 app.command("status")(status)
 app.command("audit")(audit)
+app.add_typer(deadline, name="deadline")
 app.command("resolve")(resolve)
 app.command("reconcile")(reconcile)
 app.command("write-off")(write_off)

@@ -34,12 +34,13 @@ class DeadlineSource(StrEnum):
 
 
 class KnownInvoice(NamedTuple):
-    """The `subscription_cycle` invoice of one period of a subscription, as Stripe last had it."""
+    """The invoice of one period of a subscription item, as Stripe last had it."""
 
     period: BillingPeriod
     deadline: Instant
     """When the draft finalizes by itself, or when it was finalized; NEVER for one that is held open."""
     is_final: bool = False
+    """Whether it is the `subscription_cycle` invoice, and final: its period is closed for certain."""
 
 
 class BilledItem(NamedTuple):
@@ -179,12 +180,23 @@ class Dues:
 def _due_of(item: BilledItem, event_time: Instant, grace: int, source: DeadlineSource) -> Due:
     period = item.current if item.current.holds(event_time) else item.cycle.period_at(event_time)
     period = BillingPeriod(max(period.start, item.start), min(period.end, item.end))
+    for one in item.invoices:
+        period = _beside(period, one.period, event_time)
     invoice = next((one for one in item.invoices if one.period.holds(event_time)), None)
     if invoice is not None:
         return Due(period, invoice.deadline, DeadlineSource.DRAFT_INVOICE, dates_known=True, invoice=invoice)
     if any(period.start < change < period.end for change in item.price_changes):
         return Due(period, period.end, source, dates_known=True)
     return Due(period, period.deadline(grace), source, dates_known=True)
+
+
+def _beside(period: BillingPeriod, billed: BillingPeriod, event_time: Instant) -> BillingPeriod:
+    """Return the part of a period around an instant that an invoice bills whole, or has nothing of."""
+    if billed.holds(event_time):
+        return BillingPeriod(max(period.start, billed.start), min(period.end, billed.end))
+    if billed.end <= event_time:
+        return BillingPeriod(max(period.start, billed.end), period.end)
+    return BillingPeriod(period.start, min(period.end, billed.start))
 
 
 def _start(stretch: DueStretch) -> Instant:

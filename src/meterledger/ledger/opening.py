@@ -19,6 +19,7 @@ from meterledger.ledger.outbox import Outbox
 from meterledger.ledger.rejects import RejectStore
 from meterledger.ledger.reports import ReportStore
 from meterledger.ledger.rollups import RollupStore
+from meterledger.ledger.subscriptions import SubscriptionStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Ledger:
     reports: ReportStore
     explanations: ExplanationStore
     error_reports: ErrorReportStore
+    subscriptions: SubscriptionStore
 
 
 def create_ledger(path: Path) -> None:
@@ -76,4 +78,5 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         reports=ReportStore(database),
         explanations=ExplanationStore(database),
         error_reports=ErrorReportStore(database, lease, outbox),
+        subscriptions=SubscriptionStore(database),
     )

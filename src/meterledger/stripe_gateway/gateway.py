@@ -15,6 +15,7 @@ from meterledger.domain.instant import MINUTE, Instant
 from meterledger.errors import KeyRefusedError, StripeError
 from meterledger.stripe_gateway.access import StripeAccess
 from meterledger.stripe_gateway.account import account_of_answer
+from meterledger.stripe_gateway.billing import Billing
 from meterledger.stripe_gateway.error_reports import list_parameters, page_of_answer
 from meterledger.stripe_gateway.outcomes import outcome_of_answer, outcome_without_answer
 from meterledger.stripe_gateway.stream_sessions import StreamSessions
@@ -62,6 +63,8 @@ class StripeGateway:
             max_network_retries=0,
         )
         self._transport = transport
+        self.billing = Billing(self._asked, access.base, self._unreachable)
+        """Subscriptions and invoices."""
         self._sessions = StreamSessions(ask=self._new_session, clock=clock, livemode=access.mode == "live")
 
     @property

@@ -22,6 +22,7 @@ from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
 from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, DelayLine, Entry, WhatIf
 from meterledger.usecases.findings import Finding, counted, period_assumed
+from meterledger.usecases.grace_findings import grace_findings
 from meterledger.usecases.planning import Planner, refuse_clock_set_back
 
 __all__ = ["Audit", "AuditOptions", "audit"]
@@ -325,6 +326,7 @@ def _findings(auditing: _Auditing) -> Iterator[Finding]:
             details={"usage_events": auditing.nearing_too_old},
         )
     yield from _unknown_outcomes(auditing)
+    yield from grace_findings(auditing.ledger, auditing.settings, auditing.now)
 
 
 def _unknown_outcomes(auditing: _Auditing) -> Iterator[Finding]:

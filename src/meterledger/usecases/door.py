@@ -117,6 +117,34 @@ async def knock(
     return [warning for warning in (account.warning, *clock_warnings, meters.warning) if warning]
 
 
+class AccountGateway(Protocol):
+    """Tells whose account it is."""
+
+    async def account_id(self) -> "Read":
+        """Return the account's id, or a warning."""
+
+
+async def recognized(
+    ledger: Ledger,
+    gateway: AccountGateway,
+    access: StripeAccess,
+    server_date: Callable[[], Instant | None],
+    clock: Callable[[], Instant],
+) -> tuple[str | None, list[str]]:
+    """
+    Make the reads that come before others are kept; return the account's id, if it can be told, and warnings.
+
+    Raises:
+        UsageError: The ledger is bound to another account, mode or host.
+        StripeError: Stripe's clock is too far from ours, or the key is refused.
+    """
+    refuse_other_binding(ledger.lease.binding(), access)
+    account = await gateway.account_id()
+    clock_warnings = _clock_warnings(server_date(), clock())
+    _refuse_other_account(ledger, account.value)
+    return account.value, [warning for warning in (account.warning, *clock_warnings) if warning]
+
+
 def refuse_contradicted_config(settings: Settings, declared: Sequence[DeclaredMeter]) -> None:
     """Raise UsageError if the config says otherwise of a meter than Stripe does: it would bill wrongly."""
     found = [one for one in meter_findings(settings.catalogue.meters, declared) if one.contradicts]

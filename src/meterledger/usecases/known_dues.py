@@ -23,4 +23,5 @@ def known_dues(
         grace or settings.invoicing.grace,
         calendar_known=settings.invoicing.calendar_periods,
         customers=ledger.customers.book(as_of, with_cycles=True),
+        items=ledger.subscriptions.billed_items(as_of),
     )

@@ -29,6 +29,8 @@ _CHECKS = {
     "retried_is_rejected": "only what Stripe certainly rejected was sealed again under another revision",
     "within_horizon": "nothing was sent again 23 h after an attempt with an unknown outcome",
     "sent_is_bound": "a ledger that has sent anything is bound to an account, a mode and a host",
+    "extended_has_proof": "a deadline counts as extended only where the invoice itself told the new one",
+    "final_stays_final": "no invoice was said to be a draft again after it was final",
 }
 
 

@@ -125,3 +125,20 @@ ORDER BY m.id LIMIT 20;
 
 -- name: verify_sent_is_bound
 SELECT 1 AS id WHERE EXISTS (SELECT 1 FROM delivery_attempts) AND NOT EXISTS (SELECT 1 FROM binding);
+
+-- name: verify_extended_has_proof
+-- Extended means that the invoice itself told a deadline that is not before the one asked for.
+SELECT e.id, e.invoice_id FROM deadline_extensions AS e
+LEFT JOIN deadline_extension_outcomes AS o ON o.extension = e.id
+WHERE e.to_deadline <= e.from_deadline
+    OR (o.outcome = 'extended' AND (o.deadline IS NULL OR o.deadline < e.to_deadline))
+ORDER BY e.id LIMIT 20;
+
+-- name: verify_final_stays_final
+-- What Stripe said of an invoice never goes back from final to draft.
+SELECT later.id, later.invoice_id FROM billing_invoices AS later
+WHERE later.status = 'draft' AND EXISTS (
+    SELECT 1 FROM billing_invoices AS before
+    WHERE before.invoice_id = later.invoice_id AND before.id < later.id AND before.finalized_at IS NOT NULL
+)
+ORDER BY later.id LIMIT 20;

@@ -1,0 +1,238 @@
+"""
+Move the deadlines of drafts that are behind: more time for usage to come onto the invoice.
+
+Each move is an intent in the ledger before the request leaves, and it counts as made only when the
+invoice itself tells the new deadline.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+
+from meterledger.config import Settings
+from meterledger.domain.billing_facts import PulledInvoice
+from meterledger.domain.instant import DAY, SECOND, Instant
+from meterledger.errors import StripeError
+from meterledger.ledger import Ledger
+from meterledger.ledger.subscriptions import Extension, ExtensionOutcome
+from meterledger.stripe_gateway.billing import Changed, Refusal
+from meterledger.usecases.deadlines import Deadline, list_deadlines
+from meterledger.usecases.paced_requests import PacedRequests
+from meterledger.usecases.pull_billing import BillingGateway
+
+LATEST_AHEAD = 5 * 365 * DAY
+"""How far ahead Stripe takes `automatically_finalizes_at`: five years."""
+
+_SAME_KEY_ANSWERS = 2
+"""After so many answers under one key the next attempt takes another: v1 replays what it answered."""
+_FORBIDDEN = 403
+_UNAUTHORIZED = 401
+
+
+class Result(StrEnum):
+    """What became of a draft that was asked for."""
+
+    PLANNED = "planned"
+    EXTENDED = "extended"
+    UNNEEDED = "unneeded"
+    """Its deadline is not before the one asked for."""
+    FINAL = "final"
+    HELD_OPEN = "held_open"
+    TOO_FAR = "too_far"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    """No answer came, and the invoice does not tell the new deadline: the next run looks again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Line:
+    """One draft: from when to when, what became of it, and the deadline that it told last."""
+
+    deadline: Deadline
+    invoice: PulledInvoice
+    result: Result
+    to: Instant | None
+    now_at: Instant | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtendOptions:
+    """Which drafts, by how much (microseconds), and whether to ask first."""
+
+    by: int
+    customer: str | None = None
+    """This customer's; None for all that are behind."""
+    dry_run: bool = False
+    confirm: Callable[[Sequence[Line]], bool] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ExtendReport:
+    """What a run did, draft by draft."""
+
+    lines: list[Line] = field(default_factory=list)
+    stopped: StripeError | None = None
+    """What ended it early."""
+    declined: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Extender:
+    """Moves deadlines; everything was pulled just before."""
+
+    ledger: Ledger
+    settings: Settings
+    gateway: BillingGateway
+    paced: PacedRequests
+
+    async def run(self, options: ExtendOptions) -> ExtendReport:
+        """
+        Settle what an earlier run left open, plan, ask, and move.
+
+        Raises:
+            UsageError: Nothing is known of the customer.
+            StripeError: Stripe cannot be reached before anything was planned.
+        """
+        settled = await self._settle_open()
+        report = ExtendReport(lines=self._planned(options, settled))
+        planned = [line for line in report.lines if line.result is Result.PLANNED]
+        if options.dry_run or not planned:
+            return report
+        if options.confirm is not None and not options.confirm(report.lines):
+            report.declined = True
+            return report
+        for line in planned:
+            try:
+                await self._extend(line)
+            except StripeError as error:
+                report.stopped = error
+                break
+        return report
+
+    async def _settle_open(self) -> set[str]:
+        """Settle intents of a run that was cut off, by what the invoices say; return those that were made."""
+        made = set()
+        for extension in self.ledger.subscriptions.open_extensions():
+            read = await self.paced.ask(partial(self.gateway.billing.invoice, extension.invoice_id))
+            if isinstance(read, Refusal):
+                raise StripeError(read.warning, hint="the key needs to be allowed to read invoices")
+            if self._settle(extension, read, Changed(status=None, message="settled by a later run")):
+                made.add(extension.invoice_id)
+        return made
+
+    def _planned(self, options: ExtendOptions, settled: set[str]) -> list[Line]:
+        now = self.paced.clock()
+        deadlines = list_deadlines(self.ledger, self.settings, now=now, customer=options.customer)
+        lines = []
+        for one in deadlines:
+            if one.invoice is None or not (
+                options.customer or one.is_behind or one.invoice.invoice_id in settled
+            ):
+                continue
+            lines.append(_plan(one, one.invoice, options.by, now, settled))
+        return lines
+
+    async def _extend(self, line: Line) -> None:
+        """Move one deadline: look again, commit the intent, ask, and look what the invoice says."""
+        fresh = await self.paced.ask(partial(self.gateway.billing.invoice, line.invoice.invoice_id))
+        if isinstance(fresh, Refusal):
+            raise StripeError(fresh.warning, hint="the key needs to be allowed to read invoices")
+        to = line.to or 0
+        if fresh is None or not fresh.is_draft:
+            line.result, line.now_at = Result.FINAL, fresh.finalized_at if fresh else None
+            return
+        if fresh.is_held_open or fresh.finalizes_at is None:
+            line.result = Result.HELD_OPEN
+            return
+        line.now_at = fresh.finalizes_at
+        if fresh.finalizes_at >= to:
+            line.result = Result.UNNEEDED
+            return
+        extension = self._intended(fresh, fresh.finalizes_at, to)
+        line.result = Result.UNKNOWN
+        changed = await self.paced.ask(
+            partial(
+                self.gateway.billing.move_deadline,
+                extension.invoice_id,
+                extension.to_deadline,
+                extension.idempotency_key,
+            )
+        )
+        line.message = changed.message
+        read = await self.paced.ask(partial(self.gateway.billing.invoice, extension.invoice_id))
+        self._conclude(line, extension, changed, read)
+
+    def _intended(self, invoice: PulledInvoice, before: Instant, to: Instant) -> Extension:
+        failures = self.ledger.subscriptions.failures_of(invoice.invoice_id, before, to)
+        content = f"{invoice.invoice_id}\0{before}\0{to}".encode()
+        key = f"meterledger-deadline-{hashlib.sha256(content).hexdigest()[:40]}"
+        if failures >= _SAME_KEY_ANSWERS:
+            key = f"{key}:{failures}"
+        extension = Extension(
+            invoice_id=invoice.invoice_id,
+            stripe_customer_id=invoice.stripe_customer_id,
+            from_deadline=before,
+            to_deadline=to,
+            idempotency_key=key,
+        )
+        number = self.ledger.subscriptions.begin_extension(extension, self.paced.clock())
+        return extension.numbered(number)
+
+    def _conclude(
+        self,
+        line: Line,
+        extension: Extension,
+        changed: Changed,
+        read: PulledInvoice | Refusal | None,
+    ) -> None:
+        if isinstance(read, Refusal):
+            raise StripeError(read.warning, hint="what became of it is settled by the next run")
+        told = read.finalizes_at if read is not None and read.is_draft else None
+        if told is not None and told >= extension.to_deadline:
+            self._settle(extension, read, changed)
+            line.result, line.now_at = Result.EXTENDED, told
+            return
+        line.now_at = told
+        # With an answer the request is over, whatever it says, and the invoice tells what came of it.
+        if changed.status is not None or told is None:
+            self._settle(extension, read, changed)
+            line.result = Result.FINAL if told is None else Result.REFUSED
+            if changed.status in (_UNAUTHORIZED, _FORBIDDEN):
+                raise StripeError(
+                    f"Stripe refused to move a deadline ({changed.status}): {changed.message}",
+                    hint="the key needs to be allowed to write invoices",
+                )
+            return
+        # Without an answer it may still be on its way: the next run looks at the invoice again.
+
+    def _settle(self, extension: Extension, read: PulledInvoice | None, changed: Changed) -> bool:
+        told = read.finalizes_at if read is not None and read.is_draft else None
+        is_extended = told is not None and told >= extension.to_deadline
+        outcome = ExtensionOutcome(
+            is_extended=is_extended, http_status=changed.status, message=changed.message, deadline=told
+        )
+        self.ledger.subscriptions.settle_extension(extension.number, outcome, read, self.paced.clock())
+        return is_extended
+
+
+def _plan(one: Deadline, invoice: PulledInvoice, by: int, now: Instant, settled: set[str]) -> Line:
+    at = invoice.finalizes_at
+    if invoice.is_held_open or at is None:
+        return Line(deadline=one, invoice=invoice, result=Result.HELD_OPEN, to=None, now_at=at)
+    if invoice.invoice_id in settled:
+        message = "an earlier run that was cut off had moved it already"
+        return Line(
+            deadline=one,
+            invoice=invoice,
+            result=Result.EXTENDED,
+            to=at,
+            now_at=at,
+            message=message,
+        )
+    # Whole seconds, as Stripe has them, and never before the deadline that stands.
+    to = (max(at, now) + by + SECOND - 1) // SECOND * SECOND
+    result = Result.PLANNED if to <= now + LATEST_AHEAD else Result.TOO_FAR
+    return Line(deadline=one, invoice=invoice, result=result, to=to, now_at=at)

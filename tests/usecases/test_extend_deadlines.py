@@ -1,0 +1,259 @@
+"""More time for drafts: moved once, proved by the invoice, and never to an earlier time."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from meterledger.domain.billing_facts import PulledInvoice
+from meterledger.domain.dues import DeadlineSource
+from meterledger.domain.instant import DAY, HOUR, SECOND, Instant
+from meterledger.errors import StripeError, UsageError
+from meterledger.stripe_gateway.billing import Refusal
+from meterledger.usecases.extend_deadlines import Extender, ExtendOptions, ExtendReport, Line, Result
+from meterledger.usecases.known_dues import known_dues
+from meterledger.usecases.pull_billing import pull_billing
+from support.billing_facts import at, draft, final, line, pulled_item
+from support.delivered_ledger import LedgerBuilder, ledger_builder
+from support.draft_stripe import ACCESS, Died, DraftStripe
+
+OLD, NEW = at("11-01T01:00"), at("11-01T07:00")
+
+
+@dataclass(slots=True)
+class Desk:
+    """A ledger with unsent usage of October, and a Stripe with its draft."""
+
+    built: LedgerBuilder
+    stripe: DraftStripe
+
+    def run(
+        self,
+        *,
+        customer: str | None = None,
+        by: int = 6 * HOUR,
+        dry_run: bool = False,
+        answer: bool | None = None,
+        before_moving: Sequence[PulledInvoice] = (),
+    ) -> ExtendReport:
+        """Pull, then extend; ``before_moving`` is what happens to invoices while a person is asked."""
+
+        def confirm(_lines: Sequence[Line]) -> bool:
+            self.stripe.billed.invoices_by_id |= {one.invoice_id: one for one in before_moving}
+            return answer is not False
+
+        async def extended() -> ExtendReport:
+            paced = self.stripe.paced()
+            await pull_billing(
+                self.built.ledger, self.stripe, ACCESS, paced=paced, server_date=lambda: self.stripe.now
+            )
+            extender = Extender(
+                ledger=self.built.ledger, settings=self.built.settings, gateway=self.stripe, paced=paced
+            )
+            return await extender.run(
+                ExtendOptions(by=by, customer=customer, dry_run=dry_run, confirm=confirm)
+            )
+
+        return asyncio.run(extended())
+
+    def results(self, report: ExtendReport) -> list[tuple[Result, Instant | None]]:
+        """Return what became of each draft, and the deadline that it told last."""
+        return [(one.result, one.now_at) for one in report.lines]
+
+    @property
+    def moves(self) -> list[tuple[str, Instant, str]]:
+        """What Stripe was asked to move."""
+        return self.stripe.billed.moves
+
+    @property
+    def due(self) -> tuple[Instant, DeadlineSource]:
+        """The deadline of the usage, as the audit has it."""
+        dues = known_dues(self.built.ledger, self.built.settings)
+        found = dues.at("cus_1", None, "api_requests", at("10-15")).due
+        return found.deadline, found.source
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    """Return a desk ten minutes after the end of October."""
+    stripe = DraftStripe(now=at("11-01T00:10"), meters={"mtr_1": "api_requests"})
+    stripe.billed.items = [pulled_item(event_name="api_requests")]
+    stripe.billed.invoices_by_id = {"in_1": draft()}
+    with ledger_builder(tmp_path) as built:
+        built.usage("r1", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_1")
+        yield Desk(built, stripe)
+
+
+def test_a_draft_that_is_behind_gets_more_time(desk: Desk) -> None:
+    """It is moved once, the invoice tells it, and from then on the audit counts with it."""
+    report = desk.run()
+    assert desk.results(report) == [(Result.EXTENDED, NEW)]
+    assert [move[:2] for move in desk.moves] == [("in_1", NEW)]
+    assert desk.due == (NEW, DeadlineSource.DRAFT_INVOICE)
+    assert desk.built.ledger.subscriptions.extended_invoices() == {"in_1"}
+
+
+def test_the_amount_behind_is_told(desk: Desk) -> None:
+    """The plan says how much usage is not accepted yet, sealed or not."""
+    desk.built.usage("r2", "2026-10-16T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_1")
+    desk.built.usage("r3", "2026-11-01T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_1")
+    desk.built.usage("r4", "2026-10-16T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
+    desk.built.unknown("r2", "2026-11-01T00:06:00Z")
+    (planned,) = desk.run(dry_run=True).lines
+    amount = planned.deadline.unsent["api_requests"]
+    assert (amount.events, str(amount.quantity)) == (2, "2")
+
+
+@pytest.mark.parametrize("answer", [None, False])
+def test_looking_and_declining_move_nothing(desk: Desk, *, answer: bool | None) -> None:
+    """A dry run plans, a no ends it."""
+    report = desk.run(dry_run=answer is None, answer=answer)
+    assert [one.to for one in report.lines] == [NEW]
+    assert desk.moves == []
+    assert report.declined is (answer is False)
+    assert desk.due[0] == OLD
+
+
+def test_only_what_is_behind_is_moved_unless_a_customer_is_named(desk: Desk) -> None:
+    """Without unsent usage there is nothing at risk; by name it is moved all the same."""
+    desk.built.accepted("r1", "2026-11-01T00:06:00Z")
+    assert desk.run().lines == []
+    assert desk.results(desk.run(customer="cus_1")) == [(Result.EXTENDED, NEW)]
+
+
+def test_a_customer_that_nobody_knows_is_refused(desk: Desk) -> None:
+    """A misspelt one is no customer without drafts."""
+    with pytest.raises(UsageError, match="cus_9"):
+        desk.run(customer="cus_9")
+
+
+def test_death_before_the_request_is_made_good_under_the_same_key(desk: Desk) -> None:
+    """The intent was there; the next run finds that it was not carried out, and does it."""
+    desk.stripe.billed.script = ["dies_before"]
+    with pytest.raises(Died):
+        desk.run()
+    (intent,) = desk.built.ledger.subscriptions.open_extensions()
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+    assert desk.moves == [("in_1", NEW, intent.idempotency_key)]
+
+
+def test_death_after_the_request_does_not_move_it_twice(desk: Desk) -> None:
+    """The next run reads the invoice, says that it was moved, and adds no second six hours."""
+    desk.stripe.billed.script = ["dies_after"]
+    with pytest.raises(Died):
+        desk.run()
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+    assert len(desk.moves) == 1
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+    assert desk.due[0] == NEW
+
+
+def test_a_lost_answer_is_found_out(desk: Desk) -> None:
+    """The invoice tells what no answer told."""
+    desk.stripe.billed.script = ["answer_lost"]
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+
+
+def test_a_lost_request_stays_open_until_the_next_run(desk: Desk) -> None:
+    """Without an answer it may be on its way: nothing is claimed, and the next run settles it."""
+    desk.stripe.billed.script = ["request_lost"]
+    assert desk.results(desk.run()) == [(Result.UNKNOWN, OLD)]
+    assert len(desk.built.ledger.subscriptions.open_extensions()) == 1
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+
+
+def test_after_two_answers_under_a_key_another_is_taken(desk: Desk) -> None:
+    """A 500 would be replayed for a day."""
+    desk.stripe.billed.script = ["500", "500", "500"]
+    for _ in range(3):
+        assert desk.results(desk.run()) == [(Result.REFUSED, OLD)]
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+    keys = [key for _, _, key in desk.moves]
+    assert keys == [keys[0], keys[0], f"{keys[0]}:2", f"{keys[0]}:3"]
+
+
+@pytest.mark.parametrize("status", ["401", "403"])
+def test_a_key_that_may_not_write_stops_the_run(desk: Desk, status: str) -> None:
+    """The others would be refused too; the ledger knows that nothing was moved."""
+    desk.stripe.billed.script = [status]
+    report = desk.run()
+    assert isinstance(report.stopped, StripeError)
+    assert desk.results(report) == [(Result.REFUSED, OLD)]
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_a_key_that_may_not_read_back_leaves_it_open(desk: Desk) -> None:
+    """What nobody can see is not settled."""
+    desk.stripe.billed.script = ["dies_before"]
+    with pytest.raises(Died):
+        desk.run()
+    desk.stripe.billed.refusals["invoice"] = Refusal(warning="invoices could not be read (403)")
+    with pytest.raises(StripeError, match="403"):
+        desk.run()
+    assert len(desk.built.ledger.subscriptions.open_extensions()) == 1
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "result", "deadline"),
+    [
+        (final("11-01T00:11"), Result.FINAL, at("11-01T00:11")),
+        (draft(auto_advance=False, finalizes_at=None), Result.HELD_OPEN, OLD),
+        (draft(finalizes_at=at("11-02")), Result.UNNEEDED, at("11-02")),
+    ],
+    ids=["final", "held-open", "later-already"],
+)
+def test_what_changed_while_it_was_asked_is_left_alone(
+    desk: Desk, meanwhile: PulledInvoice, result: Result, deadline: Instant
+) -> None:
+    """The invoice is looked at again right before: final, held open or later, it is not touched."""
+    report = desk.run(before_moving=[meanwhile])
+    assert desk.results(report) == [(result, deadline)]
+    assert desk.moves == []
+
+
+def test_a_draft_that_is_held_open_has_no_deadline_to_move(desk: Desk) -> None:
+    """Giving it one would end what holds it open."""
+    desk.stripe.billed.invoices_by_id = {"in_1": draft(auto_advance=False, finalizes_at=None)}
+    assert desk.results(desk.run()) == [(Result.HELD_OPEN, None)]
+
+
+def test_five_years_are_the_most(desk: Desk) -> None:
+    """What Stripe would refuse is not asked."""
+    assert [one.result for one in desk.run(by=5 * 365 * DAY).lines] == [Result.TOO_FAR]
+    assert desk.moves == []
+
+
+def test_a_deadline_that_is_over_is_moved_from_now(desk: Desk) -> None:
+    """Stripe can be late to finalize: six hours more are six hours from now."""
+    desk.stripe.now = at("11-01T02:00") + SECOND // 2
+    (moved,) = desk.run().lines
+    assert (moved.result, moved.now_at) == (Result.EXTENDED, at("11-01T08:00") + SECOND)
+
+
+def test_what_more_time_cannot_save_is_told_apart(desk: Desk) -> None:
+    """After a price change in mid-cycle, usage that comes in grace is on no invoice: it is not behind."""
+    lines = (line("10-01", "10-12"), line("10-12", "11-01", price="price_2"))
+    desk.stripe.billed.invoices_by_id = {"in_1": draft(lines=lines)}
+    assert desk.run().lines == []
+    (one,) = desk.run(customer="cus_1", dry_run=True).lines
+    assert (one.deadline.unsent, one.deadline.too_late["api_requests"].events) == ({}, 1)
+
+
+def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
+    """One customer's trouble is not another's."""
+    desk.stripe.billed.items.append(
+        pulled_item(
+            item_id="si_2", subscription_id="sub_2", stripe_customer_id="cus_2", event_name="api_requests"
+        )
+    )
+    other = replace(
+        draft(invoice_id="in_2", lines=(line("10-01", "11-01", item="si_2"),)),
+        stripe_customer_id="cus_2",
+        subscription_id="sub_2",
+    )
+    desk.stripe.billed.invoices_by_id["in_2"] = other
+    desk.built.usage("r9", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
+    desk.stripe.billed.script = ["400", "done"]
+    assert [one.result for one in desk.run().lines] == [Result.REFUSED, Result.EXTENDED]
