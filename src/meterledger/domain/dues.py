@@ -67,6 +67,15 @@ class Due(NamedTuple):
     """Whether the period is known and not only assumed."""
     invoice: KnownInvoice | None = None
 
+    @property
+    def closes_at(self) -> Instant:
+        """From when on the period is closed for certain, as far as is known today; NEVER if it is not."""
+        if not self.dates_known:
+            return NEVER
+        if self.invoice:
+            return self.invoice.deadline if self.invoice.is_final else NEVER
+        return self.period.end + MAX_GRACE_PERIOD
+
     def is_closed(self, now: Instant) -> bool:
         """
         Tell whether Stripe would for certain take usage of the period with 200 and never bill it.
@@ -74,11 +83,7 @@ class Due(NamedTuple):
         Its dates are known, and its invoice is final, or no draft is known and Stripe's longest grace period
         is over.
         """
-        if not self.dates_known:
-            return False
-        if self.invoice:
-            return self.invoice.is_final and self.invoice.deadline <= now
-        return now >= self.period.end + MAX_GRACE_PERIOD
+        return now >= self.closes_at
 
 
 class DueStretch(NamedTuple):
@@ -114,6 +119,11 @@ class Dues:
         self._customers = customers
         self._items = items or {}
         self._found: dict[tuple[str, str | None, str | None], list[DueStretch]] = {}
+
+    @property
+    def customers(self) -> CustomerBook | None:
+        """The book of customers; None if no customers file was imported."""
+        return self._customers
 
     def at(
         self, customer_id: str, subscription_id: str | None, event_name: str | None, event_time: Instant

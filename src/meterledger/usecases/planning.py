@@ -11,6 +11,7 @@ from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
+from meterledger.domain.dues import Due, Dues
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
@@ -20,6 +21,7 @@ from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
+from meterledger.usecases.known_dues import known_dues
 
 _Item = TypeVar("_Item")
 _ALWAYS = (-(2**62), 2**62)
@@ -53,6 +55,7 @@ class Planner:
     now: Instant
     as_of: Instant | None = None
     include_closed: bool = False
+    _dues: Dues = field(init=False)
     _customers: CustomerBook | None = field(init=False)
     _rules: BlockRules = field(init=False)
     _cycles: dict[str, tuple[BillingCycle, ...]] = field(init=False)
@@ -61,7 +64,8 @@ class Planner:
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._customers = self.ledger.customers.book(self.as_of)
+        self._dues = known_dues(self.ledger, self.settings, self.as_of)
+        self._customers = self._dues.customers
         needed = self.rolls_up and not self.settings.invoicing.calendar_periods
         self._cycles = self.ledger.customers.billing_cycles(self.as_of) if needed else {}
         self.refresh(self.now)
@@ -83,8 +87,6 @@ class Planner:
             missing_meters=frozenset(
                 name for name in declared if noted is not None and not noted.get(name, False)
             ),
-            calendar_periods=self.settings.invoicing.calendar_periods,
-            include_closed=self.include_closed,
             customers=self._customers,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
@@ -98,7 +100,7 @@ class Planner:
     def window_of(self, usage: UsageToSeal) -> UsageWindow | BlockReason | None:
         """Return the window that a usage event is rolled up in, or what blocks it; None: it goes alone."""
         billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        reason = self._reason(usage, billed)
         meter = self.settings.catalogue.meter_of(usage.feature)
         if reason is not None or meter is None or meter.rollup is Rollup.NONE or usage.keeps_identifier:
             return reason
@@ -109,7 +111,7 @@ class Planner:
         if not self.way.takes(usage.quantity):
             return BlockReason.VALUE_NEEDS_V1
         stretch = stretch_of(cycles, meter.rollup.length, usage.event_time)
-        deadline = stretch.period_end + invoicing.grace_period
+        deadline = stretch.period_end + invoicing.grace.shortest_of(meter.event_name)
         return UsageWindow(
             meter=meter,
             stripe_customer_id=billed,
@@ -119,6 +121,7 @@ class Planner:
             ready_at=min(
                 stretch.end + meter.settle, deadline - invoicing.safety_margin - invoicing.retry_time
             ),
+            closes_at=self.due_of(usage).closes_at,
         )
 
     def is_steady(self, usage: UsageToSeal) -> bool:
@@ -130,12 +133,13 @@ class Planner:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
         feature = where.meter.features[0]
         blocks = (block_reason(self._rules, feature, where.stripe_customer_id, one) for one in event_times)
-        return self.now >= where.ready_at and not any(blocks)
+        is_closed = not self.include_closed and self.now >= where.closes_at
+        return self.now >= where.ready_at and not is_closed and not any(blocks)
 
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event one to one, or say what holds it back."""
         billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        reason = self._reason(usage, billed)
         if reason is not None:
             return Planned(usage, None, reason)
         meter = self.settings.catalogue.meter_of(usage.feature)
@@ -172,7 +176,7 @@ class Planner:
     def standing_of(self, usage: UsageToSeal) -> BlockReason | None:
         """Return what blocks a usage event, without sealing it."""
         billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        reason = self._reason(usage, billed)
         if reason is not None:
             return reason
         meter = self.settings.catalogue.meter_of(usage.feature)
@@ -247,6 +251,28 @@ class Planner:
             revision=sealed.revision,
         )
 
+    def due_of(self, usage: UsageToSeal) -> Due:
+        """Return the billing period and the deadline of a usage event, by today's meter of its feature."""
+        meter = self.settings.catalogue.meter_of(usage.feature)
+        event_name = meter.event_name if meter else None
+        return self._dues.at(usage.customer_id, usage.subscription_id, event_name, usage.event_time).due
+
+    def due_of_sealed(self, event: MeterEvent) -> Due:
+        """Return the billing period and the deadline of a meter event, as far as its own words tell."""
+        return self._dues.at(event.stripe_customer_id, None, event.event_name, event.event_time).due
+
+    def is_blocked_by_time_alone(self, feature: str) -> bool:
+        """Tell whether within one period neither value nor order blocks single usage events of a feature."""
+        meter = self.settings.catalogue.meter_of(feature)
+        return self.way is Way.V1 and (meter is None or not meter.is_ordered)
+
+    def _reason(self, usage: UsageToSeal, billed: str | BlockReason) -> BlockReason | None:
+        """Return what blocks a usage event, whatever the order and the value."""
+        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        if reason is None and not self.include_closed and self.due_of(usage).is_closed(self.now):
+            return BlockReason.CLOSED_PERIOD
+        return reason
+
     def _billed(self, usage: UsageToSeal) -> str | BlockReason:
         """Return the Stripe customer of a usage event, or why there is not exactly one."""
         return stripe_customer(self._rules, usage.customer_id, usage.subscription_id, usage.event_time)
@@ -277,6 +303,8 @@ class Standing:
     blocked: dict[BlockReason, int]
     settling: "Settling"
     """Of the unsealed: what waits for its roll-up window to settle."""
+    assumes_periods: bool
+    """Whether the billing period of any of the unsealed is only assumed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -297,9 +325,11 @@ class Settling:
 def stand(planner: Planner) -> Standing:
     """Count unsealed usage by what holds it back; what only waits counts as unsealed."""
     unsealed, oldest, settling = 0, None, Settling()
+    assumes_periods = False
     rolls_up = planner.rolls_up
     blocked: Counter[BlockReason] = Counter()
     for usage in planner.ledger.outbox.unsealed(planner.as_of):
+        assumes_periods = assumes_periods or not planner.due_of(usage).dates_known
         reason = planner.standing_of(usage)
         if reason:
             blocked[reason] += 1
@@ -310,7 +340,13 @@ def stand(planner: Planner) -> Standing:
             if isinstance(where, UsageWindow) and where.ready_at > planner.now:
                 settling.add(1, where.ready_at)
     in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
-    return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order, settling=settling)
+    return Standing(
+        unsealed=unsealed,
+        oldest_event_time=oldest,
+        blocked=in_order,
+        settling=settling,
+        assumes_periods=assumes_periods,
+    )
 
 
 def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:

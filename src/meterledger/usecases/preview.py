@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from heapq import merge
 from operator import attrgetter
 
-from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
@@ -50,6 +49,8 @@ class Preview:
     """Usage of rolled-up meters that goes one to one: the periods of its customer are not known."""
     past_deadline: int = 0
     """Meter events of periods whose invoice should be final by now."""
+    assumes_periods: bool = False
+    """Whether the billing period of any meter event is only assumed."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -83,21 +84,21 @@ def preview(
     refuse_coarser_scale(planner.ledger, planner.settings)
     if planner.as_of is None:
         refuse_clock_set_back(planner.ledger, planner.now)
-    grace = planner.settings.invoicing.grace_period
     with planner.ledger.database.snapshot():
         for event in _meter_events(planner, result, retry_codes):
             if limit is not None and result.events >= limit:
                 continue
             result._add(event)  # noqa: SLF001 # the generator and its result are one
-            if calendar_month(event.event_time).deadline(grace) < planner.now:
-                result.past_deadline += 1
+            due = planner.due_of_sealed(event)
+            result.past_deadline += due.deadline < planner.now
+            result.assumes_periods = result.assumes_periods or not due.dates_known
             yield event
     result.findings.extend(_findings(planner, result))
 
 
 def _findings(planner: Planner, result: Preview) -> Iterator[Finding]:
-    if result.events:
-        yield from period_assumed(planner.settings)
+    if result.assumes_periods:
+        yield period_assumed()
     if result.past_deadline:
         yield Finding(
             code="past_deadline",
