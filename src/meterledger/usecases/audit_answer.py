@@ -122,6 +122,8 @@ class Audit:
     as_of: Instant
     grace_period: int
     verdict: str = "ok"
+    samples: int = 0
+    """Usage events that say something about delays."""
     recommended_grace_period: int | None = None
     rehearsed_lateness: int = 0
     deciding_sources: list[str] = field(default_factory=list)

@@ -11,8 +11,8 @@ from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
-from meterledger.domain.dues import Due, Dues
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
+from meterledger.domain.dues import Due, Dues
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
