@@ -9,8 +9,9 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
+from operator import sub
 
-from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.instant import DAY, SECOND, Instant
 
 GRACE_PERIODS_HOURS = (1, 3, 6, 12, 24, 48, 72)
 """The grace periods that Stripe offers and that are compared."""
@@ -135,9 +136,8 @@ def seconds(instant: Instant) -> int:
     return instant // SECOND
 
 
-def delay_seconds(start: Instant, end: Instant) -> int:
-    """Return the delay between two instants in seconds, rounded up."""
-    return -((start - end) // SECOND)
+def _rounded_up(delay: int) -> int:
+    return -(-delay // SECOND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ class DelaySummary:
 
 class Distribution:
     """
-    The distribution of many delays, in seconds.
+    The distribution of many delays in microseconds; what it answers is in seconds, rounded up.
 
     Sorted in runs, so that ten million of them take no more memory than they have.
     """
@@ -166,7 +166,7 @@ class Distribution:
         """Return a percentile by the nearest rank; raises ValueError where there are no delays."""
         rank = max(-(-percent * self._count // 100), 1)
         if len(self._runs) == 1:
-            return self._runs[0][rank - 1]
+            return _rounded_up(self._runs[0][rank - 1])
         low, high = min(run[0] for run in self._runs), max(run[-1] for run in self._runs)
         while low < high:
             middle = (low + high) // 2
@@ -174,7 +174,7 @@ class Distribution:
                 high = middle
             else:
                 low = middle + 1
-        return low
+        return _rounded_up(low)
 
     def summary(self) -> DelaySummary | None:
         """Return the percentiles; None where there are no delays."""
@@ -185,12 +185,12 @@ class Distribution:
             p50=self.nearest_rank(50),
             p90=self.nearest_rank(90),
             p99=self.nearest_rank(99),
-            max=max(run[-1] for run in self._runs),
+            max=_rounded_up(max(run[-1] for run in self._runs)),
         )
 
     def histogram(self) -> list[int]:
         """Return how many delays are in each bin: up to and including each edge, and at last beyond."""
-        up_to = [0, *map(self._up_to, BIN_EDGES), self._count]
+        up_to = [0, *(self._up_to(edge * SECOND) for edge in BIN_EDGES), self._count]
         return [upper - lower for lower, upper in pairwise(up_to)]
 
     def _up_to(self, delay: int) -> int:
@@ -199,18 +199,51 @@ class Distribution:
 
 @dataclass(slots=True)
 class Delays:
-    """The delays of one source and meter, in seconds, in no order."""
+    """The delays of one source and meter, in microseconds, in no order."""
 
     arrival: "array[int]" = field(default_factory=lambda: array("q"))
-    """From event_time to the arrival at the ledger: the import delay."""
-    delivery: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the arrival at the ledger, of what is accepted."""
     ingestion: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the acceptance, of the same usage in the same order."""
+    unaccepted: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the arrival at the ledger, of what is not accepted."""
+    lateness: int = 0
+    """The largest lateness at any rehearsed boundary."""
 
-    def expected_delivery(self) -> int:
-        """Return the 99th percentile of the delivery delay; 0 under 20 samples."""
-        if len(self.delivery) < MIN_SAMPLES:
-            return 0
-        return Distribution(self.delivery).nearest_rank(99)
+    @property
+    def delivery(self) -> "array[int]":
+        """From the arrival to the acceptance."""
+        return array("q", map(sub, self.ingestion, self.arrival))
+
+    def kinds(self) -> "dict[str, array[int]]":
+        """Return import, delivery and ingestion delays."""
+        return {
+            "import": self.arrival + self.unaccepted,
+            "delivery": self.delivery,
+            "ingestion": self.ingestion,
+        }
+
+    def rehearse(
+        self, event_time: Instant, known_by: Instant, time_of_day: int, within: tuple[Instant, Instant]
+    ) -> None:
+        """
+        Rehearse a period's end with one usage event: how long after a boundary it still came in.
+
+        Args:
+            event_time: When it was used.
+            known_by: When it was accepted; now where it is not.
+            time_of_day: The boundaries', in microseconds.
+            within: The first and the last instant at which a boundary counts.
+        """
+        first = max(event_time + 1, within[0])
+        boundary = first + (time_of_day - first) % DAY
+        if boundary <= known_by and boundary <= within[1]:
+            self.lateness = max(self.lateness, known_by - boundary)
+
+
+def expected_delivery(delivery: "array[int]") -> int:
+    """Return the 99th percentile of delivery delays, in seconds; 0 under 20 samples."""
+    return Distribution(delivery).nearest_rank(99) if len(delivery) >= MIN_SAMPLES else 0
 
 
 @dataclass(slots=True)
@@ -249,12 +282,6 @@ class Rehearsal:
             return None
         needed = self.largest_lateness + retry_time + safety_margin
         return next((grace for grace in grace_periods_seconds() if needed <= grace), None)
-
-
-def first_boundary(now: int, time_of_day: int) -> int:
-    """Return the first boundary of the 35 days before an instant, at a time of day in seconds."""
-    since = now - HISTORY_DAYS * DAY_SECONDS
-    return since + (time_of_day - since) % DAY_SECONDS
 
 
 def grace_periods_seconds() -> list[int]:

@@ -44,9 +44,16 @@ class ReportStore:
         row = self._database.row("open_rejects_of_import", **{"import": number})
         return (row["rejections"], row["conflicts"]) if row else (0, 0)
 
-    def usage_as_known(self, as_of: Instant) -> Iterator[tuple[Any, ...]]:
-        """Yield every usage event with what was known of its delivery at an instant, in no order."""
-        return self._database.tuples("usage_as_known", as_of=as_of)
+    def usage_as_known(self, as_of: Instant, *, features: int, sources: int) -> Iterator[tuple[Any, ...]]:
+        """
+        Yield every usage event with what was known of its delivery at an instant, in no order.
+
+        Args:
+            as_of: The instant.
+            features: One more than the highest number of a feature, to pack it into a lane.
+            sources: The same of sources.
+        """
+        return self._database.tuples("usage_as_known", as_of=as_of, features=features, sources=sources)
 
     def usage_of_customer_as_known(self, customer_id: str, as_of: Instant) -> Iterator[Row]:
         """Yield the same of one customer, and where it came from, by event_time."""

@@ -96,8 +96,11 @@ def _refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -
     """Raise UsageError for a misspelt filter: it would leave nothing to judge, and that would be ok."""
     if options.customer is not None and not ledger.reports.knows_customer(options.customer):
         raise UsageError(f"the ledger has no usage of a customer {options.customer}")
-    meters = sorted({meter.event_name for meter in settings.catalogue.meters} | ledger.reports.event_names())
-    if options.meter is not None and options.meter not in meters:
+    declared = {meter.event_name for meter in settings.catalogue.meters}
+    if options.meter is None or options.meter in declared:
+        return
+    meters = sorted(declared | ledger.reports.event_names())
+    if options.meter not in meters:
         raise UsageError(
             f"there is no meter {options.meter}", hint=f"known are: {', '.join(meters) or 'none'}"
         )
@@ -228,8 +231,8 @@ def _fill_what_if(result: Audit, shares: Iterable[Share]) -> None:
 def _fill_delays(result: Audit, reading: Reading, shares: Iterable[Share]) -> None:
     invoicing = reading.settings.invoicing
     rehearsal = Rehearsal(samples=sum(share.events - share.unsampled.events for share in shares))
-    for share in shares:
-        rehearsal.note(share.source, share.lateness)
+    for (source, _), delays in reading.delays.items():
+        rehearsal.note(source, delays.lateness // SECOND)
     result.recommended_grace_period = rehearsal.recommendation(
         invoicing.retry_time // SECOND, invoicing.safety_margin // SECOND
     )
@@ -237,12 +240,7 @@ def _fill_delays(result: Audit, reading: Reading, shares: Iterable[Share]) -> No
     result.deciding_sources = rehearsal.deciding_sources
     result.samples = rehearsal.samples
     for key in sorted(reading.delays, key=_in_order):
-        delays = reading.delays[key]
-        for kind, values in (
-            ("import", delays.arrival),
-            ("delivery", delays.delivery),
-            ("ingestion", delays.ingestion),
-        ):
+        for kind, values in reading.delays[key].kinds().items():
             distribution = Distribution(values)
             if summary := distribution.summary():
                 result.delays.append(

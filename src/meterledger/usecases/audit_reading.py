@@ -5,8 +5,8 @@ Whatever is the same for all usage of a stretch (period, deadline, what blocks i
 it; a usage event itself costs a few comparisons and additions.
 """
 
-from array import array
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from meterledger.config import Settings
@@ -42,6 +42,9 @@ _CONDITIONS = {
 }
 """By state, where it tells; what is voided or written off is in no audit."""
 
+_SCALES = 13
+"""0 to 12, as in the ledger."""
+
 # Numbers of customer, feature and source, subscription, scale, and event_name of the meter event, if any.
 _Key = tuple[int, int, int, str | None, int, str | None]
 SourceAndMeter = tuple[str, str | None]
@@ -70,8 +73,9 @@ class Share:
     feature: str
     subscription_id: str | None
     scale: int
+    sealed_for: str | None
+    """The meter of the meter events that carry it; None where it is unsealed."""
     due: Due
-    period_start: Instant
     start: Instant
     end: Instant
     is_asked_for: bool
@@ -81,12 +85,16 @@ class Share:
     late_from: Instant
     time_of_day: Instant
     """The period end's, in microseconds, of whole seconds."""
-    first_boundary: Instant
+    boundaries: tuple[Instant, Instant]
+    """Between which instants the end is rehearsed: 35 days before now, and now."""
     ended_by: Instant
     """What was accepted at this instant or later came after the end; NEVER while the period lasts."""
     free_from: Instant = 0
     free_until: Instant = 0
     """Unsealed usage from between is not blocked; what else is unsealed has to be asked about."""
+    day_start: Instant = 0
+    day_end: Instant = 0
+    """The two boundaries at the period end's time of day around the usage event looked at last."""
     landed: Pile = field(default_factory=Pile)
     waiting: Pile = field(default_factory=Pile)
     at_risk: Pile = field(default_factory=Pile)
@@ -95,7 +103,6 @@ class Share:
     """Of all of it, what says nothing about delays."""
     after_end: dict[int, Pile] = field(default_factory=dict)
     """What came after the period's end, by the whole hours of grace period that it would have taken."""
-    lateness: int = 0
     has_unsettled: bool = False
 
     @property
@@ -146,31 +153,41 @@ class Reading:
         reports, now = self.ledger.reports, self.now
         self.customers = reports.names_of("customer")
         self._features, self._sources = reports.names_of("feature"), reports.names_of("source")
-        bulk_imports = reports.bulk_imports()
+        features, sources = max(self._features, default=0) + 1, max(self._sources, default=0) + 1
+        bulk_imports = _bulk_imports(reports.bulk_imports())
         cancelable_after, old_before = now - CANCEL_WINDOW, now - TOO_OLD_WARNING
-        current: dict[_Key, Share] = {}
+        current: dict[int, Share] = {}
         for (
-            customer, feature, source, import_, subscription_id, units, scale, event_time, received_at,
-            recorded_at, event_name, accepted_from, accepted_by, state,
-        ) in reports.usage_as_known(now):  # fmt: skip
-            key = (customer, feature, source, subscription_id, scale, event_name)
-            share = current.get(key)
-            if share is None or not share.start <= event_time < share.end:
-                share = current[key] = self._share(key, event_time)
-            if state == "accepted":
+            lane, subscription_id, event_name, units, event_time, arrived_at, import_, accepted_from,
+            accepted_by, state,
+        ) in reports.usage_as_known(now, features=features, sources=sources):  # fmt: skip
+            share = current.get(lane)
+            if (
+                share is None
+                or not share.start < event_time < share.end
+                or event_name != share.sealed_for
+                or subscription_id != share.subscription_id
+            ):
+                rest, scale = divmod(lane, _SCALES)
+                rest, source = divmod(rest, sources)
+                customer, feature = divmod(rest, features)
+                key = (customer, feature, source, subscription_id, scale, event_name)
+                share = current[lane] = self._share(key, event_time)
+            if state is None:
                 known_by = accepted_by
                 if accepted_by < share.safe_before:
                     pile = share.landed
                 else:
-                    pile = share.missed if accepted_from >= share.late_from else share.at_risk
-                if accepted_from > cancelable_after:
-                    self._note_cancelable(share, accepted_from)
+                    since = accepted_by if accepted_from is None else accepted_from
+                    pile = share.missed if since >= share.late_from else share.at_risk
+                if accepted_by > cancelable_after:
+                    self._note_cancelable(share, accepted_by if accepted_from is None else accepted_from)
             else:
                 known_by = now
                 if state == "unsealed" and share.free_from <= event_time < share.free_until:
                     pile = share.waiting
                 else:
-                    found = self._pile(share, state, Quantity(units, scale), event_time)
+                    found = self._pile(share, state, Quantity(units, share.scale), event_time)
                     if found is None:
                         continue
                     pile = found
@@ -178,27 +195,27 @@ class Reading:
                     self._note_old(share, state, event_time)
             pile.events += 1
             pile.units += units
-            if event_time == share.period_start:
-                self.on_boundary += share.is_asked_for
+            if event_time == share.start:
+                self.on_boundary += share.is_asked_for and event_time == share.due.period.start
             if import_ in bulk_imports or state == "already_billed":
-                left_out = _left_out(state, received_at, is_backfill=bulk_imports.get(import_))
-                if left_out:
-                    share.unsampled.add(units)
-                    self.left_out[left_out] += share.is_asked_for
-                    continue
-            arrived = recorded_at if received_at is None else received_at
+                share.unsampled.add(units)
+                left_out = "already_billed" if state == "already_billed" else bulk_imports[import_]
+                self.left_out[left_out] += share.is_asked_for
+                continue
             delays = share.delays
-            delays.arrival.append(-((event_time - arrived) // SECOND))
-            if state == "accepted":
-                delays.delivery.append(-((arrived - known_by) // SECOND))
-                delays.ingestion.append(-((event_time - known_by) // SECOND))
+            taken = known_by - event_time
+            if state is None:
+                delays.arrival.append(arrived_at - event_time)
+                delays.ingestion.append(taken)
+            else:
+                delays.unaccepted.append(arrived_at - event_time)
             if known_by >= share.ended_by:
                 share.note_after_end(known_by, units)
-            boundary = event_time - (event_time - share.time_of_day) % DAY + DAY
-            boundary = max(boundary, share.first_boundary)
-            if boundary <= known_by and boundary <= now:
-                late = known_by // SECOND - boundary // SECOND
-                share.lateness = max(share.lateness, late)
+            if not share.day_start <= event_time < share.day_end:
+                share.day_end = event_time - (event_time - share.time_of_day) % DAY + DAY
+                share.day_start = share.day_end - DAY
+            if known_by >= share.day_end and taken > delays.lateness:
+                delays.rehearse(event_time, known_by, share.time_of_day, share.boundaries)
 
     def yardstick(self, due: Due, delivery_delay: int = 0) -> Yardstick:
         """Return what usage of a period is measured against."""
@@ -213,14 +230,13 @@ class Reading:
 
     def expected_delivery(self) -> dict[SourceAndMeter, int]:
         """Return the delivery delay to expect, in seconds, by all usage, asked for or not."""
-        expected = {}
-        for key in self.delays.keys() | self.elsewhere.keys():
-            found = [one[key] for one in (self.delays, self.elsewhere) if key in one]
-            delivery = array("q")
-            for one in found:
-                delivery += one.delivery
-            expected[key] = Delays(delivery=delivery).expected_delivery()
-        return expected
+        nothing = Delays()
+        return {
+            key: lateness.expected_delivery(
+                self.delays.get(key, nothing).delivery + self.elsewhere.get(key, nothing).delivery
+            )
+            for key in self.delays.keys() | self.elsewhere.keys()
+        }
 
     def meter_name(self, feature: str | None) -> str | None:
         """Return the meter that the config gives a feature today."""
@@ -273,7 +289,7 @@ class Reading:
         return share
 
     def _new_share(self, key: _Key, meter: str | None, stretch: DueStretch) -> Share:
-        customer, feature, source, subscription_id, scale, _ = key
+        customer, feature, source, subscription_id, scale, sealed_for = key
         due, source_name = stretch.due, self._sources[source]
         is_asked_for = self.options.customer in (None, self.customers[customer]) and (
             self.options.meter in (None, meter)
@@ -289,8 +305,8 @@ class Reading:
             feature=self._features[feature],
             subscription_id=subscription_id,
             scale=scale,
+            sealed_for=sealed_for,
             due=due,
-            period_start=due.period.start,
             start=stretch.start,
             end=stretch.end,
             is_asked_for=is_asked_for,
@@ -298,7 +314,7 @@ class Reading:
             safe_before=(yardstick.safe_until + 1) * SECOND,
             late_from=(yardstick.deadline + 1) * SECOND,
             time_of_day=time_of_day * SECOND,
-            first_boundary=lateness.first_boundary(yardstick.now, time_of_day) * SECOND,
+            boundaries=(self.now // SECOND * SECOND - lateness.HISTORY_DAYS * DAY, self.now),
             ended_by=(end + 1) * SECOND if due.period.end <= self.now else NEVER,
         )
         share.free_from, share.free_until = self._free_between(share, yardstick)
@@ -329,10 +345,7 @@ class Reading:
         )
 
 
-def _left_out(state: str, received_at: Instant | None, *, is_backfill: bool | None) -> str:
-    """Name why a usage event says nothing about delays: nobody here sent it, or a bulk load comes late."""
-    if state == "already_billed":
-        return "already_billed"
-    if is_backfill:
-        return "backfill"
-    return "first_import" if received_at is None else ""
+def _bulk_imports(imports: Mapping[int, bool]) -> dict[int, str]:
+    """Return why usage of an import says nothing about delays; negative for usage with a received_at."""
+    found = {number: "backfill" if backfill else "first_import" for number, backfill in imports.items()}
+    return found | {-number: "backfill" for number, backfill in imports.items() if backfill}

@@ -1,18 +1,19 @@
 -- name: usage_as_known
 -- Every usage event with what was known of its delivery at an instant: nothing recorded after it counts.
--- In no order, and with numbers in place of names: it is read row by row for millions of them.
-WITH let_go AS (
-    SELECT usage_event, meter_event FROM meter_event_usage WHERE linked_at <= :as_of AND unlinked_at > :as_of
-)
+-- In no order, and with as little as says it, for it is read row by row for millions of them: customer,
+-- feature, source and scale (0 to 12) as one number; the import negative where the row has a received_at; no
+-- state where it is accepted, and no accepted_from where that is accepted_by.
 SELECT
-    u.customer, u.feature, u.source, u.import, u.subscription_id, u.quantity, u.scale, u.event_time,
-    u.received_at, u.recorded_at, m.event_name, m.accepted_from, m.accepted_by,
+    ((u.customer * :features + u.feature) * :sources + u.source) * 13 + u.scale AS lane,
+    u.subscription_id, m.event_name, u.quantity, u.event_time, COALESCE(u.received_at, u.recorded_at) AS arrived_at,
+    CASE WHEN u.received_at IS NULL THEN u.import ELSE -u.import END AS import,
+    NULLIF(m.accepted_from, m.accepted_by) AS accepted_from, m.accepted_by,
     CASE
         WHEN x.closed_at <= :as_of THEN x.state
         WHEN x.already_billed_at <= :as_of THEN 'already_billed'
         WHEN m.id IS NULL THEN 'unsealed'
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
-            THEN 'accepted'
+            THEN NULL
         WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
         WHEN EXISTS (
             SELECT 1 FROM delivery_attempts AS a
@@ -27,16 +28,16 @@ SELECT
 FROM usage_events AS u
 LEFT JOIN meter_event_usage AS l
     ON l.usage_event = u.id AND l.unlinked_at IS NULL AND l.linked_at <= :as_of
-LEFT JOIN let_go AS g ON g.usage_event = u.id
-LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, g.meter_event)
-LEFT JOIN usage_closures AS x ON x.usage_event = u.id
+LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, (
+    -- It was let go of since.
+    SELECT g.meter_event FROM meter_event_usage AS g
+    WHERE g.usage_event = u.id AND g.linked_at <= :as_of AND g.unlinked_at > :as_of
+))
+LEFT JOIN usage_closures AS x ON l.id IS NULL AND x.usage_event = u.id
 WHERE u.recorded_at <= :as_of;
 
 -- name: usage_of_customer_as_known
 -- The same of one customer, with all that leads to the row of the file, in the order of event_time.
-WITH let_go AS (
-    SELECT usage_event, meter_event FROM meter_event_usage WHERE linked_at <= :as_of AND unlinked_at > :as_of
-)
 SELECT
     s.name AS source, i.file, u.line, u.request_id, u.import, u.subscription_id, f.name AS feature, u.quantity,
     u.scale, u.event_time, u.received_at, u.recorded_at, m.event_name, m.accepted_from, m.accepted_by,
@@ -64,9 +65,12 @@ INNER JOIN features AS f ON f.id = u.feature
 INNER JOIN imports AS i ON i.id = u.import
 LEFT JOIN meter_event_usage AS l
     ON l.usage_event = u.id AND l.unlinked_at IS NULL AND l.linked_at <= :as_of
-LEFT JOIN let_go AS g ON g.usage_event = u.id
-LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, g.meter_event)
-LEFT JOIN usage_closures AS x ON x.usage_event = u.id
+LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, (
+    -- It was let go of since.
+    SELECT g.meter_event FROM meter_event_usage AS g
+    WHERE g.usage_event = u.id AND g.linked_at <= :as_of AND g.unlinked_at > :as_of
+))
+LEFT JOIN usage_closures AS x ON l.id IS NULL AND x.usage_event = u.id
 WHERE c.customer_id = :customer_id AND u.recorded_at <= :as_of
 ORDER BY u.event_time, u.id;
 

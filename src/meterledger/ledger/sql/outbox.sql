@@ -63,8 +63,9 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
     AND state IN ('sending', 'accepted', 'confirmed', 'in_doubt') AND sealed_at <= :as_of;
 
 -- name: lanes_in_doubt
--- On ordered meters a later event waits for the final outcome of an earlier one.
-SELECT DISTINCT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
+-- On ordered meters a later event waits for the final outcome of an earlier one. Each may come more than once:
+-- to leave that out SQLite would read every meter event, in the order of its lane.
+SELECT event_name, stripe_customer_id FROM meter_events WHERE state = 'in_doubt';
 
 -- name: unsent_meter_events
 -- Sealed before, and still to be sent: certainly not taken yet, or with an unknown outcome. What may have gone
