@@ -48,12 +48,13 @@ SELECT u.id, printf('ml1-%064x', u.id), 0, 'api_requests', c.customer_id, u.even
     u.event_time, u.recorded_at, 'accepted', u.recorded_at, 1, u.at, u.at, u.at, u.at
 FROM (SELECT *, recorded_at + id % 120 * 1000000 AS at FROM usage_events) AS u
 INNER JOIN customers AS c ON c.id = u.customer;
-INSERT INTO meter_event_usage (meter_event, usage_event, linked_at) SELECT id, id, sealed_at FROM meter_events;
+INSERT INTO meter_event_usage (meter_event, usage_event, linked_at)
+SELECT id, id, sealed_at FROM meter_events;
 """
 
 
 def bench_audit(folder: Path, scale: Scale) -> Iterator[Line]:
-    """Compare the audit with what the database needs to group the table, its memory, and ten times as much."""
+    """Compare the audit with one query that groups the table; its memory, and ten times as much usage."""
     write_config(folder)
     empty = _ledger(folder, "empty.db", 0)
     ledger = _ledger(folder, "audit.db", scale.rows)
@@ -102,7 +103,7 @@ def _grouped(ledger: Path) -> Finished:
 def _ledger(folder: Path, name: str, rows: int) -> Path:
     """Make a ledger whose usage was imported and sent as time went by."""
     ledger = folder / name
-    program = [PROGRAM, "--config", folder / "meterledger.toml", "--ledger", ledger]
+    program: list[str | Path] = [PROGRAM, "--config", folder / "meterledger.toml", "--ledger", ledger]
     run([*program, "init"])
     if not rows:
         return ledger
