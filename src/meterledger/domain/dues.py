@@ -92,6 +92,8 @@ class DueStretch(NamedTuple):
     start: Instant
     end: Instant
     due: Due
+    closes_at: Instant
+    """When all that may bill the usage is closed for certain, not only the earliest; NEVER if it is not."""
 
 
 class Dues:
@@ -162,6 +164,7 @@ class Dues:
             max(start, *(due.period.start for due in dues)),
             min(end, *(due.period.end for due in dues)),
             min(dues, key=lambda due: (due.deadline, due.period)),
+            max(due.closes_at for due in dues),
         )
 
     def _items_of(

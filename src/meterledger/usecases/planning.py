@@ -12,7 +12,7 @@ from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, State, is_past_horizon
-from meterledger.domain.dues import Due, Dues
+from meterledger.domain.dues import Due, Dues, DueStretch
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
@@ -251,11 +251,11 @@ class Planner:
             revision=sealed.revision,
         )
 
-    def due_of(self, usage: UsageToSeal) -> Due:
+    def due_of(self, usage: UsageToSeal) -> DueStretch:
         """Return the billing period and the deadline of a usage event, by today's meter of its feature."""
         meter = self.settings.catalogue.meter_of(usage.feature)
         event_name = meter.event_name if meter else None
-        return self._dues.at(usage.customer_id, usage.subscription_id, event_name, usage.event_time).due
+        return self._dues.at(usage.customer_id, usage.subscription_id, event_name, usage.event_time)
 
     def due_of_sealed(self, event: MeterEvent) -> Due:
         """Return the billing period and the deadline of a meter event, as far as its own words tell."""
@@ -269,7 +269,7 @@ class Planner:
     def _reason(self, usage: UsageToSeal, billed: str | BlockReason) -> BlockReason | None:
         """Return what blocks a usage event, whatever the order and the value."""
         reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
-        if reason is None and not self.include_closed and self.due_of(usage).is_closed(self.now):
+        if reason is None and not self.include_closed and self.now >= self.due_of(usage).closes_at:
             return BlockReason.CLOSED_PERIOD
         return reason
 
@@ -329,7 +329,7 @@ def stand(planner: Planner) -> Standing:
     rolls_up = planner.rolls_up
     blocked: Counter[BlockReason] = Counter()
     for usage in planner.ledger.outbox.unsealed(planner.as_of):
-        assumes_periods = assumes_periods or not planner.due_of(usage).dates_known
+        assumes_periods = assumes_periods or not planner.due_of(usage).due.dates_known
         reason = planner.standing_of(usage)
         if reason:
             blocked[reason] += 1
