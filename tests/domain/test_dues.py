@@ -228,7 +228,7 @@ def test_what_was_found_before_changes_no_answer(
 
 
 def test_usage_is_closed_only_when_all_that_may_bill_it_is() -> None:
-    """Of two subscriptions the earlier deadline is the due; while the other bills it, nothing is for certain."""
+    """Of two subscriptions the earlier deadline is the due; while the other may bill it, it is not closed."""
     weekly = BillingCycle(at("01-05T00:00"), "week", 1)
     book = CustomerBook(
         [
