@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from benchmarks.auditing import bench_audit
 from benchmarks.import_forms import bench_forms, bench_large, bench_memory
 from benchmarks.importing import bench_import
 from benchmarks.processes import BrokenBenchmarkError
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "sealing": bench_sealing,
     "stream": bench_stream,
     "simulator": bench_simulator,
+    "audit": bench_audit,
 }
 
 

@@ -9,8 +9,6 @@ from meterledger.domain.billing_period import (
     BillingCycle,
     BillingPeriod,
     calendar_month,
-    is_closed_for_certain,
-    months_back,
 )
 from meterledger.domain.instant import DAY, HOUR, Instant, parse_instant, to_text
 from support.properties import steady
@@ -54,23 +52,6 @@ def test_months_tile_time(instant: Instant) -> None:
     assert 28 * DAY <= month.end - month.start <= 31 * DAY
 
 
-@pytest.mark.parametrize(
-    ("back", "start", "end"),
-    [
-        (0, "2026-03-01T00:00:00Z", "2026-04-01T00:00:00Z"),
-        (1, "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"),
-        (3, "2025-12-01T00:00:00Z", "2026-01-01T00:00:00Z"),
-        (25, "2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z"),
-        (12 * 60, "1966-03-01T00:00:00Z", "1966-04-01T00:00:00Z"),
-    ],
-)
-def test_going_back_by_months(back: int, start: str, end: str) -> None:
-    """Months back are whole calendar months, over years and the epoch alike."""
-    march = calendar_month(parse_instant("2026-03-31T00:00:00Z"))
-
-    assert (start, end) == dates(months_back(march, back))
-
-
 def test_the_deadline_is_the_end_and_the_grace_period() -> None:
     """The invoice of a period finalizes one grace period after its end."""
     october = calendar_month(parse_instant("2026-10-15T00:00:00Z"))
@@ -78,35 +59,6 @@ def test_the_deadline_is_the_end_and_the_grace_period() -> None:
     assert to_text(october.deadline(HOUR)) == "2026-11-01T01:00:00Z"
     assert to_text(october.deadline(72 * HOUR)) == "2026-11-04T00:00:00Z"
     assert october.deadline(0) == october.end
-
-
-@pytest.mark.parametrize(
-    ("now", "known", "expected"),
-    [
-        ("2026-11-04T00:00:00Z", True, True),
-        ("2026-11-03T23:59:59.999999Z", True, False),
-        ("2026-10-15T00:00:00Z", True, False),
-        ("2027-10-15T00:00:00Z", True, True),
-        ("2026-11-04T00:00:00Z", False, False),
-        ("2036-11-04T00:00:00Z", False, False),
-    ],
-)
-def test_a_period_is_closed_for_certain_only_if_its_dates_are_known(
-    now: str, known: object, expected: object
-) -> None:
-    """72 hours after its end a period of known dates is closed, and one of assumed dates never is."""
-    october = calendar_month(parse_instant("2026-10-15T00:00:00Z"))
-
-    assert expected is is_closed_for_certain(october, parse_instant(now), dates_known=known is True)
-
-
-@pytest.mark.parametrize("back", [0, 1, 24_313, 30_000, 10**30])
-def test_before_the_calendar_there_is_no_month(back: int) -> None:
-    """Who looks back further than the calendar gets its first month."""
-    first = ("0001-01-01T00:00:00Z", "0001-02-01T00:00:00Z")
-    assert dates(months_back(calendar_month(parse_instant(first[0])), back)) == first
-    if back > 24_000:
-        assert dates(months_back(calendar_month(parse_instant("2026-11-01T00:00:00Z")), back)) == first
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,10 @@ from meterledger.domain.instant import DAY, MINUTE, parse_instant
 from meterledger.domain.meter import Catalogue, Meter
 
 NOW = parse_instant("2026-11-10T12:00:00Z")
-OCTOBER_END = parse_instant("2026-11-01T00:00:00Z")
 RULES = BlockRules(
     catalogue=Catalogue((Meter(event_name="api_requests", features=("api_calls",)),), frozenset({"support"})),
     now=NOW,
 )
-CALENDAR = replace(RULES, calendar_periods=True)
 
 
 def reason(
@@ -27,7 +25,6 @@ def reason(
 def test_good_usage_is_not_held_back() -> None:
     """Usage of a known meter and customer, now, is sent."""
     assert reason() is None
-    assert reason(CALENDAR) is None
 
 
 @pytest.mark.parametrize("feature", ["support", "nobody_knows"])
@@ -65,33 +62,14 @@ def test_usage_outside_of_stripes_window_is_held_back(age: int, expected: BlockR
     assert expected is reason(at=NOW - age)
 
 
-@pytest.mark.parametrize(
-    ("now", "at", "expected"),
-    [
-        ("2026-11-04T00:00:00Z", OCTOBER_END - 1, BlockReason.CLOSED_PERIOD),
-        ("2026-11-03T23:59:59.999999Z", OCTOBER_END - 1, None),
-        ("2026-11-04T00:00:00Z", OCTOBER_END, None),
-        ("2026-11-04T00:00:00Z", parse_instant("2026-10-01T00:00:00Z"), BlockReason.CLOSED_PERIOD),
-    ],
-)
-def test_usage_of_a_closed_period_is_held_back(now: str, at: int, expected: BlockReason | None) -> None:
-    """72 hours after the end of a calendar month its usage would be taken and never billed."""
-    rules = replace(CALENDAR, now=parse_instant(now))
-
-    assert expected is reason(rules, at=at)
-    assert reason(replace(rules, include_closed=True), at=at) is None
-    assert reason(replace(rules, calendar_periods=False), at=at) is None
-
-
 def test_the_reasons_are_tried_in_their_order() -> None:
     """Of several reasons the first of the list is given, so that the mend is the one to begin with."""
-    everything = replace(CALENDAR, missing_meters=frozenset({"api_requests"}))
+    everything = replace(RULES, missing_meters=frozenset({"api_requests"}))
     old = NOW - 60 * DAY
 
     assert reason(everything, customer="acme", at=old) is BlockReason.NO_METER
-    assert reason(CALENDAR, customer="acme", at=old) is BlockReason.UNKNOWN_CUSTOMER
-    assert reason(CALENDAR, at=old) is BlockReason.TOO_OLD
-    assert reason(replace(CALENDAR, include_closed=True), at=old) is BlockReason.TOO_OLD
+    assert reason(RULES, customer="acme", at=old) is BlockReason.UNKNOWN_CUSTOMER
+    assert reason(RULES, at=old) is BlockReason.TOO_OLD
 
 
 def test_codes_are_those_of_the_contract() -> None:

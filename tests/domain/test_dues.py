@@ -225,3 +225,17 @@ def test_what_was_found_before_changes_no_answer(
         found = dues.at("acme", subscription_id, "calls", instant)
         assert found.start <= instant < found.end
         assert found.due == Dues(grace, customers=book).at("acme", subscription_id, "calls", instant).due
+
+
+def test_usage_is_closed_only_when_all_that_may_bill_it_is() -> None:
+    """Of two subscriptions the earlier deadline is the due; while the other may bill it, it is not closed."""
+    weekly = BillingCycle(at("01-05T00:00"), "week", 1)
+    book = CustomerBook(
+        [
+            BookEntry("acme", SINCE_EVER, standing(MONTHLY, "sub_m")),
+            BookEntry("acme", SINCE_EVER, standing(weekly, "sub_w")),
+        ]
+    )
+    stretch = Dues(GRACE, customers=book).at("acme", None, "calls", at("02-04T00:00"))
+    assert stretch.due.closes_at == at("02-12T00:00")
+    assert stretch.closes_at == at("03-03T00:00")

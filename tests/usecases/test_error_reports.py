@@ -177,7 +177,7 @@ def test_the_audit_knows_it_since_the_report(world: World, code: str, state: str
     world.reconcile()
     with world.ledger() as ledger:
         seen = [
-            [row["state"] for row in ledger.reports.usage_with_delivery(at)]
+            [row["state"] for row in ledger.reports.usage_of_customer_as_known("cus_a", at)]
             for at in (before, world.time.clock())
         ]
     assert seen == [["accepted"] * 3, [state, "accepted", "accepted"]]

@@ -99,7 +99,7 @@ def test_usage_past_its_deadline_waits_for_what_is_urgent_and_is_not_left_behind
         ]
     )
     for _ in range(3):
-        world.push(PushOptions(limit=1))
+        world.push(PushOptions(limit=1, include_closed=True))
     customers = [(arrival.lane[1], arrival.body["timestamp"]) for arrival in world.stripe.arrivals]
     assert customers == [
         ("cus_soon", now // SECOND),

@@ -95,6 +95,41 @@ def print_json(schema: str, document: dict[str, Any]) -> None:
     sys.stdout.writelines(f"{_escaped(line)}\n" for line in text.split("\n"))
 
 
+def print_json_stream(
+    schema: str,
+    head: dict[str, Any],
+    key: str,
+    items: Iterable[dict[str, Any]],
+    tail: Callable[[], dict[str, Any]],
+) -> None:
+    """
+    Print one JSON document whose list is written item by item, so that it may be of any length.
+
+    Args:
+        schema: As of `print_json`.
+        head: What comes before the list.
+        key: The list's.
+        items: What is in it.
+        tail: Returns what comes after it, when all items were drawn.
+    """
+
+    def text(value: object) -> str:
+        return _escaped(json.dumps(value, ensure_ascii=not _takes_any_character()))
+
+    def member(name: str, value: object) -> str:
+        return f"  {text(name)}: {text(value)}"
+
+    out = sys.stdout
+    whole = {"schema": f"meterledger.{schema}/1", **head}
+    out.write("{\n" + "".join(f"{member(*one)},\n" for one in whole.items()) + f"  {text(key)}: [")
+    separator = "\n    "
+    for item in items:
+        out.write(separator + text(item))
+        separator = ",\n    "
+    after = [member(*one) for one in tail().items()]
+    out.write("\n  ]" + "".join(f",\n{one}" for one in after) + "\n}\n")
+
+
 def _takes_any_character() -> bool:
     return codecs.lookup(sys.stdout.encoding).name == "utf-8"
 

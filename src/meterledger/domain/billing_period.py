@@ -6,7 +6,6 @@ that the 31st stays the 31st: calendar months in UTC, and each subscription's ow
 """
 
 from dataclasses import dataclass
-from datetime import MINYEAR
 from functools import lru_cache
 
 from dateutil.relativedelta import relativedelta
@@ -16,9 +15,6 @@ from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, from_datetime,
 DEFAULT_GRACE_PERIOD = HOUR
 MAX_GRACE_PERIOD = 72 * HOUR
 """The longest grace period Stripe offers: after it no draft of the period is open."""
-
-_FIRST_MONTH = (MINYEAR - EPOCH.year) * 12
-"""The calendar's first month, counted from that of the epoch."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -88,23 +84,7 @@ def _month_of_day(day: int) -> BillingPeriod:
     return _month_from_epoch((moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month)
 
 
-def months_back(period: BillingPeriod, count: int) -> BillingPeriod:
-    """Return the calendar month ``count`` months before another; the calendar's first, if it began later."""
-    moment = to_datetime(period.start)
-    number = (moment.year - EPOCH.year) * 12 + moment.month - EPOCH.month - count
-    return _month_from_epoch(max(number, _FIRST_MONTH))
-
-
 def _month_from_epoch(number: int) -> BillingPeriod:
     start = EPOCH + relativedelta(months=number)
     end = EPOCH + relativedelta(months=number + 1)
     return BillingPeriod(from_datetime(start), from_datetime(end))
-
-
-def is_closed_for_certain(period: BillingPeriod, now: Instant, *, dates_known: bool) -> bool:
-    """
-    Tell whether Stripe would take usage of the period with 200 and never bill it.
-
-    Only where the period's dates are known, and the longest grace period Stripe offers is over.
-    """
-    return dates_known and now >= period.end + MAX_GRACE_PERIOD

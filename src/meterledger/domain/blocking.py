@@ -7,7 +7,6 @@ A timestamp is never changed to make an event fit.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from meterledger.domain.billing_period import calendar_month, is_closed_for_certain
 from meterledger.domain.customers import STRIPE_CUSTOMER_PREFIX, CustomerBook
 from meterledger.domain.instant import DAY, MINUTE, Instant
 from meterledger.domain.meter import Catalogue
@@ -58,9 +57,6 @@ class BlockRules:
     now: Instant
     missing_meters: frozenset[str] = frozenset()
     """Event names that Stripe said it has no active meter for."""
-    calendar_periods: bool = False
-    """The config says for certain that every period is a calendar month in UTC."""
-    include_closed: bool = False
     customers: CustomerBook | None = None
     """None where no customers file was imported: then usage names Stripe customers itself."""
 
@@ -82,7 +78,7 @@ def block_reason(
     rules: BlockRules, feature: str, billed: str | BlockReason, event_time: Instant
 ) -> BlockReason | None:
     """
-    Return why a usage event cannot be sent now, or None; order on `last` meters is checked apart.
+    Return why a usage event cannot be sent now, or None; closed periods and order are checked after it.
 
     Args:
         rules: What the answer depends on besides the usage itself.
@@ -99,8 +95,4 @@ def block_reason(
         return BlockReason.TOO_OLD
     if event_time > rules.now + MAX_AHEAD:
         return BlockReason.IN_FUTURE
-    if not rules.include_closed and is_closed_for_certain(
-        calendar_month(event_time), rules.now, dates_known=rules.calendar_periods
-    ):
-        return BlockReason.CLOSED_PERIOD
     return None

@@ -68,6 +68,15 @@ class Due(NamedTuple):
     """Whether the period is known and not only assumed."""
     invoice: KnownInvoice | None = None
 
+    @property
+    def closes_at(self) -> Instant:
+        """From when on the period is closed for certain, as far as is known today; NEVER if it is not."""
+        if not self.dates_known:
+            return NEVER
+        if self.invoice:
+            return self.invoice.deadline if self.invoice.is_final else NEVER
+        return self.period.end + MAX_GRACE_PERIOD
+
     def is_closed(self, now: Instant) -> bool:
         """
         Tell whether Stripe would for certain take usage of the period with 200 and never bill it.
@@ -75,11 +84,7 @@ class Due(NamedTuple):
         Its dates are known, and its invoice is final, or no draft is known and Stripe's longest grace period
         is over.
         """
-        if not self.dates_known:
-            return False
-        if self.invoice:
-            return self.invoice.is_final and self.invoice.deadline <= now
-        return now >= self.period.end + MAX_GRACE_PERIOD
+        return now >= self.closes_at
 
 
 class DueStretch(NamedTuple):
@@ -88,6 +93,8 @@ class DueStretch(NamedTuple):
     start: Instant
     end: Instant
     due: Due
+    closes_at: Instant
+    """When all that may bill the usage is closed for certain, not only the earliest; NEVER if it is not."""
 
 
 class Dues:
@@ -115,6 +122,18 @@ class Dues:
         self._customers = customers
         self._items = items or {}
         self._found: dict[tuple[str, str | None, str | None], list[DueStretch]] = {}
+        self._cycles: dict[str, dict[BillingCycle, None]] = {}
+        for (stripe_customer_id, _), found in self._items.items():
+            self._cycles.setdefault(stripe_customer_id, {}).update((item.cycle, None) for item in found)
+
+    @property
+    def customers(self) -> CustomerBook | None:
+        """The book of customers; None if no customers file was imported."""
+        return self._customers
+
+    def cycles_of(self, stripe_customer_id: str) -> tuple[BillingCycle, ...]:
+        """Return the billing cycles that Stripe's subscription items of a customer have."""
+        return tuple(self._cycles.get(stripe_customer_id, ()))
 
     def at(
         self, customer_id: str, subscription_id: str | None, event_name: str | None, event_time: Instant
@@ -153,6 +172,7 @@ class Dues:
             max(start, *(due.period.start for due in dues)),
             min(end, *(due.period.end for due in dues)),
             min(dues, key=lambda due: (due.deadline, due.period)),
+            max(due.closes_at for due in dues),
         )
 
     def _items_of(

@@ -41,3 +41,8 @@ class Grace:
         ids = tuple(customers)
         matching = [rule.grace_period for rule in self.rules if rule.matches(event_name, ids)]
         return (max(matching), True) if matching else (self.default, self.is_configured)
+
+    def shortest_of(self, event_name: str | None) -> int:
+        """Return the shortest grace period that usage of a meter may have, whoever the customer is."""
+        rules = (rule for rule in self.rules if not rule.meters or event_name in rule.meters)
+        return min((self.default, *(rule.grace_period for rule in rules)))

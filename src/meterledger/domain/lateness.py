@@ -5,11 +5,13 @@ All instants here are whole seconds since the epoch, rounded down; delays are ro
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
+from operator import sub
 
-from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.instant import DAY, SECOND, Instant
 
 GRACE_PERIODS_HOURS = (1, 3, 6, 12, 24, 48, 72)
 """The grace periods that Stripe offers and that are compared."""
@@ -20,6 +22,15 @@ MIN_SAMPLES = 20
 HISTORY_DAYS = 35
 DAY_SECONDS = 86_400
 _HOUR_SECONDS = 3600
+
+BIN_EDGES = (
+    60, 300, 900, 1800, 3600, 2 * 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600, 72 * 3600,
+    7 * DAY_SECONDS,
+)  # fmt: skip
+"""The bins of a histogram of delays, in seconds; each ends with its edge."""
+
+_RUN = 1 << 18
+"""Delays that are sorted at once."""
 
 
 class Landing(StrEnum):
@@ -54,24 +65,70 @@ class Yardstick:
     retry_time: int
     delivery_delay: int = 0
 
+    @property
+    def safe_until(self) -> int:
+        """The deadline less the margin: what is accepted by then has landed."""
+        return self.deadline - self.safety_margin
 
-def landing(
+
+class Rule(StrEnum):
+    """The line of the audit that says where a usage event stands; A is when Stripe accepted it."""
+
+    ALREADY_BILLED = "already billed"
+    IN_TIME = "A <= D - m"
+    IN_THE_MARGIN = "D - m < A <= D"
+    STRADDLES = "accepted_from <= D < accepted_by"
+    LATE = "A > D"
+    UNKNOWN = "unknown outcome, or in doubt"
+    NEVER_CAME = "not accepted, and T > D"
+    HELD = "blocked or rejected, and T <= D"
+    SHORT_OF_TIME = "not accepted, and T + d + r > D - m"
+    STILL_TIME = "not accepted, and none of the others"
+
+    @property
+    def landing(self) -> Landing:
+        """Where it puts usage."""
+        return _LANDINGS[self]
+
+
+_LANDINGS = {
+    Rule.ALREADY_BILLED: Landing.LANDED,
+    Rule.IN_TIME: Landing.LANDED,
+    Rule.IN_THE_MARGIN: Landing.AT_RISK,
+    Rule.STRADDLES: Landing.AT_RISK,
+    Rule.LATE: Landing.MISSED,
+    Rule.UNKNOWN: Landing.AT_RISK,
+    Rule.NEVER_CAME: Landing.MISSED,
+    Rule.HELD: Landing.AT_RISK,
+    Rule.SHORT_OF_TIME: Landing.AT_RISK,
+    Rule.STILL_TIME: Landing.OPEN,
+}
+
+
+def judged(
     condition: Condition, yardstick: Yardstick, accepted_from: int | None, accepted_by: int | None
-) -> Landing:
-    """Return where a usage event stands; acceptance is only known to lie between its two bounds."""
+) -> Rule:
+    """Return the line that holds of a usage event; acceptance is only known to lie between its two bounds."""
     if condition is Condition.ALREADY_BILLED:
-        return Landing.LANDED
-    safe_until = yardstick.deadline - yardstick.safety_margin
-    if condition is Condition.ACCEPTED and accepted_from is not None and accepted_by is not None:
-        if accepted_by <= safe_until:
-            return Landing.LANDED
-        return Landing.MISSED if accepted_from > yardstick.deadline else Landing.AT_RISK
+        return Rule.ALREADY_BILLED
     if condition is Condition.UNKNOWN:
-        return Landing.AT_RISK
+        return Rule.UNKNOWN
+    if condition is Condition.ACCEPTED and accepted_from is not None and accepted_by is not None:
+        return _judged_accepted(yardstick, accepted_from, accepted_by)
     if yardstick.now > yardstick.deadline:
-        return Landing.MISSED
-    too_late = yardstick.now + yardstick.delivery_delay + yardstick.retry_time > safe_until
-    return Landing.AT_RISK if condition is Condition.HELD or too_late else Landing.OPEN
+        return Rule.NEVER_CAME
+    if condition is Condition.HELD:
+        return Rule.HELD
+    done = yardstick.now + yardstick.delivery_delay + yardstick.retry_time
+    return Rule.SHORT_OF_TIME if done > yardstick.safe_until else Rule.STILL_TIME
+
+
+def _judged_accepted(yardstick: Yardstick, accepted_from: int, accepted_by: int) -> Rule:
+    if accepted_by <= yardstick.safe_until:
+        return Rule.IN_TIME
+    if accepted_by <= yardstick.deadline:
+        return Rule.IN_THE_MARGIN
+    return Rule.LATE if accepted_from > yardstick.deadline else Rule.STRADDLES
 
 
 def seconds(instant: Instant) -> int:
@@ -79,43 +136,13 @@ def seconds(instant: Instant) -> int:
     return instant // SECOND
 
 
-def delay_seconds(start: Instant, end: Instant) -> int:
-    """Return the delay between two instants in seconds, rounded up."""
-    return -((start - end) // SECOND)
-
-
-def nearest_rank(ordered: Sequence[int], percent: int) -> int:
-    """Return a percentile by the nearest rank; ``ordered`` is sorted and not empty."""
-    rank = -(-percent * len(ordered) // 100)
-    return ordered[max(rank, 1) - 1]
-
-
-@dataclass(slots=True)
-class Delays:
-    """The delays of one source and meter, in seconds."""
-
-    arrival: "array[int]" = field(default_factory=lambda: array("q"))
-    """From event_time to the arrival at the ledger: the import delay."""
-    delivery: "array[int]" = field(default_factory=lambda: array("q"))
-    ingestion: "array[int]" = field(default_factory=lambda: array("q"))
-
-    def add(self, event_time: Instant, arrived: Instant, accepted: Instant | None) -> None:
-        """Add one usage event; ``accepted`` is None while Stripe has not got it."""
-        self.arrival.append(delay_seconds(event_time, arrived))
-        if accepted is not None:
-            self.delivery.append(delay_seconds(arrived, accepted))
-            self.ingestion.append(delay_seconds(event_time, accepted))
-
-    def expected_delivery(self) -> int:
-        """Return the 99th percentile of the delivery delay; 0 under 20 samples."""
-        if len(self.delivery) < MIN_SAMPLES:
-            return 0
-        return nearest_rank(sorted(self.delivery), 99)
+def _rounded_up(delay: int) -> int:
+    return -(-delay // SECOND)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelaySummary:
-    """Percentiles of one kind of delay, in seconds."""
+    """Percentiles of one kind of delay, in seconds, by nearest rank."""
 
     count: int
     p50: int
@@ -124,54 +151,129 @@ class DelaySummary:
     max: int
 
 
-def summarized(delays: Iterable[int]) -> DelaySummary | None:
-    """Return the percentiles of delays; None where there are none."""
-    ordered = sorted(delays)
-    if not ordered:
-        return None
-    return DelaySummary(
-        count=len(ordered),
-        p50=nearest_rank(ordered, 50),
-        p90=nearest_rank(ordered, 90),
-        p99=nearest_rank(ordered, 99),
-        max=ordered[-1],
-    )
+class Distribution:
+    """
+    The distribution of many delays in microseconds; what it answers is in seconds, rounded up.
+
+    Sorted in runs, so that ten million of them take no more memory than they have.
+    """
+
+    def __init__(self, delays: "array[int]") -> None:
+        self._count = len(delays)
+        self._runs = [array("q", sorted(delays[at : at + _RUN])) for at in range(0, len(delays), _RUN)]
+
+    def nearest_rank(self, percent: int) -> int:
+        """Return a percentile by the nearest rank; raises ValueError where there are no delays."""
+        rank = max(-(-percent * self._count // 100), 1)
+        if len(self._runs) == 1:
+            return _rounded_up(self._runs[0][rank - 1])
+        low, high = min(run[0] for run in self._runs), max(run[-1] for run in self._runs)
+        while low < high:
+            middle = (low + high) // 2
+            if self._up_to(middle) >= rank:
+                high = middle
+            else:
+                low = middle + 1
+        return _rounded_up(low)
+
+    def summary(self) -> DelaySummary | None:
+        """Return the percentiles; None where there are no delays."""
+        if not self._count:
+            return None
+        return DelaySummary(
+            count=self._count,
+            p50=self.nearest_rank(50),
+            p90=self.nearest_rank(90),
+            p99=self.nearest_rank(99),
+            max=_rounded_up(max(run[-1] for run in self._runs)),
+        )
+
+    def histogram(self) -> list[int]:
+        """Return how many delays are in each bin: up to and including each edge, and at last beyond."""
+        up_to = [0, *(self._up_to(edge * SECOND) for edge in BIN_EDGES), self._count]
+        return [upper - lower for lower, upper in pairwise(up_to)]
+
+    def _up_to(self, delay: int) -> int:
+        return sum(bisect_right(run, delay) for run in self._runs)
+
+
+@dataclass(slots=True)
+class Delays:
+    """The delays of one source and meter, in microseconds, in no order."""
+
+    arrival: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the arrival at the ledger, of what is accepted."""
+    ingestion: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the acceptance, of the same usage in the same order."""
+    unaccepted: "array[int]" = field(default_factory=lambda: array("q"))
+    """From event_time to the arrival at the ledger, of what is not accepted."""
+    lateness: int = 0
+    """The largest lateness at any rehearsed boundary."""
+
+    @property
+    def delivery(self) -> "array[int]":
+        """From the arrival to the acceptance."""
+        return array("q", map(sub, self.ingestion, self.arrival))
+
+    def kinds(self) -> "dict[str, array[int]]":
+        """Return import, delivery and ingestion delays."""
+        return {
+            "import": self.arrival + self.unaccepted,
+            "delivery": self.delivery,
+            "ingestion": self.ingestion,
+        }
+
+    def rehearse(
+        self, event_time: Instant, known_by: Instant, time_of_day: int, within: tuple[Instant, Instant]
+    ) -> None:
+        """
+        Rehearse a period's end with one usage event: how long after a boundary it still came in.
+
+        Args:
+            event_time: When it was used.
+            known_by: When it was accepted; now where it is not.
+            time_of_day: The boundaries', in microseconds.
+            within: The first and the last instant at which a boundary counts.
+        """
+        first = max(event_time + 1, within[0])
+        boundary = first + (time_of_day - first) % DAY
+        if boundary <= known_by and boundary <= within[1]:
+            self.lateness = max(self.lateness, known_by - boundary)
+
+
+def expected_delivery(delivery: "array[int]") -> int:
+    """Return the 99th percentile of delivery delays, in seconds; 0 under 20 samples."""
+    return Distribution(delivery).nearest_rank(99) if len(delivery) >= MIN_SAMPLES else 0
 
 
 @dataclass(slots=True)
 class Rehearsal:
     """
-    The period's end rehearsed at every UTC midnight of the 35 days before ``now``.
+    The period's end rehearsed on every day of the history, at the period end's time of day.
 
     For each boundary B: how long after B usage from before B was still coming in. Delays alone would
     mislead: a daily batch at 02:00 has delays of 26 h and needs a grace period of 3 h.
     """
 
-    now: int
     samples: int = 0
-    _by_source: dict[str, int] = field(default_factory=dict)
+    by_source: dict[str, int] = field(default_factory=dict)
+    """The largest lateness of each source, in seconds."""
 
-    def add(self, source: str, event_time: int, accepted: int | None) -> None:
-        """Add one usage event; what is not accepted counts as still coming in."""
-        self.samples += 1
-        arrived = self.now if accepted is None else accepted
-        first = -(-(self.now - HISTORY_DAYS * DAY_SECONDS) // DAY_SECONDS) * DAY_SECONDS
-        boundary = max((event_time // DAY_SECONDS + 1) * DAY_SECONDS, first)
-        if boundary <= min(arrived, self.now):
-            lateness = arrived - boundary
-            self._by_source[source] = max(self._by_source.get(source, 0), lateness)
+    def note(self, source: str, lateness: int) -> None:
+        """Note how late usage of a source came in after a boundary."""
+        self.by_source[source] = max(self.by_source.get(source, 0), lateness)
 
     @property
     def largest_lateness(self) -> int:
         """The largest lateness at any boundary, in seconds."""
-        return max(self._by_source.values(), default=0)
+        return max(self.by_source.values(), default=0)
 
     @property
     def deciding_sources(self) -> list[str]:
         """The sources that the largest lateness comes from."""
         largest = self.largest_lateness
         return sorted(
-            source for source, lateness in self._by_source.items() if lateness == largest and largest
+            source for source, lateness in self.by_source.items() if lateness == largest and largest
         )
 
     def recommendation(self, retry_time: int, safety_margin: int) -> int | None:

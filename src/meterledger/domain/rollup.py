@@ -7,12 +7,13 @@ ones whatever it was told in which order.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import msgspec
 
 from meterledger.domain.billing_period import BillingCycle
+from meterledger.domain.dues import NEVER
 from meterledger.domain.instant import Instant, seconds_floor
 from meterledger.domain.meter import Meter
 from meterledger.domain.meter_event import (
@@ -39,6 +40,8 @@ class UsageWindow:
     end: Instant
     ready_at: Instant
     """When it is sealed: it has settled, or the period's deadline forces it."""
+    closes_at: Instant = field(default=NEVER, compare=False)
+    """When the period of its usage is closed for certain; no part of what the window is."""
 
 
 @dataclass(frozen=True, slots=True)

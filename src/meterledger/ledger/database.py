@@ -32,6 +32,9 @@ class Database(Protocol):
     def stream(self, statement: str, /, **arguments: object) -> Iterator[Row]:
         """Yield rows as they are read."""
 
+    def tuples(self, statement: str, /, **arguments: object) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as plain tuples: several times as quick, for millions of them."""
+
     def run(self, statement: str, /, **arguments: object) -> int:
         """Run a statement that changes rows, and return how many."""
 

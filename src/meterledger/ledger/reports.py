@@ -1,6 +1,7 @@
 """What reports read: lists and counts, nothing that changes anything."""
 
 from collections.abc import Iterator
+from typing import Any, Literal
 
 from meterledger.domain.instant import Instant
 from meterledger.ledger.database import Database, Row
@@ -43,9 +44,28 @@ class ReportStore:
         row = self._database.row("open_rejects_of_import", **{"import": number})
         return (row["rejections"], row["conflicts"]) if row else (0, 0)
 
-    def usage_with_delivery(self, as_of: Instant) -> Iterator[Row]:
-        """Yield every usage event with what was known of its delivery at an instant."""
-        return self._database.stream("usage_with_delivery", as_of=as_of)
+    def usage_as_known(self, as_of: Instant, *, features: int, sources: int) -> Iterator[tuple[Any, ...]]:
+        """
+        Yield every usage event with what was known of its delivery at an instant, in no order.
+
+        Args:
+            as_of: The instant.
+            features: One more than the highest number of a feature, to pack it into a lane.
+            sources: The same of sources.
+        """
+        return self._database.tuples("usage_as_known", as_of=as_of, features=features, sources=sources)
+
+    def usage_of_customer_as_known(self, customer_id: str, as_of: Instant) -> Iterator[Row]:
+        """Yield the same of one customer, and where it came from, by event_time."""
+        return self._database.stream("usage_of_customer_as_known", customer_id=customer_id, as_of=as_of)
+
+    def names_of(self, what: Literal["source", "feature", "customer"]) -> dict[int, str]:
+        """Return the names that usage events refer to by number."""
+        return dict(self._database.tuples(f"{what}_names"))
+
+    def bulk_imports(self) -> dict[int, bool]:
+        """Return the imports that are a source's first or backfill; True for backfill."""
+        return {number: bool(backfill) for number, backfill in self._database.tuples("bulk_imports")}
 
     def open_rejects_with_event_time(self, as_of: Instant) -> list[Row]:
         """Return the refused rows open at an instant whose event_time could be read."""

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import resources
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from meterledger.domain.usage import shown
 from meterledger.errors import InUseError, LedgerError, UsageError
@@ -61,6 +61,14 @@ class SqliteDatabase:
         """Yield rows as they are read."""
         with _errors_translated():
             yield from self._execute(self._statements[statement], arguments)
+
+    def tuples(self, statement: str, /, **arguments: object) -> "Iterator[tuple[Any, ...]]":
+        """Yield rows as plain tuples: several times as quick, for millions of them."""
+        found = self._statements[statement]
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        with _errors_translated():
+            yield from cursor.execute(found.numbered, found.arguments(arguments))
 
     def run(self, statement: str, /, **arguments: object) -> int:
         """Run a statement that changes rows, and return how many."""

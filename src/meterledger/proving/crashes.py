@@ -74,6 +74,11 @@ class MortalDatabase:
         self._points.check()
         return self._inner.stream(statement, **arguments)
 
+    def tuples(self, statement: str, /, **arguments: object) -> Iterator[tuple[Any, ...]]:
+        """Yield rows as plain tuples."""
+        self._points.check()
+        return self._inner.tuples(statement, **arguments)
+
     def run(self, statement: str, /, **arguments: object) -> int:
         """Run a statement that changes rows."""
         self._points.check()

@@ -4,375 +4,294 @@ The grace-period audit: will usage make its invoice, and what would it take?
 Arithmetic over the instants of the ledger; nothing is asked of Stripe, and nothing is changed.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from meterledger.config import Settings
 from meterledger.domain import lateness
-from meterledger.domain.billing_period import BillingPeriod, calendar_month, months_back
-from meterledger.domain.blocking import MAX_AGE
-from meterledger.domain.delivery import RESEND_HORIZON
-from meterledger.domain.instant import DAY, HOUR, SECOND, Instant, to_text
-from meterledger.domain.lateness import Condition, Delays, Landing, Rehearsal, Yardstick
-from meterledger.domain.meter_event import UsageToSeal
-from meterledger.domain.quantity import ZERO, Quantity
+from meterledger.domain.billing_period import BillingPeriod
+from meterledger.domain.grace import Grace
+from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.lateness import Condition, Distribution, Landing, Rehearsal
+from meterledger.domain.quantity import Quantity
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
-from meterledger.ledger.database import Row
-from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, DelayLine, Entry, WhatIf
-from meterledger.usecases.findings import Finding, counted, period_assumed
+from meterledger.usecases.audit_answer import (
+    Amount,
+    Audit,
+    AuditOptions,
+    CustomerAtRisk,
+    DelayLine,
+    Entry,
+    MissedCurve,
+    SourceAmounts,
+    WhatIf,
+)
+from meterledger.usecases.audit_findings import clock_findings, refused_findings
+from meterledger.usecases.audit_reading import (
+    HOUR_SECONDS,
+    MOST_HOURS,
+    Pile,
+    Reading,
+    Share,
+    SourceAndMeter,
+)
 from meterledger.usecases.grace_findings import grace_findings
+from meterledger.usecases.known_dues import known_dues
 from meterledger.usecases.planning import Planner, refuse_clock_set_back
 
-__all__ = ["Audit", "AuditOptions", "audit"]
-
-TOO_OLD_WARNING = 32 * DAY
-"""Unsent usage older than this nears the 35 days after which Stripe refuses it."""
-
-UNKNOWN_WARNING = RESEND_HORIZON - 3 * HOUR
-
-_SETTLED = (Condition.ACCEPTED, Condition.ALREADY_BILLED)
-_OUT_OF_THE_AUDIT = ("voided", "written_off")
-"""Closed usage of which no invoice is made."""
-
-# Entry key and source: what waits is judged when the delays of all usage are known.
-_Group = tuple[BillingPeriod, str | None, str, str]
+__all__ = ["Audit", "AuditOptions", "Audited", "audit", "audited"]
 
 
-@dataclass(slots=True)
-class _Auditing:
-    ledger: Ledger
-    settings: Settings
-    options: AuditOptions
-    now: Instant
-    planner: Planner
-    result: Audit
-    rehearsal: Rehearsal
-    delays: dict[tuple[str, str | None], Delays] = field(default_factory=dict)
-    entries: dict[tuple[BillingPeriod, str | None, str], Entry] = field(default_factory=dict)
-    waiting: dict[_Group, Amount] = field(default_factory=dict)
-    late: dict[tuple[BillingPeriod, str | None, int], Amount] = field(default_factory=dict)
-    """Usage that came after its period's end, by how many of the compared grace periods it misses."""
-    on_boundary: int = 0
-    nearing_too_old: int = 0
+@dataclass(slots=True, kw_only=True)
+class Audited:
+    """An audit with what it was made from: enough to judge each usage event again."""
+
+    audit: Audit
+    reading: Reading
+    expected: dict[SourceAndMeter, int]
+    """The delivery delay that is to be expected, in seconds."""
+    periods: set[BillingPeriod] = field(default_factory=set)
+    """The billing periods in scope."""
 
 
 def audit(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: Instant) -> Audit:
     """Audit the ledger as it was known at an instant."""
+    with ledger.database.snapshot():
+        return audited(ledger, settings, options, now=now).audit
+
+
+def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: Instant) -> Audited:
+    """Audit the ledger, and return what else was found out; a snapshot is open."""
     if not options.as_of:
         refuse_clock_set_back(ledger, now)
     _refuse_unknown(ledger, settings, options)
-    grace = settings.invoicing.grace_period if options.grace_period is None else options.grace_period
-    configured = options.grace_period is not None or settings.invoicing.grace_period_configured
-    result = Audit(
-        as_of=now,
-        grace_period=grace // SECOND,
-        deadline_source="configured" if configured else "default",
-    )
-    auditing = _Auditing(
+    grace = settings.invoicing.grace
+    if options.grace_period is not None:
+        grace = Grace(default=options.grace_period, is_configured=True)
+    reading = Reading(
         ledger=ledger,
         settings=settings,
         options=options,
         now=now,
+        dues=known_dues(ledger, settings, now, grace=grace),
         planner=Planner(ledger, settings, now, now),
-        result=result,
-        rehearsal=Rehearsal(lateness.seconds(now)),
     )
-    with ledger.database.snapshot():
-        for row in ledger.reports.usage_with_delivery(now):
-            _take(auditing, row)
-        _judge_waiting(auditing)
-        result.entries = _in_scope(auditing)
-        result.what_if = _what_if(auditing)
-        _conclude(auditing)
-    return result
+    reading.read()
+    whole = Audited(
+        audit=Audit(as_of=now, grace_period=grace.default // SECOND, left_out=reading.left_out),
+        reading=reading,
+        expected=reading.expected_delivery(),
+    )
+    shares = [share for share in reading.shares.values() if share.is_asked_for and share.events]
+    whole.periods = _periods_in_scope(reading, shares)
+    in_scope = [share for share in shares if share.due.period in whole.periods]
+    _fill_amounts(whole, in_scope)
+    _fill_what_if(whole.audit, in_scope)
+    _fill_delays(whole.audit, reading, shares)
+    _conclude(whole, in_scope)
+    return whole
 
 
 def _refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -> None:
     """Raise UsageError for a misspelt filter: it would leave nothing to judge, and that would be ok."""
     if options.customer is not None and not ledger.reports.knows_customer(options.customer):
         raise UsageError(f"the ledger has no usage of a customer {options.customer}")
-    meters = sorted({meter.event_name for meter in settings.catalogue.meters} | ledger.reports.event_names())
-    if options.meter is not None and options.meter not in meters:
+    declared = {meter.event_name for meter in settings.catalogue.meters}
+    if options.meter is None or options.meter in declared:
+        return
+    meters = sorted(declared | ledger.reports.event_names())
+    if options.meter not in meters:
         raise UsageError(
             f"there is no meter {options.meter}", hint=f"known are: {', '.join(meters) or 'none'}"
         )
 
 
-def _take(auditing: _Auditing, row: Row) -> None:
-    """Take one usage event into delays, rehearsal, and the entry of its period and meter."""
-    options = auditing.options
-    event_name = row["event_name"] or _meter_name(auditing, row["feature"])
-    if not _is_asked_for(options, row["customer_id"], event_name):
-        return
-    if row["state"] in _OUT_OF_THE_AUDIT:
-        auditing.result.left_out[row["state"]] += 1
-        return
-    condition = _condition(auditing, row)
-    accepted_by = row["accepted_by"] if condition is Condition.ACCEPTED else None
-    left_out = _left_out(row)
-    if left_out:
-        auditing.result.left_out[left_out] += 1
-    else:
-        arrived = row["recorded_at"] if row["received_at"] is None else row["received_at"]
-        key = (row["source"], event_name)
-        auditing.delays.setdefault(key, Delays()).add(row["event_time"], arrived, accepted_by)
-        auditing.rehearsal.add(
-            row["source"],
-            lateness.seconds(row["event_time"]),
-            None if accepted_by is None else lateness.seconds(accepted_by),
-        )
-    _note_clocks(auditing, row, condition)
-    _enter(auditing, row, event_name, condition, counts_in_what_if=not left_out)
+def _periods_in_scope(reading: Reading, shares: Iterable[Share]) -> set[BillingPeriod]:
+    """Return the periods that are not over, that hold unsettled usage, or that were closed last."""
+    now = reading.now
+    found, others = set(), []
+    for share in shares:
+        if share.due.period.end > now or share.due.deadline >= now or share.is_unsettled:
+            found.add(share.due.period)
+        else:
+            others.append(share)
+    others.sort(key=lambda share: share.due.period, reverse=True)
+    closed: dict[tuple[int, str | None, str | None], set[BillingPeriod]] = {}
+    oldest = others[-1].due.period.start if others else now
+    for share in others:
+        if share.due.period in found:
+            continue
+        whose = (share.customer, share.subscription_id, share.event_name)
+        if whose not in closed:
+            closed[whose] = set(_last_closed(reading, share, oldest))
+        if share.due.period in closed[whose]:
+            found.add(share.due.period)
+    return found
 
 
-def _enter(
-    auditing: _Auditing, row: Row, event_name: str | None, condition: Condition, *, counts_in_what_if: bool
-) -> None:
-    period = calendar_month(row["event_time"])
-    quantity = Quantity(row["quantity"], row["scale"])
-    entry = _entry(auditing, period, event_name, row["customer_id"])
-    entry.unsettled = entry.unsettled or condition not in _SETTLED
-    if condition is Condition.WAITING:
-        group = (period, event_name, row["customer_id"], row["source"])
-        auditing.waiting.setdefault(group, Amount()).add(1, quantity)
-    else:
-        first, last = (_seconds_or_none(row[key]) for key in ("accepted_from", "accepted_by"))
-        where = lateness.landing(condition, _yardstick(auditing, period), first, last)
-        entry.amounts[where].add(1, quantity)
-    if counts_in_what_if and period.end <= auditing.now:
-        known_by = row["accepted_by"] if condition is Condition.ACCEPTED else auditing.now
-        late = lateness.seconds(known_by) - lateness.seconds(period.end)
-        missed = sum(late > grace for grace in lateness.grace_periods_seconds()) if late > 0 else 0
-        if missed:
-            auditing.late.setdefault((period, event_name, missed), Amount()).add(1, quantity)
+def _last_closed(reading: Reading, share: Share, oldest: Instant) -> Iterator[BillingPeriod]:
+    """Yield as many closed periods of a customer and meter as are asked for, the last first."""
+    customer_id, left, at = reading.customers[share.customer], reading.options.periods, reading.now
+    while left and at >= oldest:
+        due = reading.dues.at(customer_id, share.subscription_id, share.event_name, at).due
+        if due.period.end <= reading.now and due.deadline < reading.now:
+            yield due.period
+            left -= 1
+        at = due.period.start - 1
 
 
-def _condition(auditing: _Auditing, row: Row) -> Condition:
-    match row["state"]:
-        case "accepted":
-            return Condition.ACCEPTED
-        case "already_billed":
-            return Condition.ALREADY_BILLED
-        case "sending" | "in_doubt":
-            return Condition.UNKNOWN
-        case "rejected":
-            return Condition.HELD
-        case "pending":
-            return Condition.WAITING
-    usage = UsageToSeal(
-        usage_event=row["id"],
-        source=row["source"],
-        request_id="",
-        customer_id=row["customer_id"],
-        subscription_id=row["subscription_id"],
-        feature=row["feature"],
-        quantity=ZERO,
-        event_time=row["event_time"],
-        dimensions=None,
+def _fill_amounts(whole: Audited, shares: Iterable[Share]) -> None:
+    """Add the shares up by period, deadline and meter, by source, and by customers at risk."""
+    result, reading = whole.audit, whole.reading
+    options = reading.options
+    entries: dict[tuple[object, ...], Entry] = {}
+    customers: dict[tuple[object, ...], set[int]] = {}
+    sources: dict[SourceAndMeter, SourceAmounts] = {}
+    at_risk: dict[tuple[object, ...], CustomerAtRisk] = {}
+    key: tuple[object, ...]
+    for share in shares:
+        due, customer_id = share.due, reading.customers[share.customer]
+        customer = customer_id if options.by_customer else None
+        source = share.source if options.by_source else None
+        key = (due.period, due.deadline, due.source, share.event_name, customer, source)
+        if key not in entries:
+            entries[key] = Entry(due.period, due.deadline, due.source, share.event_name, customer, source)
+        customers.setdefault(key, set()).add(share.customer)
+        one_source = (share.source, share.event_name)
+        if one_source not in sources:
+            sources[one_source] = SourceAmounts(source=share.source, event_name=share.event_name)
+        whose = (share.customer, due, share.event_name)
+        if whose not in at_risk:
+            at_risk[whose] = CustomerAtRisk(
+                customer_id=customer_id, period=due.period, deadline=due.deadline, event_name=share.event_name
+            )
+        for where, pile in _piles(whole, share):
+            quantity = Quantity(pile.units, share.scale)
+            for one in (entries[key], sources[one_source], at_risk[whose]):
+                one.amounts[where].add(pile.events, quantity)
+    for key, entry in entries.items():
+        entry.customers = len(customers[key])
+    result.entries = sorted(entries.values(), key=_entry_order)
+    result.sources = [sources[key] for key in sorted(sources, key=_in_order)]
+    found = (
+        one
+        for one in at_risk.values()
+        if one.amounts[Landing.MISSED].events or one.amounts[Landing.AT_RISK].events
     )
-    return Condition.HELD if auditing.planner.standing_of(usage) else Condition.WAITING
+    result.customers_at_risk = sorted(found, key=_risk_order)
 
 
-def _left_out(row: Row) -> str:
-    """Name why a usage event says nothing about delays: nobody here sent it, or a bulk load comes late."""
-    if row["state"] == Condition.ALREADY_BILLED:
-        return "already_billed"
-    if row["backfill"]:
-        return "backfill"
-    return "first_import" if row["first_of_source"] and row["received_at"] is None else ""
+def _piles(whole: Audited, share: Share) -> Iterator[tuple[Landing, Pile]]:
+    """Yield where each usage event of a share stands, what waits by the delays of its source and meter."""
+    yield from (
+        (Landing.LANDED, share.landed),
+        (Landing.AT_RISK, share.at_risk),
+        (Landing.MISSED, share.missed),
+    )
+    if share.waiting.events:
+        delay = whole.expected.get((share.source, share.event_name), 0)
+        yardstick = whole.reading.yardstick(share.due, delay)
+        yield lateness.judged(Condition.WAITING, yardstick, None, None).landing, share.waiting
 
 
-def _note_clocks(auditing: _Auditing, row: Row, condition: Condition) -> None:
-    if row["event_time"] == calendar_month(row["event_time"]).start:
-        auditing.on_boundary += 1
-    age = auditing.now - row["event_time"]
-    if condition not in _SETTLED and TOO_OLD_WARNING < age <= MAX_AGE:
-        auditing.nearing_too_old += 1
-
-
-def _judge_waiting(auditing: _Auditing) -> None:
-    """Judge what waits to be sent, now that the delays of its source and meter are known."""
-    expected = {key: delays.expected_delivery() for key, delays in auditing.delays.items()}
-    for (period, event_name, customer_id, source), amount in auditing.waiting.items():
-        yardstick = _yardstick(auditing, period, expected.get((source, event_name), 0))
-        where = lateness.landing(Condition.WAITING, yardstick, None, None)
-        entry = _entry(auditing, period, event_name, customer_id)
-        entry.amounts[where].add(amount.events, amount.quantity)
-
-
-def _in_scope(auditing: _Auditing) -> list[Entry]:
-    """Keep the periods asked for, those still ahead of their deadline, and those with usage not accepted."""
-    current = calendar_month(auditing.now)
-    grace = auditing.result.grace_period * SECOND
-    last_is_ahead = months_back(current, 1).deadline(grace) >= auditing.now
-    first = months_back(current, auditing.options.periods + last_is_ahead)
-    unsettled = {entry.period for entry in auditing.entries.values() if entry.unsettled}
-    kept = [
-        entry for entry in auditing.entries.values() if entry.period >= first or entry.period in unsettled
-    ]
-    merged = kept if auditing.options.by_customer else _merged(kept)
-    return sorted(merged, key=lambda entry: (entry.period, entry.event_name or "", entry.customer_id or ""))
-
-
-def _merged(entries: list[Entry]) -> list[Entry]:
-    """Add the customers of a period and meter up."""
-    merged: dict[tuple[BillingPeriod, str | None], Entry] = {}
-    for entry in entries:
-        whole = merged.setdefault(
-            (entry.period, entry.event_name),
-            Entry(period=entry.period, deadline=entry.deadline, event_name=entry.event_name),
-        )
-        whole.customers += entry.customers
-        for where, amount in entry.amounts.items():
-            whole.amounts[where].add(amount.events, amount.quantity)
-    return list(merged.values())
-
-
-def _what_if(auditing: _Auditing) -> list[WhatIf]:
+def _fill_what_if(result: Audit, shares: Iterable[Share]) -> None:
     """Say for each grace period what it would have missed of the ended periods in scope."""
-    result = auditing.result
-    ended = {entry.period for entry in result.entries if entry.period.end <= auditing.now}
-    meters = {entry.event_name for entry in result.entries if entry.period in ended}
-    lines = []
-    for index, grace in enumerate(lateness.grace_periods_seconds()):
-        for event_name in sorted(meters, key=lambda name: name or ""):
-            missed = Amount()
-            for (period, name, missed_by), amount in auditing.late.items():
-                if period in ended and name == event_name and missed_by > index:
-                    missed.add(amount.events, amount.quantity)
-            lines.append(WhatIf(grace_period=grace, event_name=event_name, missed=missed))
-    return lines
+    usage: dict[str | None, Amount] = {}
+    late: dict[tuple[str | None, int], Amount] = {}
+    for share in shares:
+        if share.due.period.end > result.as_of:
+            continue
+        whole = usage.setdefault(share.event_name, Amount())
+        piles = (share.landed, share.at_risk, share.missed, share.waiting)
+        events = sum(pile.events for pile in piles) - share.unsampled.events
+        units = sum(pile.units for pile in piles) - share.unsampled.units
+        whole.add(events, Quantity(units, share.scale))
+        for hours, pile in share.after_end.items():
+            amount = late.setdefault((share.event_name, hours), Amount())
+            amount.add(pile.events, Quantity(pile.units, share.scale))
+    meters = sorted(usage, key=lambda name: name or "")
+    for event_name in meters:
+        # From the longest down: what a grace period misses, each shorter one misses too.
+        missed, curve = Amount(), []
+        for hours in range(MOST_HOURS, -1, -1):
+            more = late.get((event_name, hours + 1), Amount())
+            missed = Amount(missed.events, missed.quantity)
+            missed.add(more.events, more.quantity)
+            curve.append(missed)
+        result.missed_curves.append(
+            MissedCurve(event_name=event_name, usage=usage[event_name], missed=curve[::-1])
+        )
+    result.what_if = [
+        WhatIf(grace_period=grace, event_name=curve.event_name, missed=curve.missed[grace // HOUR_SECONDS])
+        for grace in lateness.grace_periods_seconds()
+        for curve in result.missed_curves
+    ]
 
 
-def _conclude(auditing: _Auditing) -> None:
-    result, settings, rehearsal = auditing.result, auditing.settings, auditing.rehearsal
-    retry = settings.invoicing.retry_time // SECOND
-    margin = settings.invoicing.safety_margin // SECOND
-    result.recommended_grace_period = rehearsal.recommendation(retry, margin)
+def _fill_delays(result: Audit, reading: Reading, shares: Iterable[Share]) -> None:
+    invoicing = reading.settings.invoicing
+    rehearsal = Rehearsal(samples=sum(share.events - share.unsampled.events for share in shares))
+    for (source, _), delays in reading.delays.items():
+        rehearsal.note(source, delays.lateness // SECOND)
+    result.recommended_grace_period = rehearsal.recommendation(
+        invoicing.retry_time // SECOND, invoicing.safety_margin // SECOND
+    )
     result.rehearsed_lateness = rehearsal.largest_lateness
     result.deciding_sources = rehearsal.deciding_sources
-    result.delays = list(_delay_lines(auditing))
+    result.samples = rehearsal.samples
+    for key in sorted(reading.delays, key=_in_order):
+        for kind, values in reading.delays[key].kinds().items():
+            distribution = Distribution(values)
+            if summary := distribution.summary():
+                result.delays.append(
+                    DelayLine(
+                        source=key[0],
+                        event_name=key[1],
+                        kind=kind,
+                        summary=summary,
+                        histogram=distribution.histogram(),
+                    )
+                )
+
+
+def _conclude(whole: Audited, shares: Iterable[Share]) -> None:
+    result, reading = whole.audit, whole.reading
     landings = {where for entry in result.entries for where, amount in entry.amounts.items() if amount.events}
-    refused = list(_refused_findings(auditing))
+    refused = list(refused_findings(reading))
     landings |= {where for _, where in refused}
     if Landing.MISSED in landings:
         result.verdict = "missed"
     elif Landing.AT_RISK in landings:
         result.verdict = "at_risk"
-    result.findings = [finding for finding, _ in refused] + list(_findings(auditing))
+    assumed = any(not share.due.dates_known for share in shares)
+    result.findings = [
+        *(finding for finding, _ in refused),
+        *clock_findings(reading, samples=result.samples, assumes_periods=assumed),
+        *grace_findings(reading.ledger, reading.settings, reading.now),
+    ]
 
 
-def _delay_lines(auditing: _Auditing) -> Iterator[DelayLine]:
-    for (source, event_name), delays in sorted(
-        auditing.delays.items(), key=lambda item: (item[0][0], item[0][1] or "")
-    ):
-        kinds = (("import", delays.arrival), ("delivery", delays.delivery), ("ingestion", delays.ingestion))
-        for kind, values in kinds:
-            if summary := lateness.summarized(values):
-                yield DelayLine(source=source, event_name=event_name, kind=kind, summary=summary)
+def _in_order(key: SourceAndMeter) -> tuple[str, str]:
+    return key[0], key[1] or ""
 
 
-def _refused_findings(auditing: _Auditing) -> Iterator[tuple[Finding, Landing]]:
-    """Usage that was refused and is still open would count too, if it is mended in time."""
-    refused: dict[tuple[str, Landing], int] = Counter()
-    for row in auditing.ledger.reports.open_rejects_with_event_time(auditing.now):
-        if not _is_asked_for(auditing.options, row["customer_id"], _meter_name(auditing, row["feature"])):
-            continue
-        deadline = calendar_month(row["event_time"]).deadline(auditing.result.grace_period * SECOND)
-        where = Landing.AT_RISK if auditing.now <= deadline else Landing.MISSED
-        refused[row["kind"], where] += 1
-    for (kind, where), count in sorted(refused.items()):
-        when = (
-            "the deadline of their period is ahead" if where is Landing.AT_RISK else "their deadline is over"
-        )
-        yield (
-            Finding(
-                code=f"open_{kind}s",
-                severity="warning" if where is Landing.AT_RISK else "error",
-                message=f"{counted(count, kind)} open; {when}: see `meterledger rejects list`",
-                details={"count": count, "landing": where.value},
-            ),
-            where,
-        )
-
-
-def _findings(auditing: _Auditing) -> Iterator[Finding]:
-    if auditing.entries:
-        yield from period_assumed(auditing.settings)
-    if auditing.rehearsal.samples < lateness.MIN_SAMPLES:
-        yield Finding(
-            code="too_little_history",
-            severity="info",
-            message=f"{counted(auditing.rehearsal.samples, 'usage event')} to learn delays from; "
-            f"under {lateness.MIN_SAMPLES} no grace period is recommended",
-            details={"samples": auditing.rehearsal.samples},
-        )
-    if auditing.on_boundary:
-        yield Finding(
-            code="stamped_on_boundary",
-            severity="info",
-            message=f"{counted(auditing.on_boundary, 'usage event')} stamped on the first instant of a "
-            "period: if that means the time before it, the invoice is the wrong one",
-            details={"usage_events": auditing.on_boundary},
-        )
-    if auditing.nearing_too_old:
-        yield Finding(
-            code="nearing_too_old",
-            severity="warning",
-            message=f"{counted(auditing.nearing_too_old, 'usage event')} not sent and over 32 days old; "
-            "Stripe refuses them at 35",
-            details={"usage_events": auditing.nearing_too_old},
-        )
-    yield from _unknown_outcomes(auditing)
-    yield from grace_findings(auditing.ledger, auditing.settings, auditing.now)
-
-
-def _unknown_outcomes(auditing: _Auditing) -> Iterator[Finding]:
-    oldest = auditing.ledger.reports.oldest_unknown_attempt(auditing.now)
-    if oldest is None or not UNKNOWN_WARNING <= auditing.now - oldest < RESEND_HORIZON:
-        return
-    yield Finding(
-        code="nearing_horizon",
-        severity="warning",
-        message=f"an attempt of {to_text(oldest)} has no known outcome; after 23 h it is not sent again: "
-        "push now",
-        details={"since": to_text(oldest)},
+def _entry_order(entry: Entry) -> tuple[object, ...]:
+    return (
+        entry.period,
+        entry.deadline,
+        entry.deadline_source,
+        entry.event_name or "",
+        entry.customer_id or "",
+        entry.source or "",
     )
 
 
-def _yardstick(auditing: _Auditing, period: BillingPeriod, delivery_delay: int = 0) -> Yardstick:
-    invoicing = auditing.settings.invoicing
-    return Yardstick(
-        deadline=lateness.seconds(period.end) + auditing.result.grace_period,
-        now=lateness.seconds(auditing.now),
-        safety_margin=invoicing.safety_margin // SECOND,
-        retry_time=invoicing.retry_time // SECOND,
-        delivery_delay=delivery_delay,
+def _risk_order(one: CustomerAtRisk) -> tuple[object, ...]:
+    return (
+        not one.amounts[Landing.MISSED].events,
+        one.deadline,
+        one.period,
+        one.customer_id,
+        one.event_name or "",
     )
-
-
-def _entry(auditing: _Auditing, period: BillingPeriod, event_name: str | None, customer_id: str) -> Entry:
-    key = (period, event_name, customer_id)
-    entry = auditing.entries.get(key)
-    if entry is None:
-        deadline = period.deadline(auditing.result.grace_period * SECOND)
-        entry = Entry(
-            period=period, deadline=deadline, event_name=event_name, customer_id=customer_id, customers=1
-        )
-        auditing.entries[key] = entry
-    return entry
-
-
-def _is_asked_for(options: AuditOptions, customer_id: str | None, event_name: str | None) -> bool:
-    return options.customer in (None, customer_id) and options.meter in (None, event_name)
-
-
-def _meter_name(auditing: _Auditing, feature: str | None) -> str | None:
-    meter = auditing.settings.catalogue.meter_of(feature) if feature else None
-    return meter.event_name if meter else None
-
-
-def _seconds_or_none(instant: Instant | None) -> int | None:
-    return None if instant is None else lateness.seconds(instant)

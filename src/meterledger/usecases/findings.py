@@ -1,10 +1,8 @@
 """Findings: what a report has to say besides its numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
-
-from meterledger.config import Settings
 
 Severity = Literal["info", "warning", "error"]
 
@@ -23,15 +21,14 @@ class Finding:
         return {"code": self.code, "severity": self.severity, "message": self.message, **self.details}
 
 
-def period_assumed(settings: Settings) -> Iterator[Finding]:
+def period_assumed() -> Finding:
     """Say that periods are taken for calendar months without anybody having said so."""
-    if not settings.invoicing.calendar_periods:
-        yield Finding(
-            code="period_assumed",
-            severity="info",
-            message="billing periods are assumed to be calendar months in UTC; if they are, say so in the "
-            'config: anchors = "calendar" below [invoicing]',
-        )
+    return Finding(
+        code="period_assumed",
+        severity="info",
+        message="billing periods are assumed to be calendar months in UTC; if they are, say so in the "
+        'config: anchors = "calendar" below [invoicing]',
+    )
 
 
 def counted(count: int, one: str, many: str = "") -> str:

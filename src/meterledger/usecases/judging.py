@@ -1,18 +1,17 @@
 """
 Judging in bulk: what becomes of unsealed usage, without sealing it.
 
-The answer depends on customer, subscription, feature, and on which side of a few instants the event_time
-lies. So it is asked once for each of these cases; each usage event by itself is looked at only where its
-value or its place in an order matters.
+The answer depends on customer, subscription, feature, and on the stretch of time that the event_time lies
+in: one billing period, in which nothing of the customer changes. So it is asked once for each of these cases;
+each usage event by itself is looked at only where its value or its place in an order matters.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.blocking import MAX_AGE, MAX_AHEAD, BlockReason
+from meterledger.domain.dues import Due
 from meterledger.domain.foreign_usage import Lane
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter import Meter
@@ -28,16 +27,20 @@ MOST_CASES = 100_000
 
 @dataclass(slots=True, eq=False)
 class Case:
-    """What becomes of the usage of a customer, subscription and feature between two instants."""
+    """What becomes of the usage of a customer, subscription and feature from ``start`` to before ``end``."""
 
+    start: Instant
+    end: Instant
+    assumes_period: bool
+    """Whether its billing period is only assumed."""
     reason: BlockReason | None
     meter: Meter | None = None
     lane: Lane = ("", "")
     """Meter and Stripe customer, where it is not blocked."""
+    sealed_due: Due | None = None
+    """That of its meter event."""
     in_doubt: bool = False
     """An earlier event of an ordered lane is: this usage waits, if nothing blocks it."""
-    past_deadline: bool = False
-    """Of a period whose invoice should be final by now."""
     one_by_one: bool = False
     """Each usage event is looked at: its value, or its place in the order, may block it."""
 
@@ -62,63 +65,73 @@ class Judge:
     anew: Sequence[int] = ()
     """Meter events that are to be sealed anew: their usage counts as unsealed."""
     _features: dict[int, str] = field(init=False)
-    _customers: dict[int, tuple[str, list[Instant]]] = field(init=False, default_factory=dict)
-    """Number of a customer -> its customer_id, and the instants that its cases lie between."""
-    _cases: dict[tuple[int, str | None, int, int], Case] = field(init=False, default_factory=dict)
-    _cuts: list[Instant] = field(init=False)
+    _customers: dict[int, str] = field(init=False, default_factory=dict)
+    """Number of a customer -> its customer_id."""
+    _cases: dict[tuple[int, str | None, int], list[Case]] = field(init=False, default_factory=dict)
+    _asked: int = 0
+    """How many cases are remembered."""
 
     def __post_init__(self) -> None:
         self._features = self.planner.ledger.rollups.features()
-        self._cuts = _cuts(self.planner.now)
 
     def __iter__(self) -> Iterator[Judged]:
         """Yield all unsealed usage, as it stands in the ledger."""
-        planner, cases, customers = self.planner, self._cases, self._customers
+        planner, cases = self.planner, self._cases
         rows = planner.ledger.rollups.usage(EVER, planner.as_of, self.anew)
         for number, customer, subscription, feature, units, scale, at, _, import_ in rows:
-            known = customers.get(customer) or self._learn(customer)
-            key = (customer, subscription, feature, bisect_right(known[1], at))
-            case = cases.get(key)
-            if case is None:
-                if len(cases) >= MOST_CASES:
-                    cases.clear()
-                    customers.clear()
-                case = cases[key] = self._ask(known[0], subscription, self._features[feature], at)
+            names = (customer, subscription, feature)
+            for case in cases.get(names, ()):
+                if case.start <= at < case.end:
+                    break
+            else:
+                case = self._ask(names, at)
             reason = case.reason
             if case.one_by_one and case.meter is not None:
                 reason = planner.block_of_one(case.meter, case.lane[1], at, Quantity(units, scale))
             yield Judged(number, at, units, scale, case, reason, import_)
 
-    def _learn(self, customer: int) -> tuple[str, list[Instant]]:
-        name = self.planner.ledger.rollups.customer_id(customer)
-        changes = self.planner.changes_of(name)
-        known = self._customers[customer] = (name, sorted({*self._cuts, *changes}) if changes else self._cuts)
-        return known
+    def _ask(self, names: tuple[int, str | None, int], at: Instant) -> Case:
+        if self._asked >= MOST_CASES:
+            self._asked = 0
+            self._cases.clear()
+            self._customers.clear()
+        customer, subscription, feature = names
+        customer_id = self._customers.get(customer)
+        if customer_id is None:
+            customer_id = self._customers[customer] = self.planner.ledger.rollups.customer_id(customer)
+        case = self._judged(customer_id, subscription, self._features[feature], at)
+        # The latest first: usage mostly comes in order.
+        self._cases.setdefault(names, []).insert(0, case)
+        self._asked += 1
+        return case
 
-    def _ask(self, customer_id: str, subscription_id: str | None, feature: str, at: Instant) -> Case:
+    def _judged(self, customer_id: str, subscription: str | None, feature: str, at: Instant) -> Case:
         planner = self.planner
-        billed, reason = planner.judge(customer_id, subscription_id, feature, at)
+        due = planner.due_at(customer_id, subscription, feature, at)
+        start, end = _between_cuts(planner.now, at)
+        start, end = max(start, due.start), min(end, due.end)
+        assumes_period = not due.due.dates_known
+        billed, reason = planner.judge(customer_id, subscription, feature, at)
         meter = planner.settings.catalogue.meter_of(feature)
         if reason is not None or meter is None or isinstance(billed, BlockReason):
-            return Case(reason)
-        lane = (meter.event_name, billed)
+            return Case(start, end, assumes_period, reason)
+        sealed = planner.due_of_sealed(billed, meter.event_name, at)
         return Case(
+            max(start, sealed.start),
+            min(end, sealed.end),
+            assumes_period,
             None,
             meter,
-            lane,
-            # A case that is not blocked lies within one month.
-            past_deadline=planner.is_past_deadline(at),
+            (meter.event_name, billed),
+            sealed.due,
             in_doubt=planner.waits_in_lane(meter, billed),
             one_by_one=planner.looks_at_each(meter),
         )
 
 
-def _cuts(now: Instant) -> list[Instant]:
-    """Return the instants at which an answer can change that depends on event_time and clock alone."""
+def _between_cuts(now: Instant, at: Instant) -> tuple[Instant, Instant]:
+    """Return the time around an instant in which the clock alone changes nothing."""
     oldest, latest = now - MAX_AGE, now + MAX_AHEAD
-    cuts = [oldest]
-    month = calendar_month(oldest)
-    while month.end <= latest:
-        cuts.append(month.end)
-        month = calendar_month(month.end)
-    return [*cuts, latest + 1]
+    if at < oldest:
+        return EVER, oldest
+    return (oldest, latest + 1) if at <= latest else (latest + 1, -EVER)

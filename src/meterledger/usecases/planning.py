@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterledger.config import Settings
-from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle, calendar_month
+from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
+from meterledger.domain.dues import Dues, DueStretch
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
@@ -27,6 +28,7 @@ from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.judging import Judge
+from meterledger.usecases.known_dues import known_dues
 
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
@@ -71,6 +73,7 @@ class Planner:
     now: Instant
     as_of: Instant | None = None
     include_closed: bool = False
+    _dues: Dues = field(init=False)
     _customers: CustomerBook | None = field(init=False)
     _rules: BlockRules = field(init=False)
     _cycles: dict[str, tuple[BillingCycle, ...]] | None = field(init=False, default=None)
@@ -79,7 +82,8 @@ class Planner:
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._customers = self.ledger.customers.book(self.as_of)
+        self._dues = known_dues(self.ledger, self.settings, self.as_of)
+        self._customers = self._dues.customers
         self.refresh(self.now)
 
     @property
@@ -99,8 +103,6 @@ class Planner:
             missing_meters=frozenset(
                 name for name in declared if noted is not None and not noted.get(name, False)
             ),
-            calendar_periods=self.settings.invoicing.calendar_periods,
-            include_closed=self.include_closed,
             customers=self._customers,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
@@ -113,11 +115,12 @@ class Planner:
 
     def window_of(self, usage: UsageToSeal) -> UsageWindow | BlockReason | None:
         """Return the window that a usage event is rolled up in, or what blocks it; None: it goes alone."""
-        billed = self._billed(usage)
-        reason = block_reason(self._rules, usage.feature, billed, usage.event_time)
+        billed, reason = self.judge(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
         meter = self.settings.catalogue.meter_of(usage.feature)
         if reason is not None or meter is None or meter.rollup is Rollup.NONE or usage.keeps_identifier:
             return reason
+        if isinstance(billed, BlockReason):
+            return billed
         stretch = self._stretch_of(meter, billed, usage.event_time)
         if stretch is None:
             return None
@@ -130,6 +133,9 @@ class Planner:
             start=stretch.start,
             end=stretch.end,
             ready_at=self._ready_at(meter, stretch),
+            closes_at=self.due_at(
+                usage.customer_id, usage.subscription_id, usage.feature, usage.event_time
+            ).closes_at,
         )
 
     def ready_at(self, meter: Meter, billed: str, event_time: Instant) -> Instant | None:
@@ -147,22 +153,23 @@ class Planner:
         """Tell whether usage of a window at these instants is neither blocked nor settling now."""
         feature = where.meter.features[0]
         blocks = (block_reason(self._rules, feature, where.stripe_customer_id, one) for one in event_times)
-        return self.now >= where.ready_at and not any(blocks)
+        is_closed = not self.include_closed and self.now >= where.closes_at
+        return self.now >= where.ready_at and not is_closed and not any(blocks)
 
     def judge(
         self, customer_id: str, subscription_id: str | None, feature: str, event_time: Instant
     ) -> tuple[str | BlockReason, BlockReason | None]:
         """Return who is billed for usage, and what blocks it whatever its value and its place in an order."""
         billed = stripe_customer(self._rules, customer_id, subscription_id, event_time)
-        return billed, block_reason(self._rules, feature, billed, event_time)
+        reason = block_reason(self._rules, feature, billed, event_time)
+        if reason is None and not self.include_closed:
+            closes_at = self.due_at(customer_id, subscription_id, feature, event_time).closes_at
+            reason = BlockReason.CLOSED_PERIOD if self.now >= closes_at else None
+        return billed, reason
 
     def changes_of(self, customer_id: str) -> list[Instant]:
         """Return the instants from which on something else may hold of a customer."""
         return [] if self._customers is None else self._customers.changes_of(customer_id)
-
-    def is_past_deadline(self, event_time: Instant) -> bool:
-        """Tell whether the invoice of the period that an instant lies in should be final by now."""
-        return calendar_month(event_time).deadline(self.settings.invoicing.grace_period) < self.now
 
     def waits_in_lane(self, meter: Meter, billed: str) -> bool:
         """Tell whether an earlier event of an ordered lane is in doubt."""
@@ -236,13 +243,19 @@ class Planner:
         return None if meter is None or isinstance(billed, BlockReason) else (meter.event_name, billed)
 
     def cycles_of(self, stripe_customer_id: str) -> tuple[BillingCycle, ...] | None:
-        """Return the billing cycles of a Stripe customer; None where its periods are not known."""
+        """
+        Return the billing cycles of a Stripe customer; None where its periods are not known.
+
+        Those of the customers file and those of Stripe: what is cut at the boundaries of both is in one
+        period of each.
+        """
         if self.settings.invoicing.calendar_periods:
             return (CALENDAR_MONTHS,)
         if self._cycles is None:
             has_customers = self._customers is not None
             self._cycles = self.ledger.customers.billing_cycles(self.as_of) if has_customers else {}
-        return self._cycles.get(stripe_customer_id) or None
+        said, pulled = self._cycles.get(stripe_customer_id, ()), self._dues.cycles_of(stripe_customer_id)
+        return tuple(dict.fromkeys((*said, *pulled))) or None
 
     def bills_alike(self, customer_id: str) -> bool:
         """Tell whether who is billed for a customer's usage never depends on when it took place."""
@@ -285,8 +298,25 @@ class Planner:
 
     def _ready_at(self, meter: Meter, stretch: Stretch) -> Instant:
         invoicing = self.settings.invoicing
-        deadline = stretch.period_end + invoicing.grace_period
+        deadline = stretch.period_end + invoicing.grace.shortest_of(meter.event_name)
         return min(stretch.end + meter.settle, deadline - invoicing.safety_margin - invoicing.retry_time)
+
+    def due_at(
+        self, customer_id: str, subscription_id: str | None, feature: str, event_time: Instant
+    ) -> DueStretch:
+        """Return the billing period and the deadline of usage, by today's meter of its feature."""
+        meter = self.settings.catalogue.meter_of(feature)
+        event_name = meter.event_name if meter else None
+        return self._dues.at(customer_id, subscription_id, event_name, event_time)
+
+    def due_of_sealed(self, stripe_customer_id: str, event_name: str, event_time: Instant) -> DueStretch:
+        """Return the billing period and the deadline of a meter event, as far as its own words tell."""
+        return self._dues.at(stripe_customer_id, None, event_name, event_time)
+
+    def is_blocked_by_time_alone(self, feature: str) -> bool:
+        """Tell whether within one period neither value nor order blocks single usage events of a feature."""
+        meter = self.settings.catalogue.meter_of(feature)
+        return self.way is Way.V1 and (meter is None or not meter.is_ordered)
 
     def _billed(self, usage: UsageToSeal) -> str | BlockReason:
         """Return the Stripe customer of a usage event, or why there is not exactly one."""
@@ -318,6 +348,8 @@ class Standing:
     blocked: dict[BlockReason, int]
     settling: "Settling"
     """Of the unsealed: what waits for its roll-up window to settle."""
+    assumes_periods: bool
+    """Whether the billing period of any of the unsealed is only assumed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -338,9 +370,11 @@ class Settling:
 def stand(planner: Planner) -> Standing:
     """Count unsealed usage by what holds it back; what only waits counts as unsealed."""
     unsealed, oldest, settling = 0, None, Settling()
+    assumes_periods = False
     blocked: Counter[BlockReason] = Counter()
     keeping = planner.ledger.rollups.keeping_identifiers() if planner.rolls_up else set()
     for one in Judge(planner):
+        assumes_periods = assumes_periods or one.case.assumes_period
         if one.reason is not None:
             blocked[one.reason] += 1
             continue
@@ -353,7 +387,13 @@ def stand(planner: Planner) -> Standing:
             if ready_at is not None and ready_at > planner.now:
                 settling.add(1, ready_at)
     in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
-    return Standing(unsealed=unsealed, oldest_event_time=oldest, blocked=in_order, settling=settling)
+    return Standing(
+        unsealed=unsealed,
+        oldest_event_time=oldest,
+        blocked=in_order,
+        settling=settling,
+        assumes_periods=assumes_periods,
+    )
 
 
 def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:

@@ -30,6 +30,7 @@ READ_AT_ONCE = 1000
 """Usage events read in one statement."""
 
 if TYPE_CHECKING:
+    from meterledger.domain.dues import Due
     from meterledger.domain.foreign_usage import Lane
     from meterledger.domain.instant import Instant
 
@@ -60,6 +61,8 @@ class Preview:
     """Usage of rolled-up meters that goes one to one: the periods of its customer are not known."""
     past_deadline: int = 0
     """Meter events of periods whose invoice should be final by now."""
+    assumes_periods: bool = False
+    """Whether the billing period of any meter event is only assumed."""
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -71,7 +74,12 @@ class Preview:
         total = self.totals.setdefault((event.event_name, event.stripe_customer_id), Total())
         total.events += 1
         total.value += event.quantity
-        self.past_deadline += planner.is_past_deadline(event.event_time)
+        sealed = planner.due_of_sealed(event.stripe_customer_id, event.event_name, event.event_time)
+        self._note(sealed.due, planner)
+
+    def _note(self, due: "Due", planner: Planner) -> None:
+        self.past_deadline += due.deadline < planner.now
+        self.assumes_periods = self.assumes_periods or not due.dates_known
 
 
 def preview(
@@ -99,7 +107,7 @@ def preview(
                 continue
             result._add(event, planner)  # noqa: SLF001 # the generator and its result are one
             yield event
-    result.findings.extend(_findings(planner, result, sealed_before))
+    result.findings.extend(_findings(result, sealed_before))
 
 
 def preview_totals(planner: Planner, result: Preview, *, shown: int = 0) -> list[MeterEvent]:
@@ -126,7 +134,7 @@ def preview_totals(planner: Planner, result: Preview, *, shown: int = 0) -> list
         _add_up(planner, result, [event.id for event in sealed_before.stale])
         drawn = _meter_events(planner, Preview(), sealed_before, None)
         first = list(islice(drawn, min(shown, result.events)))
-    result.findings.extend(_findings(planner, result, sealed_before))
+    result.findings.extend(_findings(result, sealed_before))
     return first
 
 
@@ -160,7 +168,8 @@ def _add_up(planner: Planner, result: Preview, anew: Sequence[int]) -> None:
                 added = by_scale[scale] = [0, 0]
             added[0] += 1
             added[1] += units
-            result.past_deadline += case.past_deadline
+            if case.sealed_due:
+                result._note(case.sealed_due, planner)  # noqa: SLF001 # as above
     for lane, by_scale in sums.items():
         total = result.totals.setdefault(lane, Total())
         total.events += sum(events for events, _ in by_scale.values())
@@ -170,9 +179,9 @@ def _add_up(planner: Planner, result: Preview, anew: Sequence[int]) -> None:
         result.blocked_usage.append((planner.ledger.rollups.usage_event(-number), reason))
 
 
-def _findings(planner: Planner, result: Preview, sealed_before: SealedBefore) -> Iterator[Finding]:
-    if result.events:
-        yield from period_assumed(planner.settings)
+def _findings(result: Preview, sealed_before: SealedBefore) -> Iterator[Finding]:
+    if result.assumes_periods:
+        yield period_assumed()
     if result.past_deadline:
         yield Finding(
             code="past_deadline",

@@ -101,7 +101,10 @@ def status(ledger: Ledger, settings: Settings, *, now: Instant, as_of: Instant |
         closed=closed,
         open_rejections=rejections,
         open_conflicts=conflicts,
-        findings=[*(period_assumed(settings) if usage_events else ()), *_unknown_rejected(*unknown_rejected)],
+        findings=[
+            *([period_assumed()] if standing.assumes_periods else ()),
+            *_unknown_rejected(*unknown_rejected),
+        ],
     )
 
 

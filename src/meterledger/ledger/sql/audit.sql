@@ -1,9 +1,46 @@
--- name: usage_with_delivery
+-- name: usage_as_known
 -- Every usage event with what was known of its delivery at an instant: nothing recorded after it counts.
+-- In no order, and with as little as says it, for it is read row by row for millions of them: customer,
+-- feature, source and scale (0 to 12) as one number; the import negative where the row has a received_at; no
+-- state where it is accepted, and no accepted_from where that is accepted_by.
 SELECT
-    u.id, s.name AS source, c.customer_id, u.subscription_id, f.name AS feature, u.quantity, u.scale,
-    u.event_time, u.received_at, u.recorded_at, i.backfill, i.first_of_source,
-    m.event_name, m.accepted_from, m.accepted_by,
+    ((u.customer * :features + u.feature) * :sources + u.source) * 13 + u.scale AS lane,
+    u.subscription_id, m.event_name, u.quantity, u.event_time, COALESCE(u.received_at, u.recorded_at) AS arrived_at,
+    CASE WHEN u.received_at IS NULL THEN u.import ELSE -u.import END AS import,
+    NULLIF(m.accepted_from, m.accepted_by) AS accepted_from, m.accepted_by,
+    CASE
+        WHEN x.closed_at <= :as_of THEN x.state
+        WHEN x.already_billed_at <= :as_of THEN 'already_billed'
+        WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
+            THEN NULL
+        WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
+        WHEN EXISTS (
+            SELECT 1 FROM delivery_attempts AS a
+            WHERE a.meter_event = m.id AND a.started_at <= :as_of
+                AND (
+                    a.finished_at IS NULL OR a.finished_at > :as_of
+                    OR (a.outcome = 'unknown' AND (a.settled_at IS NULL OR a.settled_at > :as_of))
+                )
+        ) THEN 'sending'
+        ELSE 'pending'
+    END AS state
+FROM usage_events AS u
+LEFT JOIN meter_event_usage AS l
+    ON l.usage_event = u.id AND l.unlinked_at IS NULL AND l.linked_at <= :as_of
+LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, (
+    -- It was let go of since.
+    SELECT g.meter_event FROM meter_event_usage AS g
+    WHERE g.usage_event = u.id AND g.linked_at <= :as_of AND g.unlinked_at > :as_of
+))
+LEFT JOIN usage_closures AS x ON l.id IS NULL AND x.usage_event = u.id
+WHERE u.recorded_at <= :as_of;
+
+-- name: usage_of_customer_as_known
+-- The same of one customer, with all that leads to the row of the file, in the order of event_time.
+SELECT
+    s.name AS source, i.file, u.line, u.request_id, u.import, u.subscription_id, f.name AS feature, u.quantity,
+    u.scale, u.event_time, u.received_at, u.recorded_at, m.event_name, m.accepted_from, m.accepted_by,
     CASE
         WHEN x.closed_at <= :as_of THEN x.state
         WHEN x.already_billed_at <= :as_of THEN 'already_billed'
@@ -21,17 +58,34 @@ SELECT
         ) THEN 'sending'
         ELSE 'pending'
     END AS state
-FROM usage_events AS u
+FROM customers AS c
+INNER JOIN usage_events AS u ON u.customer = c.id
 INNER JOIN sources AS s ON s.id = u.source
-INNER JOIN customers AS c ON c.id = u.customer
 INNER JOIN features AS f ON f.id = u.feature
 INNER JOIN imports AS i ON i.id = u.import
-LEFT JOIN meter_event_usage AS l ON l.usage_event = u.id AND l.linked_at <= :as_of
-    AND (l.unlinked_at IS NULL OR l.unlinked_at > :as_of)
-LEFT JOIN meter_events AS m ON m.id = l.meter_event
-LEFT JOIN usage_closures AS x ON x.usage_event = u.id
-WHERE u.recorded_at <= :as_of
-ORDER BY u.id;
+LEFT JOIN meter_event_usage AS l
+    ON l.usage_event = u.id AND l.unlinked_at IS NULL AND l.linked_at <= :as_of
+LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, (
+    -- It was let go of since.
+    SELECT g.meter_event FROM meter_event_usage AS g
+    WHERE g.usage_event = u.id AND g.linked_at <= :as_of AND g.unlinked_at > :as_of
+))
+LEFT JOIN usage_closures AS x ON l.id IS NULL AND x.usage_event = u.id
+WHERE c.customer_id = :customer_id AND u.recorded_at <= :as_of
+ORDER BY u.event_time, u.id;
+
+-- name: source_names
+SELECT id, name FROM sources;
+
+-- name: feature_names
+SELECT id, name FROM features;
+
+-- name: customer_names
+SELECT id, customer_id AS name FROM customers;
+
+-- name: bulk_imports
+-- Imports that say nothing about delays: all of a backfill, and of a first import what has no received_at.
+SELECT id, backfill FROM imports WHERE backfill = 1 OR first_of_source = 1;
 
 -- name: oldest_unknown_attempt
 -- How long the oldest unknown outcome has been unknown: after 23 h it can no longer be sent again.

@@ -93,9 +93,10 @@ WHERE stripe_customer_id = :stripe_customer_id AND event_name = :event_name
     AND state IN ('sending', 'accepted', 'confirmed', 'in_doubt') AND sealed_at <= :as_of;
 
 -- name: lanes_in_doubt
--- On ordered meters a later event waits for the final outcome of an earlier one.
--- The first condition is that of the index on what is unsettled, in its words: else SQLite reads everything.
-SELECT DISTINCT event_name, stripe_customer_id FROM meter_events
+-- On ordered meters a later event waits for the final outcome of an earlier one. Each may come more than once:
+-- to leave that out SQLite would read every meter event, in the order of its lane. The first condition is that of
+-- the index on what is unsettled, in its words.
+SELECT event_name, stripe_customer_id FROM meter_events
 WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'in_doubt';
 
 -- name: unsent_meter_events

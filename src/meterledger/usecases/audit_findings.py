@@ -1,0 +1,90 @@
+"""What an audit has to say besides its figures: refused rows, other clocks, assumed periods."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from meterledger.domain import lateness
+from meterledger.domain.correction import CANCEL_WINDOW
+from meterledger.domain.delivery import RESEND_HORIZON
+from meterledger.domain.instant import to_text
+from meterledger.domain.lateness import Landing
+from meterledger.usecases.audit_reading import UNKNOWN_WARNING, Reading
+from meterledger.usecases.findings import Finding, counted, period_assumed
+
+
+def refused_findings(reading: Reading) -> Iterator[tuple[Finding, Landing]]:
+    """Yield what is refused and still open, by its deadlines: it would count too, if it is mended in time."""
+    refused: Counter[tuple[str, Landing]] = Counter()
+    options = reading.options
+    for row in reading.ledger.reports.open_rejects_with_event_time(reading.now):
+        customer_id, event_name = row["customer_id"], reading.meter_name(row["feature"])
+        if options.customer in (None, customer_id) and options.meter in (None, event_name):
+            due = reading.dues.at(customer_id or "", None, event_name, row["event_time"]).due
+            is_ahead = lateness.seconds(reading.now) <= lateness.seconds(due.deadline)
+            refused[row["kind"], Landing.AT_RISK if is_ahead else Landing.MISSED] += 1
+    for (kind, where), count in sorted(refused.items()):
+        when = (
+            "the deadline of their period is ahead" if where is Landing.AT_RISK else "their deadline is over"
+        )
+        yield (
+            Finding(
+                code=f"open_{kind}s",
+                severity="warning" if where is Landing.AT_RISK else "error",
+                message=f"{counted(count, kind)} open; {when}: see `meterledger rejects list`",
+                details={"count": count, "landing": where.value},
+            ),
+            where,
+        )
+
+
+def clock_findings(reading: Reading, *, samples: int, assumes_periods: bool) -> Iterator[Finding]:
+    """Yield what is said of assumed periods, of too little history, and of other clocks that run out."""
+    if assumes_periods:
+        yield period_assumed()
+    if samples < lateness.MIN_SAMPLES:
+        yield Finding(
+            code="too_little_history",
+            severity="info",
+            message=f"{counted(samples, 'usage event')} to learn delays from; "
+            f"under {lateness.MIN_SAMPLES} no grace period is recommended",
+            details={"samples": samples},
+        )
+    if reading.on_boundary:
+        yield Finding(
+            code="stamped_on_boundary",
+            severity="info",
+            message=f"{counted(reading.on_boundary, 'usage event')} stamped on the first instant of a "
+            "period: if that means the time before it, the invoice is the wrong one",
+            details={"usage_events": reading.on_boundary},
+        )
+    if reading.nearing_too_old:
+        yield Finding(
+            code="nearing_too_old",
+            severity="warning",
+            message=f"{counted(reading.nearing_too_old, 'usage event')} not sent and over 32 days old; "
+            "Stripe refuses them at 35",
+            details={"usage_events": reading.nearing_too_old},
+        )
+    yield from _unknown_outcomes(reading)
+    if reading.cancelable_since is not None:
+        until = to_text(reading.cancelable_since + CANCEL_WINDOW)
+        yield Finding(
+            code="cancellations_possible",
+            severity="info",
+            message=f"{counted(reading.cancelable, 'usage event')} accepted within 24 h: Stripe can still "
+            f"cancel what is wrong of them, the first until {until}",
+            details={"usage_events": reading.cancelable, "first_until": until},
+        )
+
+
+def _unknown_outcomes(reading: Reading) -> Iterator[Finding]:
+    oldest = reading.ledger.reports.oldest_unknown_attempt(reading.now)
+    if oldest is None or not UNKNOWN_WARNING <= reading.now - oldest < RESEND_HORIZON:
+        return
+    yield Finding(
+        code="nearing_horizon",
+        severity="warning",
+        message=f"an attempt of {to_text(oldest)} has no known outcome; after 23 h it is not sent again: "
+        "push now",
+        details={"since": to_text(oldest)},
+    )
