@@ -1,11 +1,12 @@
 """`meterledger audit`: will usage make its invoice?"""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meterledger.cli.context import context_of
+from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import Format, print_csv, print_json
 from meterledger.errors import ExitCode, UsageError
 
@@ -18,6 +19,18 @@ class By(StrEnum):
 
     CUSTOMER = "customer"
     SOURCE = "source"
+
+
+class FailOn(StrEnum):
+    """From which verdict on the exit code is 1."""
+
+    AT_RISK = "at_risk"
+    MISSED = "missed"
+
+    def exit_code(self, verdict: str) -> ExitCode:
+        """Return the exit code of a verdict."""
+        fails = verdict == "missed" or (self is FailOn.AT_RISK and verdict == "at_risk")
+        return ExitCode.NEEDS_A_PERSON if fails else ExitCode.DONE
 
 
 def audit(
@@ -39,12 +52,35 @@ def audit(
     explain: Annotated[
         bool, typer.Option("--explain", help="List the --customer's usage events behind the figures.")
     ] = False,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="From which verdict on the exit code is 1.")
+    ] = FailOn.AT_RISK,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again until the nearest deadline is over.")
+    ] = False,
+    interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --watch: how long between two looks.")
+    ] = "30s",
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="With --watch: until then, over several deadlines."),
+    ] = None,
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what missed its invoice, by customer: .csv, .jsonl, or - for stdout."
+        ),
+    ] = None,
+    lost_events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The same by usage event, with request_id, file and line."),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.TABLE,
 ) -> None:
     """
     Tell whether usage makes its invoice: what has landed before the deadline, is open, at risk, or missed.
 
-    Exit code 0 only if the verdict is ok.
+    Exit code 0 only if the verdict is ok; with --fail-on missed, also if it is at risk.
     """
     from meterledger.domain.billing_period import MAX_GRACE_PERIOD
     from meterledger.usecases.audit import AuditOptions, audited
@@ -66,6 +102,19 @@ def audit(
         customer=customer,
         meter=meter,
     )
+    if watch:
+        if as_of is not None or by is not None or explain or lost is not None or lost_events is not None:
+            raise UsageError(
+                "--watch goes by the clock, and looks at all customers together",
+                hint="leave out --as-of, --by, --explain and --lost; --customer and --meter narrow it",
+            )
+        raise typer.Exit(_watched(context, options, format_, fail_on, interval=interval, until=until))
+    if until is not None:
+        raise UsageError("--until goes with --watch")
+    if lost is not None or lost_events is not None:
+        from meterledger.cli.audit_lost import check_lost
+
+        check_lost(lost, lost_events)
     clock = context.clock(as_of)
     with context.ledger() as ledger, ledger.database.snapshot():
         whole = audited(ledger, context.settings, options, now=clock())
@@ -73,9 +122,35 @@ def audit(
             from meterledger.cli.audit_explain import print_explained
 
             print_explained(whole, customer, format_)
-        else:
+        elif Path("-") not in (lost, lost_events):
             _print(whole.audit, options, format_, quiet=context.quiet)
-    raise typer.Exit(ExitCode.DONE if whole.audit.verdict == "ok" else ExitCode.NEEDS_A_PERSON)
+        if lost is not None or lost_events is not None:
+            from meterledger.cli.audit_lost import write_lost
+
+            write_lost(whole, lost, lost_events, format_, quiet=context.quiet)
+    raise typer.Exit(fail_on.exit_code(whole.audit.verdict))
+
+
+def _watched(
+    context: Context,
+    options: "AuditOptions",
+    format_: Format,
+    fail_on: FailOn,
+    *,
+    interval: str,
+    until: str | None,
+) -> ExitCode:
+    """Count down to the deadline, and return the exit code."""
+    from meterledger.cli.audit_watch import watch
+
+    verdict = watch(
+        context,
+        options,
+        format_,
+        interval=context.duration(interval, "--interval") or 0,
+        until=None if until is None else context.instant(until),
+    )
+    return ExitCode.INTERRUPTED if verdict is None else fail_on.exit_code(verdict)
 
 
 def _print(result: "Audit", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:
