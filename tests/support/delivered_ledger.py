@@ -106,9 +106,10 @@ class LedgerBuilder:
         )
         return self
 
-    def unknown(self, request_id: str, at: str) -> Self:
-        """Send a usage event whose answer is lost."""
-        self._finish(self.claimed(request_id, at), Outcome(result=Result.UNKNOWN, at=parse_instant(at)))
+    def unknown(self, request_id: str, at: str, ended: str = "") -> Self:
+        """Send a usage event whose answer is lost, at once or when the attempt ended."""
+        outcome = Outcome(result=Result.UNKNOWN, at=parse_instant(ended or at))
+        self._finish(self.claimed(request_id, at), outcome)
         return self
 
     def not_sent(self, request_id: str, at: str) -> Self:
@@ -116,9 +117,9 @@ class LedgerBuilder:
         self._finish(self.claimed(request_id, at), Outcome(result=Result.NOT_SENT, at=parse_instant(at)))
         return self
 
-    def found_duplicate(self, request_id: str, sent: str, again: str) -> Self:
+    def found_duplicate(self, request_id: str, sent: str, again: str, ended: str = "") -> Self:
         """Lose an answer, send again, and hear that the identifier exists: accepted between the two."""
-        self.unknown(request_id, sent)
+        self.unknown(request_id, sent, ended)
         stored = next(event for event in self.ledger.outbox.unsent() if self._carries(event.id, request_id))
         claims = self.ledger.outbox.claim_again(
             [stored], push=self._push, token=self._token, now=parse_instant(again)

@@ -1,16 +1,19 @@
 """`meterledger audit`: will usage make its invoice?"""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from meterledger.cli.context import context_of
+from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import Format, print_csv, print_json
 from meterledger.cli.pulling import KeyFile, pull_and_warn
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meterledger.usecases.audit_answer import Audit, AuditOptions
 
 
@@ -19,6 +22,18 @@ class By(StrEnum):
 
     CUSTOMER = "customer"
     SOURCE = "source"
+
+
+class FailOn(StrEnum):
+    """From which verdict on the exit code is 1."""
+
+    AT_RISK = "at_risk"
+    MISSED = "missed"
+
+    def exit_code(self, verdict: str) -> ExitCode:
+        """Return the exit code of a verdict."""
+        fails = verdict == "missed" or (self is FailOn.AT_RISK and verdict == "at_risk")
+        return ExitCode.NEEDS_A_PERSON if fails else ExitCode.DONE
 
 
 def audit(
@@ -44,25 +59,91 @@ def audit(
         bool, typer.Option("--stripe", help="First read periods and deadlines from Stripe.")
     ] = False,
     api_key_file: KeyFile = None,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="From which verdict on the exit code is 1.")
+    ] = FailOn.AT_RISK,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again and again until the nearest deadline is over.")
+    ] = False,
+    interval: Annotated[
+        str, typer.Option(metavar="DURATION", help="With --watch: how long between two looks.")
+    ] = "30s",
+    until: Annotated[
+        str | None,
+        typer.Option(metavar="INSTANT", help="With --watch: until then, over several deadlines."),
+    ] = None,
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write what missed its invoice, by customer: .csv, .jsonl, or - for stdout."
+        ),
+    ] = None,
+    lost_events: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The same by usage event, with request_id, file and line."),
+    ] = None,
     format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.TABLE,
 ) -> None:
     """
     Tell whether usage makes its invoice: what has landed before the deadline, is open, at risk, or missed.
 
-    Exit code 0 only if the verdict is ok.
+    Exit code 0 only if the verdict is ok; with --fail-on missed, also if it is at risk.
     """
-    from meterledger.domain.billing_period import MAX_GRACE_PERIOD
-    from meterledger.usecases.audit import AuditOptions, audited
-
     context = context_of(ctx)
-    grace_period = context.duration(grace, "--grace")
-    if grace_period is not None and grace_period > MAX_GRACE_PERIOD:
-        raise UsageError(f"--grace {grace}: Stripe's longest grace period is 72h")
+    options = _options(
+        context, grace=grace, periods=periods, by=by, as_of=as_of, customer=customer, meter=meter
+    )
     if explain and (customer is None or by is not None):
         raise UsageError(
             "--explain lists the usage events of one customer", hint="name one with --customer, without --by"
         )
-    options = AuditOptions(
+    if stripe:
+        _refuse_beside("--stripe reads what holds now", {"--as-of": as_of})
+        with context.ledger() as ledger:
+            pull_and_warn(context, ledger, api_key_file, context.clock())
+    if watch:
+        _refuse_beside(
+            "--watch goes by the clock, and looks at all customers together",
+            {
+                "--as-of": as_of,
+                "--by": by,
+                "--explain": explain,
+                "--lost": lost,
+                "--lost-events": lost_events,
+            },
+        )
+        verdict = _watched(context, options, format_, interval=interval, until=until)
+        raise typer.Exit(ExitCode.INTERRUPTED if verdict is None else fail_on.exit_code(verdict))
+    if until is not None:
+        raise UsageError("--until goes with --watch")
+    verdict = _audited(context, options, format_, as_of=as_of, explain=explain, lost=(lost, lost_events))
+    raise typer.Exit(fail_on.exit_code(verdict))
+
+
+def _refuse_beside(why: str, given: "Mapping[str, object]") -> None:
+    """Raise UsageError for the first option that was given beside another that it does not go with."""
+    for name, value in given.items():
+        if value not in (None, False):
+            raise UsageError(f"{why}: it does not go with {name}", hint=f"leave {name} out")
+
+
+def _options(
+    context: Context,
+    *,
+    grace: str | None,
+    periods: int,
+    by: By | None,
+    as_of: str | None,
+    customer: str | None,
+    meter: str | None,
+) -> "AuditOptions":
+    from meterledger.domain.billing_period import MAX_GRACE_PERIOD
+    from meterledger.usecases.audit_answer import AuditOptions
+
+    grace_period = context.duration(grace, "--grace")
+    if grace_period is not None and grace_period > MAX_GRACE_PERIOD:
+        raise UsageError(f"--grace {grace}: Stripe's longest grace period is 72h")
+    return AuditOptions(
         grace_period=grace_period,
         periods=periods,
         by_customer=by is By.CUSTOMER,
@@ -71,21 +152,52 @@ def audit(
         customer=customer,
         meter=meter,
     )
-    clock = context.clock(as_of)
-    if stripe and as_of is not None:
-        raise UsageError("--stripe reads what holds now, --as-of asks what was known then: say one of them")
-    with context.ledger() as ledger:
-        if stripe:
-            pull_and_warn(context, ledger, api_key_file, clock)
-        with ledger.database.snapshot():
-            whole = audited(ledger, context.settings, options, now=clock())
-            if explain and customer is not None:
-                from meterledger.cli.audit_explain import print_explained
 
-                print_explained(whole, customer, format_)
-            else:
-                _print(whole.audit, options, format_, quiet=context.quiet)
-    raise typer.Exit(ExitCode.DONE if whole.audit.verdict == "ok" else ExitCode.NEEDS_A_PERSON)
+
+def _audited(
+    context: Context,
+    options: "AuditOptions",
+    format_: Format,
+    *,
+    as_of: str | None,
+    explain: bool,
+    lost: tuple[Path | None, Path | None],
+) -> str:
+    """Audit the ledger once, print and write what was asked for, and return the verdict."""
+    from meterledger.cli.audit_explain import print_explained
+    from meterledger.cli.audit_lost import check_lost, write_lost
+    from meterledger.usecases.audit import audited
+
+    check_lost(*lost)
+    clock = context.clock(as_of)
+    with context.ledger() as ledger, ledger.database.snapshot():
+        whole = audited(ledger, context.settings, options, now=clock())
+        if explain and options.customer is not None:
+            print_explained(whole, options.customer, format_)
+        elif Path("-") not in lost:
+            _print(whole.audit, options, format_, quiet=context.quiet)
+        write_lost(whole, *lost, format_, quiet=context.quiet)
+    return whole.audit.verdict
+
+
+def _watched(
+    context: Context,
+    options: "AuditOptions",
+    format_: Format,
+    *,
+    interval: str,
+    until: str | None,
+) -> str | None:
+    """Count down to the deadline, and return the verdict at its end; None if it was interrupted."""
+    from meterledger.cli.audit_watch import watch
+
+    return watch(
+        context,
+        options,
+        format_,
+        interval=context.duration(interval, "--interval") or 0,
+        until=None if until is None else context.instant(until),
+    )
 
 
 def _print(result: "Audit", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:

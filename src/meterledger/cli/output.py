@@ -5,9 +5,9 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from meterledger.errors import UsageError
 
@@ -95,6 +95,16 @@ def print_json(schema: str, document: dict[str, Any]) -> None:
     sys.stdout.writelines(f"{_escaped(line)}\n" for line in text.split("\n"))
 
 
+def print_json_line(schema: str, document: dict[str, Any]) -> None:
+    """Print one JSON document as one line on stdout, so that many can follow each other."""
+    sys.stdout.write(json_line({"schema": f"meterledger.{schema}/1", **document}))
+
+
+def json_line(document: Mapping[str, Any]) -> str:
+    """Return a JSON document as one line of ASCII, to be read back as it was."""
+    return _escaped(json.dumps(document)) + "\n"
+
+
 def print_json_stream(
     schema: str,
     head: dict[str, Any],
@@ -148,13 +158,18 @@ def print_error_json(error: "MeterledgerError", document: dict[str, Any] | None 
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV, as `write_csv` does."""
+    write_csv(sys.stdout, columns, rows)
+
+
+def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """
-    Print rows as CSV.
+    Write rows as CSV.
 
     Text that a spreadsheet would take for a formula gets a quote in front; control and format characters
     are escaped.
     """
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
         writer.writerow([_cell(value) for value in row])

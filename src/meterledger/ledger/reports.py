@@ -59,6 +59,14 @@ class ReportStore:
         """Yield the same of one customer, and where it came from, by event_time."""
         return self._database.stream("usage_of_customer_as_known", customer_id=customer_id, as_of=as_of)
 
+    def usage_behind_its_deadline(
+        self, *, deadline: Instant, before: Instant, as_of: Instant
+    ) -> Iterator[Row]:
+        """Yield usage of before an instant that was not accepted by a deadline, as it was known then."""
+        return self._database.stream(
+            "usage_behind_its_deadline", deadline=deadline, before=before, as_of=as_of
+        )
+
     def names_of(self, what: Literal["source", "feature", "customer"]) -> dict[int, str]:
         """Return the names that usage events refer to by number."""
         return dict(self._database.tuples(f"{what}_names"))
@@ -75,6 +83,23 @@ class ReportStore:
         """Return how many rejections and conflicts were open at an instant."""
         row = self._database.row("count_open_rejects", as_of=as_of)
         return (row["rejections"], row["conflicts"]) if row else (0, 0)
+
+    def last_usage_event(self) -> int:
+        """Return the number of the latest usage event; 0 if there is none."""
+        row = self._database.row("last_usage_event")
+        return row["id"] if row else 0
+
+    def arrivals_since(self, after: int, up_to: int) -> Iterator[Row]:
+        """Yield what came in between two usage events, by import, minute of arrival and hour of usage."""
+        return self._database.stream("arrivals_since", after=after, up_to=up_to)
+
+    def billed_since(self, after: int, up_to: int) -> Iterator[Row]:
+        """Yield customer, subscription and feature of what came in between two usage events."""
+        return self._database.stream("billed_since", after=after, up_to=up_to)
+
+    def unsettled_usage(self) -> Iterator[Row]:
+        """Yield the usage events whose meter event is neither accepted nor taken back."""
+        return self._database.stream("unsettled_usage")
 
     def oldest_unknown_attempt(self, as_of: Instant) -> Instant | None:
         """Return when the oldest attempt began whose outcome was unknown at an instant."""

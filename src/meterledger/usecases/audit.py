@@ -65,7 +65,7 @@ def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: I
     """Audit the ledger, and return what else was found out; a snapshot is open."""
     if not options.as_of:
         refuse_clock_set_back(ledger, now)
-    _refuse_unknown(ledger, settings, options)
+    refuse_unknown(ledger, settings, options)
     grace = settings.invoicing.grace
     if options.grace_period is not None:
         grace = Grace(default=options.grace_period, is_configured=True)
@@ -93,7 +93,7 @@ def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: I
     return whole
 
 
-def _refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -> None:
+def refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -> None:
     """Raise UsageError for a misspelt filter: it would leave nothing to judge, and that would be ok."""
     if options.customer is not None and not ledger.reports.knows_customer(options.customer):
         raise UsageError(f"the ledger has no usage of a customer {options.customer}")
