@@ -10,6 +10,7 @@ from meterledger.cli.output import Format, print_csv, print_json
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from meterledger.cli.context import Context
     from meterledger.usecases.audit_answer import Audit, AuditOptions
 
 
@@ -18,6 +19,13 @@ class By(StrEnum):
 
     CUSTOMER = "customer"
     SOURCE = "source"
+
+
+class ArrivalOption(StrEnum):
+    """What may say when a row of a rehearsal arrived."""
+
+    RECEIVED_AT = "received_at"
+    MTIME = "mtime"
 
 
 def audit(
@@ -36,6 +44,23 @@ def audit(
     by: Annotated[By | None, typer.Option(help="One line for each customer, or source.")] = None,
     customer: Annotated[str | None, typer.Option(metavar="ID", help="This customer alone.")] = None,
     meter: Annotated[str | None, typer.Option(metavar="EVENT_NAME", help="This meter alone.")] = None,
+    push_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Forecast with a push so often; else as pushes ran so far."),
+    ] = None,
+    rehearse: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Judge usage files alone, without ledger and key; patterns and folders too."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --rehearse: the source of the files.")
+    ] = None,
+    arrival: Annotated[
+        ArrivalOption | None,
+        typer.Option(help="With --rehearse: what says when a row arrived; by default its received_at."),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="List the --customer's usage events behind the figures.")
     ] = False,
@@ -65,7 +90,16 @@ def audit(
         as_of=as_of is not None,
         customer=customer,
         meter=meter,
+        push_every=push_interval(context, push_every),
     )
+    if rehearse:
+        from meterledger.cli.audit_rehearsal import rehearse_files
+
+        if explain:
+            raise UsageError("--explain needs a ledger", hint="leave --rehearse out")
+        rehearse_files(context, rehearse, source, arrival, options, format_)
+    if source is not None or arrival is not None:
+        raise UsageError("--source and --arrival go with --rehearse", hint="add --rehearse FILE")
     clock = context.clock(as_of)
     with context.ledger() as ledger, ledger.database.snapshot():
         whole = audited(ledger, context.settings, options, now=clock())
@@ -76,6 +110,18 @@ def audit(
         else:
             _print(whole.audit, options, format_, quiet=context.quiet)
     raise typer.Exit(ExitCode.DONE if whole.audit.verdict == "ok" else ExitCode.NEEDS_A_PERSON)
+
+
+def push_interval(context: "Context", text: str | None) -> int | None:
+    """Read how often a push runs, in microseconds; raises UsageError for less than a second or over a day."""
+    from meterledger.domain.instant import DAY, SECOND
+
+    every = context.duration(text, "--push-every")
+    if every is not None and not SECOND <= every <= DAY:
+        raise UsageError(
+            f"--push-every {text}: a push runs every second at the most, and once a day at least"
+        )
+    return every
 
 
 def _print(result: "Audit", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:
