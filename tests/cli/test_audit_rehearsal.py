@@ -132,6 +132,20 @@ def test_the_exit_code_says_whether_the_grace_period_is_enough(files: Files) -> 
     assert scarce.document["verdict"] == "at_risk"
 
 
+def test_the_table_says_what_would_do_instead(files: Files) -> None:
+    """Below the forecast each change stands with its number."""
+    files.csv("usage.csv", hourly(10, 2 * HOUR), "received_at")
+    out = files.rehearse("--rehearse", "usage.csv").out
+
+    assert "missed: with a grace period of 1h usage would have missed its invoice" in out
+    assert "Forecast, with a push every 15m (assumed)" in out
+    assert (
+        "So that nothing of api_requests is late: a grace period of 3h in place of 1h would do; or source "
+        "default would have to deliver 45m earlier."
+    ) in out
+    assert "late_usage_expected 1 usage event of api_requests (1 to 1)" in out
+
+
 def test_files_that_came_one_by_one_are_judged_by_their_times(files: Files) -> None:
     """Daily JSONL files at 02:00 need three hours of grace, and miss all of the day with one."""
     files.jsonl_of_each_day(8, 2 * HOUR)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.domain.billing_period import calendar_month
+from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.forecast import (
     Change,
     ChangeKind,
     Closing,
+    Expected,
     Forecast,
     LateUsage,
     SourceHistory,
@@ -198,6 +199,26 @@ def test_a_source_slower_than_any_grace_period_is_told_so() -> None:
     found = Past().hourly("late", 4 * DAY).forecast()
 
     assert changes(found)[ChangeKind.GRACE_PERIOD, None] is None
+
+
+def test_usage_from_before_the_period_is_not_of_it() -> None:
+    """With a daily period and a source two days late only the last day counts, and not the one before."""
+    closing = Closing(period=BillingPeriod(END - DAY, END), deadline=END + HOUR, event_name="api_requests")
+    late = LateUsage.of(closing, PushSchedule(every=15 * MINUTE), MARGIN)
+    for event_time in range(END - 10 * DAY, END - 3 * DAY, HOUR):
+        late.note(event_time, event_time + 2 * DAY, 1, 0)
+
+    assert {one.events for boundary, one in late.by_boundary.items() if boundary < END - 3 * DAY} == {24}
+
+
+def test_quantities_of_several_scales_add_up_exactly() -> None:
+    """A tenth and two units are 2.1, however they were stored."""
+    closing = Closing(period=calendar_month(END - 1), deadline=END + HOUR, event_name="api_requests")
+    late = LateUsage.of(closing, PushSchedule(every=15 * MINUTE), MARGIN)
+    late.note(END - HOUR, END + 2 * HOUR, 100, 3)
+    late.note(END - HOUR, END + 2 * HOUR, 2, 0)
+
+    assert str(Expected(1, late.by_boundary[END].units).quantity) == "2.1"
 
 
 def test_a_push_once_a_day_cannot_be_mended_by_the_source() -> None:

@@ -10,6 +10,7 @@ from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, parse
 from meterledger.domain.lateness import Landing
 from meterledger.domain.push_schedule import PushSchedule
 from meterledger.usecases.forecast_answer import Forecasted
+from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from support.audits import audited, codes
 from support.delivered_ledger import LedgerBuilder, ledger_builder
 
@@ -129,6 +130,58 @@ def test_a_load_of_the_past_counts_as_of_when_it_was_received(built: LedgerBuild
     assert forecasted.forecast.late is not None
     assert forecasted.forecast.late.expected.events == 1
     assert forecasted.open.events == 12 * 24
+
+
+def test_customers_with_anchors_are_each_forecast_at_their_own_end(
+    built: LedgerBuilder, tmp_path: Path
+) -> None:
+    """Two customers whose periods end at other times: each end is rehearsed at its own time of day."""
+    file = tmp_path / "customers.jsonl"
+    anchors = {"one": "2026-08-15T09:30:00Z", "two": "2026-08-20T18:00:00Z"}
+    lines = [
+        f'{{"customer_id":"{name}","stripe_customer_id":"cus_{name}","billing_cycle_anchor":"{anchor}"}}\n'
+        for name, anchor in anchors.items()
+    ]
+    file.write_text("".join(lines))
+    began = END - 5 * DAY
+    import_customers(built.ledger, built.settings, CustomersOptions(files=[str(file)]), clock=lambda: began)
+    for number in range(5 * 24):
+        for name, delay in (("one", 2 * HOUR), ("two", 3 * HOUR)):
+            at = began + number * HOUR + 30 * MINUTE
+            built.usage(f"{name}{number}", to_text(at), recorded=to_text(at + delay), customer=name)
+    result = audited(built, "2026-11-01T00:00:00Z", push_every=EVERY, as_of=True)
+
+    # At 09:30 usage of 08:30 is on its way; at 18:00 that of 17:30 and 16:30.
+    assert [
+        (to_text(one.forecast.closing.period.end), one.forecast.late and one.forecast.late.expected.events)
+        for one in result.forecasts
+    ] == [("2026-11-15T09:30:00Z", 1), ("2026-11-20T18:00:00Z", 2)]
+
+
+def test_a_source_that_fell_silent_is_a_finding(built: LedgerBuilder) -> None:
+    """Hourly usage that stopped yesterday: the finding names the source, and since when."""
+    for number in range(5 * 24):
+        at = to_text(END - 6 * DAY + number * HOUR)
+        built.usage(f"r{number}", at, recorded=at, source="gateway")
+    result = audited(built, "2026-10-31T23:30:00Z")
+
+    (found,) = (finding for finding in result.findings if finding.code == "source_silent")
+    assert found.details["source"] == "gateway"
+    assert found.details["since"] == "2026-10-30T23:00:00Z"
+
+
+def test_the_schedule_is_seen_in_the_pushes_of_the_ledger(built: LedgerBuilder) -> None:
+    """Without --push-every the pushes so far tell how often one runs, and at which minute."""
+    built.usage("r1", "2026-10-31T10:00:00Z", recorded="2026-10-31T10:00:00Z")
+    built.claimed("r1", "2026-10-31T10:10:00Z")
+    token = 1
+    for hour in range(11, 15):
+        built.ledger.outbox.begin_push("v1", "test", token, parse_instant(f"2026-10-31T{hour}:10:00Z"))
+    (forecasted,) = audited(built, "2026-10-31T16:00:00Z").forecasts
+
+    assert forecasted.as_dict()["push_every_seconds"] == 3600
+    assert forecasted.as_dict()["push_schedule"] == "observed"
+    assert forecasted.schedule.first_push(END) == END + 10 * MINUTE
 
 
 def test_nothing_is_forecast_for_a_deadline_that_is_over(built: LedgerBuilder) -> None:

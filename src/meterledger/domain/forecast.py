@@ -334,5 +334,5 @@ def _changes(used: Mapping[str, list[Late]], late: Mapping[str, LateUsage]) -> I
     for source, found in used.items():
         is_hopeless = any(one.is_hopeless for one in found)
         earlier = max(one.earlier for one in found)
-        seconds = None if is_hopeless else -(-earlier // SECOND)
+        seconds = None if is_hopeless else -(-earlier // MINUTE) * 60
         yield Change(kind=ChangeKind.DELIVER_EARLIER, seconds=seconds, source=source)
