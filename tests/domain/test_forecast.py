@@ -19,6 +19,7 @@ from meterledger.domain.forecast import (
 )
 from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant
 from meterledger.domain.push_schedule import PushSchedule
+from support.properties import quick
 
 END = parse_instant("2026-11-01T00:00:00Z")
 """A Sunday."""
@@ -232,6 +233,7 @@ def test_a_push_once_a_day_cannot_be_mended_by_the_source() -> None:
 _DELAYS = st.lists(st.integers(0, 40 * 3600), min_size=1, max_size=3)
 
 
+@quick
 @given(delays=_DELAYS, graces=st.tuples(st.integers(0, 72), st.integers(0, 72)))
 def test_a_longer_grace_period_never_raises_the_forecast(delays: list[int], graces: tuple[int, int]) -> None:
     """With the same usage and the same known days, what is late only gets less."""
@@ -244,6 +246,7 @@ def test_a_longer_grace_period_never_raises_the_forecast(delays: list[int], grac
     assert short.late.least.events >= long.late.least.events
 
 
+@quick
 @given(delay=st.integers(0, 40 * 3600), days=st.integers(8, 30), more=st.integers(1, 10))
 def test_more_history_of_the_same_pattern_changes_nothing(delay: int, days: int, more: int) -> None:
     """A regular source has the same forecast after ten days as after forty."""

@@ -100,11 +100,12 @@ def _rehearsal(rehearsed: "Rehearsed") -> dict[str, object]:
 
 def _print_for_people(rehearsed: "Rehearsed", *, quiet: bool) -> None:
     from meterledger.cli.audit_table import print_rehearsed
+    from meterledger.usecases.findings import counted
 
     every = duration_text(rehearsed.push_every)
     arrival = {"received_at": "each row's received_at", "mtime": "the time its file was last changed"}
     console().print(
-        f"Rehearsal from {count_text(rehearsed.rows)} rows of {count_text(rehearsed.files)} files. "
+        f"Rehearsal from {counted(rehearsed.rows, 'row')} of {counted(rehearsed.files, 'file')}. "
         f"Arrival: {arrival[rehearsed.arrival.value]}. Push: every {every}. "
         "A month's end: each UTC midnight.",
         soft_wrap=True,
