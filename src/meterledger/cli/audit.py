@@ -36,6 +36,13 @@ class FailOn(StrEnum):
         return ExitCode.NEEDS_A_PERSON if fails else ExitCode.DONE
 
 
+class ArrivalOption(StrEnum):
+    """What may say when a row of a rehearsal arrived."""
+
+    RECEIVED_AT = "received_at"
+    MTIME = "mtime"
+
+
 def audit(
     ctx: typer.Context,
     *,
@@ -52,6 +59,23 @@ def audit(
     by: Annotated[By | None, typer.Option(help="One line for each customer, or source.")] = None,
     customer: Annotated[str | None, typer.Option(metavar="ID", help="This customer alone.")] = None,
     meter: Annotated[str | None, typer.Option(metavar="EVENT_NAME", help="This meter alone.")] = None,
+    push_every: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Forecast with a push so often; else as pushes ran so far."),
+    ] = None,
+    rehearse: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE", help="Judge usage files alone, without ledger and key; patterns and folders too."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --rehearse: the source of the files.")
+    ] = None,
+    arrival: Annotated[
+        ArrivalOption | None,
+        typer.Option(help="With --rehearse: what says when a row arrived; by default its received_at."),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="List the --customer's usage events behind the figures.")
     ] = False,
@@ -91,8 +115,31 @@ def audit(
     """
     context = context_of(ctx)
     options = _options(
-        context, grace=grace, periods=periods, by=by, as_of=as_of, customer=customer, meter=meter
+        context,
+        grace=grace,
+        periods=periods,
+        by=by,
+        as_of=as_of,
+        customer=customer,
+        meter=meter,
+        push_every=push_every,
     )
+    if rehearse:
+        from meterledger.cli.audit_rehearsal import rehearse_files
+
+        _refuse_beside(
+            "--rehearse judges files alone",
+            {
+                "--explain": explain,
+                "--stripe": stripe,
+                "--watch": watch,
+                "--lost": lost,
+                "--lost-events": lost_events,
+            },
+        )
+        rehearse_files(context, rehearse, source, arrival, options, format_)
+    if source is not None or arrival is not None:
+        raise UsageError("--source and --arrival go with --rehearse", hint="add --rehearse FILE")
     if explain and (customer is None or by is not None):
         raise UsageError(
             "--explain lists the usage events of one customer", hint="name one with --customer, without --by"
@@ -136,6 +183,7 @@ def _options(
     as_of: str | None,
     customer: str | None,
     meter: str | None,
+    push_every: str | None,
 ) -> "AuditOptions":
     from meterledger.domain.billing_period import MAX_GRACE_PERIOD
     from meterledger.usecases.audit_answer import AuditOptions
@@ -151,6 +199,7 @@ def _options(
         as_of=as_of is not None,
         customer=customer,
         meter=meter,
+        push_every=push_interval(context, push_every),
     )
 
 
@@ -198,6 +247,18 @@ def _watched(
         interval=context.duration(interval, "--interval") or 0,
         until=None if until is None else context.instant(until),
     )
+
+
+def push_interval(context: "Context", text: str | None) -> int | None:
+    """Read how often a push runs, in microseconds; raises UsageError for less than a second or over a day."""
+    from meterledger.domain.instant import DAY, SECOND
+
+    every = context.duration(text, "--push-every")
+    if every is not None and not SECOND <= every <= DAY:
+        raise UsageError(
+            f"--push-every {text}: a push runs every second at the most, and once a day at least"
+        )
+    return every
 
 
 def _print(result: "Audit", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:

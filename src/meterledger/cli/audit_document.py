@@ -89,6 +89,7 @@ def audit_document(result: "Audit", options: "AuditOptions") -> dict[str, Any]:
             }
             for line in result.what_if
         ],
+        "forecast": [one.as_dict() for one in result.forecasts],
         "left_out": dict(sorted(result.left_out.items())),
         "findings": [finding.as_dict() for finding in result.findings],
     }

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from meterledger.cli.audit_document import LANDINGS, deadline_text
+from meterledger.cli.audit_forecast import print_forecasts
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text, say
 from meterledger.config.duration import duration_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.instant import SECOND, Instant, to_text
-from meterledger.domain.lateness import Landing
+from meterledger.domain.lateness import MIN_SAMPLES, Landing
 from meterledger.usecases.findings import counted
 
 if TYPE_CHECKING:
     from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, Entry
 
 NO_METER = "(no meter)"
+WHAT_IF_TITLE = "What each grace period would have missed of the ended periods"
 _PERCENTILES = ("p50", "p90", "p99", "max")
 _VERDICTS = {
     "ok": ("green", "everything has landed, or still has time"),
@@ -38,9 +40,31 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     _print_delays(result, quiet=quiet)
     _print_what_if(result)
     _print_recommendation(result)
+    print_forecasts(result.forecasts)
     print_findings(result.findings)
     if not quiet and result.verdict != "ok":
         say("Next: `meterledger status` shows what waits; `--by customer`, then `--customer ID --explain`.")
+
+
+_REHEARSED = {
+    "ok": "the grace period of {grace} would have been long enough on every day",
+    "at_risk": "the grace period of {grace} leaves too little for retries and the safety margin",
+    "missed": "with a grace period of {grace} usage would have missed its invoice",
+}
+_TOO_FEW = "there is too little usage to judge the grace period of {grace}"
+
+
+def print_rehearsed(result: "Audit", *, quiet: bool) -> None:
+    """Print what a rehearsal found, from files alone: verdict, delays, what-if, recommendation, forecast."""
+    style, _ = _VERDICTS[result.verdict]
+    words = _TOO_FEW if result.samples < MIN_SAMPLES else _REHEARSED[result.verdict]
+    meaning = words.format(grace=duration_text(result.grace_period * SECOND))
+    console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
+    _print_delays(result, quiet=quiet)
+    _print_what_if(result, "What each grace period would have missed, had every day been a month's last")
+    _print_recommendation(result)
+    print_forecasts(result.forecasts)
+    print_findings(result.findings)
 
 
 def print_entries(entries: "list[Entry]", options: "AuditOptions") -> None:
@@ -113,7 +137,7 @@ def _print_delays(result: "Audit", *, quiet: bool) -> None:
         say(f"{counted(count, 'usage event')} left out of the {of_what} ({why.replace('_', ' ')}).")
 
 
-def _print_what_if(result: "Audit") -> None:
+def _print_what_if(result: "Audit", title: str = WHAT_IF_TITLE) -> None:
     meters = sorted({line.event_name or NO_METER for line in result.what_if})
     if not meters:
         return
@@ -126,7 +150,7 @@ def _print_what_if(result: "Audit") -> None:
             [f"{grace // 3600} h", *(amount_cell(missed[meter]) for meter in meters)]
             for grace, missed in sorted(by_grace.items())
         ],
-        title="What each grace period would have missed of the ended periods",
+        title=title,
     )
 
 

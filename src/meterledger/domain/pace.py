@@ -30,6 +30,12 @@ def allowed_per_second(*, is_stripe: bool, mode: str, connected: bool, way: Way 
     return (CONNECTED_ACCOUNT_PER_SECOND if connected else LIVE_PER_SECOND) * _SHARE_USED
 
 
+def meter_events_per_second(*, is_stripe: bool, mode: str, connected: bool, way: Way) -> float | None:
+    """Return how many meter events a second that is; on the stream each request takes a whole batch."""
+    requests = allowed_per_second(is_stripe=is_stripe, mode=mode, connected=connected, way=way)
+    return requests and requests * (MAX_BATCH if way is Way.STREAM else 1)
+
+
 LARGE_BACKLOG = 100_000
 """Meter events from which on it is worth saying that the stream is faster."""
 

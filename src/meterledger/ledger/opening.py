@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterledger.ledger import sqlite
+from meterledger.ledger.arrivals import ArrivalStore
 from meterledger.ledger.baselines import BaselineStore
 from meterledger.ledger.closures import ClosureStore
 from meterledger.ledger.customers import CustomerStore
@@ -38,6 +39,7 @@ class Ledger:
     baselines: BaselineStore
     closures: ClosureStore
     reports: ReportStore
+    arrivals: ArrivalStore
     explanations: ExplanationStore
     error_reports: ErrorReportStore
     subscriptions: SubscriptionStore
@@ -76,6 +78,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         baselines=BaselineStore(database, lease),
         closures=ClosureStore(database, lease, outbox),
         reports=ReportStore(database),
+        arrivals=ArrivalStore(database),
         explanations=ExplanationStore(database),
         error_reports=ErrorReportStore(database, lease, outbox),
         subscriptions=SubscriptionStore(database),

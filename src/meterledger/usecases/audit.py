@@ -36,6 +36,8 @@ from meterledger.usecases.audit_reading import (
     Share,
     SourceAndMeter,
 )
+from meterledger.usecases.forecast import forecasts
+from meterledger.usecases.forecast_answer import forecast_findings
 from meterledger.usecases.grace_findings import grace_findings
 from meterledger.usecases.known_dues import known_dues
 from meterledger.usecases.planning import Planner, refuse_clock_set_back
@@ -90,6 +92,7 @@ def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: I
     _fill_what_if(whole.audit, in_scope)
     _fill_delays(whole.audit, reading, shares)
     _conclude(whole, in_scope)
+    _fill_forecasts(whole)
     return whole
 
 
@@ -270,6 +273,14 @@ def _conclude(whole: Audited, shares: Iterable[Share]) -> None:
         *clock_findings(reading, samples=result.samples, assumes_periods=assumed),
         *grace_findings(reading.ledger, reading.settings, reading.now),
     ]
+
+
+def _fill_forecasts(whole: Audited) -> None:
+    result, reading = whole.audit, whole.reading
+    result.forecasts = forecasts(
+        reading.ledger, reading.settings, reading.dues, reading.options, result.entries, now=reading.now
+    )
+    result.findings += forecast_findings(result.forecasts, already=result.findings)
 
 
 def _in_order(key: SourceAndMeter) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from meterledger.domain import lateness
 from meterledger.domain.billing_period import BillingPeriod
@@ -11,6 +12,9 @@ from meterledger.domain.instant import Instant
 from meterledger.domain.lateness import Landing
 from meterledger.domain.quantity import ZERO, Quantity
 from meterledger.usecases.findings import Finding
+
+if TYPE_CHECKING:
+    from meterledger.usecases.forecast_answer import Forecasted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +30,8 @@ class AuditOptions:
     """Whether the instant was asked for; else it is the clock's, which may not be behind the ledger."""
     customer: str | None = None
     meter: str | None = None
+    push_every: int | None = None
+    """How often a push runs, for the forecast; else what the pushes of the ledger tell."""
 
 
 @dataclass(slots=True)
@@ -136,3 +142,5 @@ class Audit:
     """Those with missed usage first, then by deadline."""
     left_out: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
+    forecasts: "list[Forecasted]" = field(default_factory=list)
+    """One for each period and meter whose deadline is ahead."""

@@ -1,0 +1,71 @@
+"""The forecast for people: what would come too late, what that rests on, and what would do."""
+
+from typing import TYPE_CHECKING
+
+from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text
+from meterledger.config.duration import duration_text
+from meterledger.domain.instant import to_text
+from meterledger.usecases.findings import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from meterledger.domain.forecast import Expected
+    from meterledger.usecases.forecast_answer import Forecasted
+
+_SHOWN = 20
+"""Forecasts that are shown, the worst of them; JSON has all."""
+
+
+def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
+    """Print the forecasts that rest on enough history, the most late usage first."""
+    known = sorted((one for one in forecasts if one.forecast.late), key=_order)
+    if not known:
+        return
+    schedule = known[0].schedule
+    print_table(
+        [
+            ("deadline", "left"),
+            ("meter", "left"),
+            ("expected late", "right"),
+            ("least", "right"),
+            ("most", "right"),
+            ("rehearsed on", "left"),
+        ],
+        [_cells(one) for one in known[:_SHOWN]],
+        title=f"Forecast, with a push every {duration_text(schedule.every)} ({schedule.basis.value}): usage "
+        "events that would reach Stripe after their deadline, their quantity below",
+    )
+    if len(known) > _SHOWN:
+        console().print(f"{count_text(len(known) - _SHOWN)} more forecasts: see --format json", markup=False)
+    for one in known[:_SHOWN]:
+        if one.forecast.changes:
+            words = "; or ".join(one.words(change) for change in one.forecast.changes)
+            line = f"So that nothing of {one.forecast.closing.event_name} is late: {words}."
+            console().print(harmless(line), soft_wrap=True, markup=False)
+
+
+def _order(one: "Forecasted") -> tuple[object, ...]:
+    late, closing = one.forecast.late, one.forecast.closing
+    return (-late.expected.events if late else 0, closing.deadline, closing.event_name, closing.period)
+
+
+def _cells(one: "Forecasted") -> list[object]:
+    forecast, late = one.forecast, one.forecast.late
+    if late is None:
+        raise AssertionError("unreachable: only known forecasts are shown")
+    days = counted(forecast.boundaries, "day")
+    return [
+        to_text(forecast.closing.deadline),
+        forecast.closing.event_name,
+        _amount(late.expected),
+        _amount(late.least),
+        _amount(late.most),
+        f"{days} of its weekday" if forecast.weekday_only else days,
+    ]
+
+
+def _amount(expected: "Expected") -> str:
+    if not expected.events:
+        return "0"
+    return f"{count_text(expected.events)}\n{quantity_text(str(expected.quantity))}"
