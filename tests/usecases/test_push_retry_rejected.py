@@ -177,7 +177,7 @@ def test_the_past_is_shown_as_it_was(world: World) -> None:
     between = world.time.clock()
     world.time.advance(MINUTE)
     with world.ledger() as ledger:
-        unsealed = [list(ledger.outbox.unsealed(at)) for at in (before, between)]
+        unsealed = [list(ledger.unsealed.all(at)) for at in (before, between)]
         states = [
             {row["state"]: row["count"] for row in ledger.reports.meter_events_as_of(at)}
             for at in (before, between)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from meterledger.cli.output import count_text
 
 if TYPE_CHECKING:
-    from meterledger.usecases.planning import Settling
+    from meterledger.usecases.standing import Settling
 
 
 def settling_document(settling: "Settling") -> dict[str, object]:

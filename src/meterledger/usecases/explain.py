@@ -108,7 +108,7 @@ def _state_of(
         return closure["state"], closure["blocked_reason"]
     if live:
         return "sealed", None
-    usage = ledger.outbox.unsealed_event(row["id"])
+    usage = ledger.unsealed.one(row["id"])
     reason = planner.standing_of(usage) if usage else None
     return ("blocked", reason.value) if reason else ("unsealed", None)
 
