@@ -272,7 +272,7 @@ def _retry_rejected(
     if retried.of_voided_imports:
         report.warnings.append(
             f"{retried.of_voided_imports} rejected meter events are of imports that were taken back: "
-            "they are not sealed again"
+            "they are not sealed again; `meterledger write-off --reason rejected` closes them"
         )
 
 

@@ -122,7 +122,7 @@ def _choose(ledger: Ledger, planner: Planner, options: WriteOffOptions) -> _Chos
         _choose_named(ledger, planner, options, chosen)
         return chosen
     if options.reason == REJECTED:
-        for meter_event, carried in ledger.error_reports.rejected().items():
+        for meter_event, carried in ledger.error_reports.rejected(with_voided=True).items():
             if all(map(options.fits, carried)):
                 _add_rejected(chosen, meter_event, carried)
         return chosen
@@ -159,7 +159,7 @@ def _choose_named(ledger: Ledger, planner: Planner, options: WriteOffOptions, ch
     stale = {
         usage.usage_event: usage for event in planner.stale() for usage in ledger.outbox.usage_of(event.id)
     }
-    rejected = ledger.error_reports.rejected()
+    rejected = ledger.error_reports.rejected(with_voided=True)
     carriers = {usage.usage_event: number for number, carried in rejected.items() for usage in carried}
     refused, named = [], set()
     for request_id in dict.fromkeys(options.request_ids):

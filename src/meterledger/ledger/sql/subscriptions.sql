@@ -93,6 +93,6 @@ SELECT m.stripe_customer_id, m.event_name, u.event_time, u.quantity, u.scale
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_events AS u ON u.id = l.usage_event
-WHERE m.state IN ('pending', 'sending', 'in_doubt', 'rejected')
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt')
     AND u.event_time >= :since AND u.event_time < :until
 ORDER BY u.id;
