@@ -74,12 +74,6 @@ FROM deadline_extensions AS e
 WHERE NOT EXISTS (SELECT 1 FROM deadline_extension_outcomes AS o WHERE o.extension = e.id)
 ORDER BY e.id;
 
--- name: extended_invoices
--- Which invoices' deadlines were moved from here.
-SELECT DISTINCT e.invoice_id FROM deadline_extensions AS e
-INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
-WHERE o.outcome = 'extended' AND o.recorded_at <= :as_of;
-
 -- name: failed_deadline_extensions
 -- How often this very change was asked for, and an answer came that was no success.
 SELECT COUNT(*) AS count FROM deadline_extensions AS e
