@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 def settling_document(settling: "Settling") -> dict[str, object]:
     """Return it as JSON shows it: how many usage events, and when the first and the last of them go."""
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     return {
         "usage_events": settling.usage_events,
-        "next_at": None if settling.next_at is None else to_text(settling.next_at),
-        "last_at": None if settling.last_at is None else to_text(settling.last_at),
+        "next_at": to_text_or_none(settling.next_at),
+        "last_at": to_text_or_none(settling.last_at),
     }
 
 

@@ -56,6 +56,11 @@ def to_text(instant: Instant) -> str:
     return to_datetime(instant).isoformat().replace("+00:00", "Z")
 
 
+def to_text_or_none(instant: Instant | None) -> str | None:
+    """Write an instant where there is one."""
+    return None if instant is None else to_text(instant)
+
+
 def seconds_floor(instant: Instant) -> int:
     """Return the epoch second an instant lies in: rounded down, so usage never moves to a later period."""
     return instant // SECOND

@@ -38,7 +38,7 @@ __all__ = ["Claimed", "Finished", "New", "Outbox", "StoredMeterEvent"]
 
 
 class Outbox:
-    """Owns unsealed usage, meter events, links, delivery attempts and pushes."""
+    """Owns meter events, links, delivery attempts and pushes."""
 
     def __init__(self, database: Database, lease: LeaseStore) -> None:
         self._database = database

@@ -31,8 +31,8 @@ READ_AT_ONCE = 1000
 
 if TYPE_CHECKING:
     from meterledger.domain.dues import Due
-    from meterledger.domain.foreign_usage import Lane
     from meterledger.domain.instant import Instant
+    from meterledger.domain.sending_order import Lane
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
