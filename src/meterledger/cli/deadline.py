@@ -238,10 +238,9 @@ def _row(one: "Deadline") -> dict[str, Any]:
 
 
 def _extended_row(line: "Line") -> dict[str, Any]:
-
-    before = line.invoice.finalizes_at
     from meterledger.domain.instant import to_text_or_none
 
+    before = line.invoice.finalizes_at
     return {
         **_row(line.deadline),
         "from": to_text_or_none(before),

@@ -72,7 +72,6 @@ def _doubtful(row: Any) -> dict[str, Any]:
 
 
 def _document(found: "Status") -> dict[str, Any]:
-
     from meterledger.domain.instant import to_text_or_none
 
     oldest = found.oldest_pending_event_time
