@@ -56,11 +56,6 @@ def to_text(instant: Instant) -> str:
     return to_datetime(instant).isoformat().replace("+00:00", "Z")
 
 
-def to_text_or_none(instant: Instant | None) -> str | None:
-    """Write an instant where there is one."""
-    return None if instant is None else to_text(instant)
-
-
 def seconds_floor(instant: Instant) -> int:
     """Return the epoch second an instant lies in: rounded down, so usage never moves to a later period."""
     return instant // SECOND
@@ -123,3 +118,8 @@ def from_local(moment: datetime, zone: tzinfo | None) -> Instant:
         return from_datetime(moment)
     except OverflowError as error:
         raise TimeError("it is no date and time of the calendar") from error
+
+
+def to_text_or_none(instant: Instant | None) -> str | None:
+    """Write an instant where there is one."""
+    return None if instant is None else to_text(instant)
