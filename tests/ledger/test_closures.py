@@ -107,7 +107,7 @@ def test_closures_are_counted_as_of_an_instant(desk: Desk) -> None:
     assert counts(START - 1) == {"already_billed": 0, "written_off": 0, "voided": 0}
     assert counts(LATER - 1) == {"already_billed": 1, "written_off": 0, "voided": 0}
     assert counts(LATER) == {"already_billed": 0, "written_off": 0, "voided": 2}
-    assert [usage.usage_event for usage in desk.ledger.outbox.unsealed(LATER - 1)] == [2]
+    assert [usage.usage_event for usage in desk.ledger.unsealed.all(LATER - 1)] == [2]
 
 
 def test_writing_off_keeps_reason_and_note(desk: Desk) -> None:

@@ -19,11 +19,24 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["unsent_meter_events", "attempts_of_unsent", "pending_never_reached", "lanes_in_doubt"]
+    "name",
+    [
+        "unsent_meter_events",
+        "attempts_of_unsent",
+        "pending_never_reached",
+        "lanes_in_doubt",
+        "count_open_meter_events",
+        "in_doubt_meter_events",
+        "rejected_by_code",
+        "usage_of_rejected",
+        "unsent_sealed_usage",
+        "verify_pending_is_not_sent",
+    ],
 )
 def test_what_is_unsettled_is_found_without_what_is_settled(ledger: Path, name: str) -> None:
     """SQLite takes a partial index only where its condition is repeated in its own words."""
-    plan = _plan(ledger, all_statements()[name].numbered)
+    statement = all_statements()[name]
+    plan = _plan(ledger, statement.numbered, *statement.parameters)
     assert any("meter_events_unsettled" in step for step in plan)
 
 

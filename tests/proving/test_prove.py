@@ -93,6 +93,8 @@ def test_unknown_taken_for_not_sent_is_found() -> None:
         Invariant.PUSH_AGAIN_CHANGES_NOTHING,
         # Its duplicate is found at once where the identifier is still known: in doubt, and nobody sees why.
         Invariant.DOUBT_HAS_CAUSE,
+        # Or it is taken back, as if it had never left, and blocked since.
+        Invariant.UNSENT_IS_NOT_COUNTED,
     }
     assert size_of(failure.history.steps) <= SMALL
 

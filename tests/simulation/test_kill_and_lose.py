@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from support.independent_stripe import IndependentStripe, Mishap
+from support.independent_stripe import IndependentStripe
 from support.kill_and_lose import GONE, METERS, START, Job
+from support.mishap import Mishap
 
 
 def live(folder: Path, seed: int, rounds: int, mishaps: float) -> Job:

@@ -10,7 +10,7 @@ from meterledger.domain.delivery import Outcome, Result
 from meterledger.domain.instant import Instant
 from meterledger.ledger import Ledger
 from meterledger.ledger.database import Row
-from meterledger.ledger.outbox import Outbox
+from meterledger.ledger.unsealed import UnsealedStore
 from meterledger.stripe_gateway.gateway import Read
 from meterledger.usecases.door import PushGateway
 
@@ -83,11 +83,11 @@ class HopefulGateway(FaithfulGateway):
         return replace(outcome, result=Result.ACCEPTED) if outcome.result is Result.UNKNOWN else outcome
 
 
-class _ForgetfulOutbox(Outbox):
-    def unsealed_to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
-        return islice(super().unsealed_to_order(as_of), 1, None)
+class _ForgetfulStore(UnsealedStore):
+    def to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
+        return islice(super().to_order(as_of), 1, None)
 
 
 def forgetful(ledger: Ledger) -> Ledger:
-    """Return the ledger with an outbox that leaves out the first of what is to be sent."""
-    return replace(ledger, outbox=_ForgetfulOutbox(ledger.database, ledger.lease))
+    """Return the ledger with a store that leaves out the first of what is to be sent."""
+    return replace(ledger, unsealed=_ForgetfulStore(ledger.database))

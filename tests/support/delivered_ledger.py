@@ -132,7 +132,7 @@ class LedgerBuilder:
         now = parse_instant(at)
         self._token = self._token or self._take(now)
         self._push = self._push or self.ledger.outbox.begin_push("v1", "test", self._token, now)
-        usage = self.ledger.outbox.unsealed_event(self._usage[request_id])
+        usage = self.ledger.unsealed.one(self._usage[request_id])
         assert usage is not None
         meter = self.settings.catalogue.meter_of(usage.feature)
         assert meter is not None

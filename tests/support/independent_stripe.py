@@ -15,13 +15,25 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from email.utils import formatdate
-from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qsl, urlsplit
+
+from support.independent_documents import (
+    Document,
+    Reply,
+    customer_of,
+    events_of,
+    meter_document,
+    refusal,
+    report_of,
+    rfc_time,
+    seconds_of,
+    taken,
+)
+from support.mishap import SILENT, Mishap
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -33,43 +45,6 @@ WAYS = {
     "/v2/billing/meter_event_stream": "stream",
 }
 SESSION_SECONDS = 900
-
-Document = dict[str, Any]
-
-
-class Mishap(StrEnum):
-    """What goes wrong with one request."""
-
-    LOST = "lost"
-    """It is not counted, and nobody answers."""
-    ANSWER_LOST = "answer lost"
-    """It is counted, and nobody answers."""
-    RESET = "reset"
-    """It is not counted, and the connection is reset."""
-    RESET_AFTER = "reset after"
-    CUT = "cut"
-    """It is counted, and the answer ends in its middle."""
-    LATE = "late"
-    """The connection ends at once, and the request is carried out a little later all the same."""
-    FAILED = "failed"
-    """A 500 that sticks to its key; not counted."""
-    FAILED_AFTER = "failed after"
-    """The same, and counted."""
-    GATEWAY = "gateway"
-    """A page of HTML with a 502 in front of it; not counted."""
-    GATEWAY_AFTER = "gateway after"
-    LIMITED = "limited"
-    LOCKED = "locked"
-    CONFLICT = "conflict"
-    OLD_LIMIT = "old limit"
-    """The older form of a limit: 400 with the code rate_limit."""
-    SLOW = "slow"
-    STRANGER = "stranger"
-    """A 200 of somebody else, with HTML: not counted."""
-
-
-COUNTED = {Mishap.ANSWER_LOST, Mishap.RESET_AFTER, Mishap.CUT, Mishap.FAILED_AFTER, Mishap.GATEWAY_AFTER}
-SILENT = {Mishap.LOST, Mishap.ANSWER_LOST, Mishap.RESET, Mishap.RESET_AFTER, Mishap.LATE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +58,6 @@ class Counted:
     value: str
     timestamp: int
     at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """A status and a document; text is sent as HTML."""
-
-    status: int
-    document: Document | str
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def refusal(status: int, message: str, **more: str) -> Reply:
-    """Return an error in Stripe's form."""
-    return Reply(status, {"error": {"type": "invalid_request_error", "message": message, **more}})
 
 
 @dataclass(slots=True)
@@ -182,7 +143,7 @@ class IndependentStripe:
                 case ["v1", "account"]:
                     return Reply(200, {"id": "acct_independent", "object": "account"})
                 case ["v1", "billing", "meters"]:
-                    meters = [_meter(name, formula) for name, formula in self.meters.items()]
+                    meters = [meter_document(name, formula) for name, formula in self.meters.items()]
                     return Reply(200, {"object": "list", "has_more": False, "data": meters, "url": path})
                 case ["v1", "billing", "meters", meter, "event_summaries"]:
                     return Reply(200, self._summaries(meter, query))
@@ -226,8 +187,8 @@ class IndependentStripe:
                     "id": f"mes_{token}",
                     "livemode": False,
                     "authentication_token": token,
-                    "created": _rfc(self.now),
-                    "expires_at": _rfc(self.now + SESSION_SECONDS),
+                    "created": rfc_time(self.now),
+                    "expires_at": rfc_time(self.now + SESSION_SECONDS),
                 },
             )
 
@@ -254,7 +215,7 @@ class IndependentStripe:
                 return Reply(502, "<html>Bad Gateway</html>")
             case Mishap.STRANGER:
                 return Reply(200, "<html>Please log in to the WLAN</html>")
-        lanes = {(one["event_name"], _customer(one)) for one in events} if way != "stream" else set()
+        lanes = {(one["event_name"], customer_of(one)) for one in events} if way != "stream" else set()
         with self._lock:
             if key in self._flying:
                 return refusal(409, "The key is in use.", code="idempotency_key_in_use")
@@ -309,7 +270,7 @@ class IndependentStripe:
     def _counted(self, way: str, events: list[Document], arrived: float) -> Reply:
         """Count what may be counted, as of its arrival; of the stream whatever is no duplicate."""
         for one in events:
-            timestamp = _seconds(one["timestamp"])
+            timestamp = seconds_of(one["timestamp"])
             if one["event_name"] not in self.meters:
                 return refusal(400, "No active meter found for event name.")
             if not self.now - OLDEST <= timestamp <= self.now + NEWEST:
@@ -326,12 +287,12 @@ class IndependentStripe:
             self._take(way, one)
         if way == "stream":
             return Reply(200, {})
-        return Reply(200, _taken(way, events[0], self.now))
+        return Reply(200, taken(way, events[0], self.now))
 
     def _take(self, way: str, event: Document) -> None:
-        customer = _customer(event)
+        customer = customer_of(event)
         if customer in self.refused_later:
-            self.reports.append(_report(len(self.reports), event, self.now))
+            self.reports.append(report_of(len(self.reports), event, self.now))
             return
         self.counted.append(
             Counted(
@@ -340,7 +301,7 @@ class IndependentStripe:
                 event["event_name"],
                 customer,
                 event["payload"]["value"],
-                _seconds(event["timestamp"]),
+                seconds_of(event["timestamp"]),
                 self.now,
             )
         )
@@ -389,7 +350,7 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa
                 self._answer(Reply(401, {"error": error}), None)
                 return
             mishap, key = stripe.mishap(), self.headers["Idempotency-Key"]
-            events = _events(way, text)
+            events = events_of(way, text)
             if mishap is Mishap.LATE:
                 stripe.carry_out_later(way, key, text, events, arrived)
                 self._drop(mishap)
@@ -428,74 +389,3 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa
             self.wfile.write(body)
 
     return Handler
-
-
-def _events(way: str, text: str) -> list[Document]:
-    if way == "stream":
-        events: list[Document] = json.loads(text)["events"]
-        assert 1 <= len(events) <= 100
-        return events
-    if way == "v2":
-        return [json.loads(text)]
-    event: Document = {"payload": {}}
-    for name, value in parse_qsl(text):
-        if name.startswith("payload["):
-            event["payload"][name[8:-1]] = value
-        else:
-            event[name] = value
-    return [event]
-
-
-def _taken(way: str, event: Document, now: float) -> Document:
-    if way == "v1":
-        stamps: Document = {"timestamp": int(event["timestamp"]), "created": int(now)}
-        return {**event, **stamps, "object": "billing.meter_event", "livemode": False}
-    return {**event, "object": "v2.billing.meter_event", "livemode": False, "created": _rfc(now)}
-
-
-def _report(number: int, event: Document, now: float) -> Document:
-    code = "meter_event_customer_not_found"
-    sample = {"error_message": "no such customer", "request": {"identifier": event["identifier"]}}
-    errors = {"code": code, "error_count": 1, "sample_errors": [sample]}
-    return {
-        "id": f"evt_{number}",
-        "object": "v2.core.event",
-        "type": "v1.billing.meter.error_report_triggered",
-        "created": _rfc(now),
-        "livemode": False,
-        "related_object": {"id": f"mtr_{event['event_name']}", "type": "billing.meter", "url": "/"},
-        "data": {
-            "developer_message_summary": "1 invalid event",
-            "validation_start": _rfc(now),
-            "validation_end": _rfc(now + 10),
-            "reason": {"error_count": 1, "error_types": [errors]},
-        },
-    }
-
-
-def _meter(name: str, formula: str) -> Document:
-    return {
-        "id": f"mtr_{name}",
-        "object": "billing.meter",
-        "livemode": False,
-        "status": "active",
-        "display_name": name,
-        "event_name": name,
-        "event_time_window": None,
-        "default_aggregation": {"formula": formula},
-        "customer_mapping": {"type": "by_id", "event_payload_key": "stripe_customer_id"},
-        "value_settings": {"event_payload_key": "value"},
-    }
-
-
-def _customer(event: Document) -> str:
-    return str(event["payload"]["stripe_customer_id"])
-
-
-def _seconds(timestamp: object) -> int:
-    text = str(timestamp)
-    return int(text) if text.isdigit() else int(datetime.fromisoformat(text).timestamp())
-
-
-def _rfc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")

@@ -33,7 +33,7 @@ class Desk:
 
     def unsealed(self) -> list[UsageToSeal]:
         """Return what is unsealed."""
-        return list(self.ledger.outbox.unsealed())
+        return list(self.ledger.unsealed.all())
 
     def sealed(self, usage: UsageToSeal) -> tuple[UsageToSeal, MeterEvent]:
         """Seal one usage event."""

@@ -10,12 +10,30 @@ from meterledger.usecases.door import Counterpart, PushGateway
 from meterledger.usecases.metrics import Figures
 from meterledger.usecases.push import Pusher, PushOptions, PushReport
 from meterledger.usecases.sending import Surroundings
-from meterledger.usecases.watching import INTERVAL, Happening, What, Worker
+from meterledger.usecases.watching import Happening, What, Worker
 from support.broken_parts import FaithfulGateway
-from support.pushing import SECOND, World
+from support.pushing import Row, World
+from support.strict_stripe import Fault
 from support.virtual_time import run_in
 
+INTERVAL_SECONDS = 5.0
+"""The default of --interval."""
+
 Script = Sequence[tuple[float, Callable[[], object]]]
+
+
+def importing(world: World, *rows: Row) -> Callable[[], object]:
+    """Return the import of rows, as another process does it."""
+    return lambda: world.import_rows(rows)
+
+
+def set_fault(world: World, fault: Fault | None) -> Callable[[], None]:
+    """Return the change of what goes wrong at Stripe."""
+
+    def change() -> None:
+        world.stripe.fault = lambda _arrival: fault
+
+    return change
 
 
 @dataclass(slots=True)
@@ -75,7 +93,7 @@ def worker_of(
                 chance=world.chance,
             ),
         ),
-        interval=INTERVAL / SECOND,
+        interval=INTERVAL_SECONDS,
         tell=life.happened.append,
         publish=publish,
     )

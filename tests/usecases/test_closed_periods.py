@@ -7,8 +7,9 @@ import pytest
 
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.instant import parse_instant
-from meterledger.usecases.planning import Planner, stand
+from meterledger.usecases.planning import Planner
 from meterledger.usecases.preview import Preview, preview
+from meterledger.usecases.standing import stand
 from support.customers import import_anchors
 from support.delivered_ledger import LedgerBuilder, ledger_builder
 

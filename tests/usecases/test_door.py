@@ -224,7 +224,7 @@ def test_who_lost_the_lease_while_knocking_leaves_the_new_holder_alone(world: Wo
                 now = world.time.clock()
                 token = ledger.lease.take(other, None, now)
                 push = ledger.outbox.begin_push("v1", "0", token, now)
-                usage = next(ledger.outbox.unsealed())
+                usage = next(ledger.unsealed.all())
                 sealed = seal(usage, world.settings.catalogue.meters[0], usage.customer_id)
                 ledger.outbox.claim_new([(usage, sealed)], push=push, token=token, now=now)
             return Read(value="acct_one")

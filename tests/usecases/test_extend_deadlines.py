@@ -92,7 +92,6 @@ def test_a_draft_that_is_behind_gets_more_time(desk: Desk) -> None:
     assert desk.results(report) == [(Result.EXTENDED, NEW)]
     assert [move[:2] for move in desk.moves] == [("in_1", NEW)]
     assert desk.due == (NEW, DeadlineSource.DRAFT_INVOICE)
-    assert desk.built.ledger.subscriptions.extended_invoices() == {"in_1"}
 
 
 def test_the_amount_behind_is_told(desk: Desk) -> None:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from meterledger.domain.rollup import UsageWindow
 from meterledger.domain.way import Way
 from meterledger.usecases.judging import Judge
-from meterledger.usecases.planning import Planner, stand
+from meterledger.usecases.planning import Planner
 from meterledger.usecases.preview import Preview, preview, preview_totals
 from meterledger.usecases.push import PushOptions
+from meterledger.usecases.standing import stand
 from meterledger.usecases.void_import import void_import
 from support.customers import customer, customers_csv, take_customers
 from support.properties import quick
@@ -177,7 +178,7 @@ def _assert_same_totals(planner: Planner) -> None:
 def _assert_same_standing(planner: Planner) -> None:
     blocked: Counter[str] = Counter()
     times, ready = [], []
-    for usage in planner.ledger.outbox.unsealed(planner.as_of):
+    for usage in planner.ledger.unsealed.all(planner.as_of):
         reason = planner.standing_of(usage)
         if reason is not None:
             blocked[reason] += 1

@@ -159,7 +159,7 @@ def test_a_mapping_recorded_later_is_hidden_from_the_past(world: World) -> None:
     world.time.advance(HOUR)
     take(world, customer("acme", "cus_A"))
     with world.ledger() as ledger:
-        [usage] = ledger.outbox.unsealed()
+        [usage] = ledger.unsealed.all()
         then = Planner(ledger, world.settings, before, before).decide(usage)
         now = Planner(ledger, world.settings, world.time.clock()).decide(usage)
 

@@ -1,6 +1,7 @@
 """`push --retry-rejected`: rejected usage under the next revision, by a person's word and not otherwise."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,7 @@ def test_the_past_is_shown_as_it_was(world: World) -> None:
     between = world.time.clock()
     world.time.advance(MINUTE)
     with world.ledger() as ledger:
-        unsealed = [list(ledger.outbox.unsealed(at)) for at in (before, between)]
+        unsealed = [list(ledger.unsealed.all(at)) for at in (before, between)]
         states = [
             {row["state"]: row["count"] for row in ledger.reports.meter_events_as_of(at)}
             for at in (before, between)
@@ -214,14 +215,24 @@ def refusal(world: World, *statements: str) -> str:
         ATTEMPT + "NULL, NULL)",
         ATTEMPT + "1, 'unknown')",
         ATTEMPT + "1, 'accepted')",
-        "UPDATE imports SET voided_at = 4611686018427387904, void_note = 'x'",
         RETRY_B.replace("4611686018427387904", "1"),
     ],
-    ids=["in flight", "unknown", "taken and in no report", "taken back", "retried before"],
+    ids=["in flight", "unknown", "taken and in no report", "retried before"],
 )
 def test_the_database_refuses_a_retry_that_is_not_safe(world: World, spoil: str) -> None:
     """Whoever tries."""
     assert "certainly rejected" in refusal(world, spoil, RETRY_B)
+
+
+def test_the_database_seals_nothing_again_that_was_taken_back(world: World) -> None:
+    """Whoever lets go of it: it does not come back to the outbox, and verify finds that nothing closed it."""
+    with closing(sqlite3.connect(world.path)) as connection:
+        connection.execute("UPDATE imports SET voided_at = 4611686018427387904, void_note = 'x'")
+        connection.execute(RETRY_B)
+        connection.execute(f"{UNLINK} AND meter_event = 2")
+        connection.commit()
+    assert world.unsealed() == 0
+    assert whole(world) != []
 
 
 def test_the_database_lets_go_of_nothing_else(world: World) -> None:

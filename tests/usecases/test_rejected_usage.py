@@ -1,15 +1,18 @@
 """Rejected usage: written off by a person's word, or shown as a retry would seal it, rolled up or not."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meterledger.errors import UsageError
+from meterledger.errors import LedgerError, UsageError
 from meterledger.usecases.planning import Planner
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.push import PushOptions
+from meterledger.usecases.void_import import void_import
 from meterledger.usecases.write_off import REJECTED, WriteOffOptions, WriteOffReport, write_off
 from support.pushing import HOUR, START, Row, World
 from support.rolling_up import assert_sound, config, rewrite
@@ -49,6 +52,12 @@ def closed(world: World, *keys: str, **options: Any) -> WriteOffReport:
         return write_off(ledger, world.settings, asked, clock=world.time.clock)
 
 
+def void(world: World, number: int = 1) -> None:
+    """Take an import back."""
+    with world.ledger() as ledger:
+        void_import(ledger, number, note="wrong file", clock=world.time.clock)
+
+
 def bodies_of_a_retry(world: World) -> list[str]:
     """Return what `push --dry-run --retry-rejected` shows."""
     with world.ledger() as ledger:
@@ -78,6 +87,53 @@ def test_only_what_is_certainly_not_counted_is_written_off(world: World) -> None
             closed(world, "a", key)
     assert closed(world, dry_run=True).written_off == 3
     assert closed(world, customer="cus_c").written_off == 0
+    assert world.select("SELECT COUNT(*) FROM usage_closures") == [(0,)]
+
+
+@pytest.mark.parametrize("keys", [(), ("a", "b", "c")], ids=["by reason", "by name"])
+def test_what_was_rejected_is_written_off_though_its_import_was_taken_back(
+    world: World, keys: tuple[str, ...]
+) -> None:
+    """No retry brings it back; written off it is closed for good, and push has nothing left to say of it."""
+    void(world)
+    assert world.push(RETRY).needs_a_person
+    assert bodies_of_a_retry(world) == []
+    assert closed(world, *keys, dry_run=True).written_off == 3
+    assert closed(world, *keys).by_reason == {"rejected": 3}
+    report = world.push(RETRY)
+    assert (report.needs_a_person, report.warnings, world.unsealed()) == (False, [], 0)
+    assert world.select("SELECT state, COUNT(*) FROM usage_closures GROUP BY state") == [("written_off", 3)]
+    void(world)
+    assert_sound(world)
+
+
+def test_a_rolled_up_meter_event_of_a_voided_import_is_written_off_whole(rolling: World) -> None:
+    """Also where it carries usage of another import, which goes with it."""
+    rolling.stripe.customers_deleted = set()
+    rolling.push(RETRY)
+    rolling.import_rows([Row(key=key, customer="cus_e", at=THEN) for key in "de"])
+    rolling.import_rows([Row(key="f", customer="cus_e", at=THEN)])
+    rolling.stripe.customers_deleted = {"cus_e"}
+    rolling.push()
+    void(rolling, 3)
+    with pytest.raises(UsageError, match="in one meter event with another"):
+        closed(rolling, "f")
+    assert closed(rolling).written_off == 3
+    assert not rolling.push(RETRY).needs_a_person
+    assert_sound(rolling)
+
+
+def test_a_voided_import_that_a_report_may_still_name_is_left_alone(world: World) -> None:
+    """Rejected at first and unknown since: the database refuses to let go of what may be counted."""
+    void(world)
+    with closing(sqlite3.connect(world.path)) as connection:
+        connection.execute(
+            "INSERT INTO delivery_attempts (meter_event, attempt, push, idempotency_key, started_at, "
+            "finished_at, outcome) VALUES (1, 7, 1, 'k', 1, 1, 'unknown')"
+        )
+        connection.commit()
+    with pytest.raises(LedgerError):
+        closed(world)
     assert world.select("SELECT COUNT(*) FROM usage_closures") == [(0,)]
 
 

@@ -12,7 +12,7 @@ from meterledger.cli.output import (
     print_table,
     quantity_text,
 )
-from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.instant import to_text, to_text_or_none
 from meterledger.usecases.audit_explain import Totals, explained
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def _document(one: "ExplainedUsage") -> dict[str, Any]:
         one.event_name,
         str(one.quantity),
         to_text(one.event_time),
-        _text(one.received_at),
+        to_text_or_none(one.received_at),
         to_text(one.recorded_at),
         one.state,
-        _text(one.accepted_from),
-        _text(one.accepted_at),
+        to_text_or_none(one.accepted_from),
+        to_text_or_none(one.accepted_at),
         to_text(due.period.start),
         to_text(due.period.end),
         deadline_text(due.deadline),
@@ -126,7 +126,7 @@ def _print_table(usage: "Iterator[ExplainedUsage]", customer_id: str) -> None:
                 quantity_text(str(one.quantity)),
                 to_text(one.event_time),
                 one.state,
-                _text(one.accepted_at),
+                to_text_or_none(one.accepted_at),
                 period_text(one.due.period),
                 deadline_text(one.due.deadline) or "held open",
                 one.rule,
@@ -137,7 +137,3 @@ def _print_table(usage: "Iterator[ExplainedUsage]", customer_id: str) -> None:
         title=f"Usage events of {customer_id} in scope",
         caption=caption,
     )
-
-
-def _text(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)

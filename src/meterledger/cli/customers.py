@@ -72,10 +72,10 @@ def import_(
 
 
 def _print_import(report: "CustomersReport", format_: Format, context: Context) -> None:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     counts = {key: getattr(report, key) for key in (*_COUNTS, "until_later")}
-    effective = None if report.effective is None else to_text(report.effective)
+    effective = to_text_or_none(report.effective)
     problems = [
         {"file": one.file, "line": one.line, "reason": one.reason, "message": one.message}
         for one in report.problems

@@ -220,7 +220,7 @@ _COLUMNS = (
 
 
 def _row(one: "Deadline") -> dict[str, Any]:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text, to_text_or_none
 
     return {
         "stripe_customer_id": one.stripe_customer_id,
@@ -229,7 +229,7 @@ def _row(one: "Deadline") -> dict[str, Any]:
         "invoice_id": one.invoice.invoice_id if one.invoice else None,
         "start": to_text(one.period.start),
         "end": to_text(one.period.end),
-        "deadline": None if one.deadline is None else to_text(one.deadline),
+        "deadline": to_text_or_none(one.deadline),
         "deadline_source": one.source.value,
         "held_open": one.deadline is None,
         "unsent": _amounts(one.unsent),
@@ -238,14 +238,14 @@ def _row(one: "Deadline") -> dict[str, Any]:
 
 
 def _extended_row(line: "Line") -> dict[str, Any]:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     before = line.invoice.finalizes_at
     return {
         **_row(line.deadline),
-        "from": None if before is None else to_text(before),
-        "to": None if line.to is None else to_text(line.to),
-        "deadline": None if line.now_at is None else to_text(line.now_at),
+        "from": to_text_or_none(before),
+        "to": to_text_or_none(line.to),
+        "deadline": to_text_or_none(line.now_at),
         "result": line.result.value,
         "message": line.message,
     }

@@ -14,6 +14,7 @@ import typer
 
 from meterledger.cli.context import machine_clock
 from meterledger.cli.output import console, count_text, print_table, quantity_text, say
+from meterledger.cli.reading import ask_stripe
 from meterledger.errors import ExitCode, LedgerError
 
 if TYPE_CHECKING:
@@ -85,25 +86,18 @@ def _run(command: str, folder: Path, environment: Mapping[str, str]) -> None:
 
 
 def _compare(folder: Path, environment: Mapping[str, str]) -> bool:
-    import asyncio
-
     from meterledger.config import load_settings
     from meterledger.ledger import open_ledger
     from meterledger.stripe_gateway.access import read_access
-    from meterledger.stripe_gateway.gateway import open_gateway
     from meterledger.usecases.compare_totals import compare_totals
 
     settings = load_settings(folder / "meterledger.toml", folder=folder)
-
-    async def compared() -> "list[ComparedTotal]":
-        access = read_access(environment)
-        with open_ledger(settings.ledger_path) as ledger:
-            async with open_gateway(
-                access, machine_clock, concurrency=1, on_date=lambda _date: None
-            ) as gateway:
-                return await compare_totals(ledger, settings, gateway)
-
-    totals = asyncio.run(compared())
+    with open_ledger(settings.ledger_path) as ledger:
+        totals = ask_stripe(
+            read_access(environment),
+            machine_clock,
+            lambda gateway, _: compare_totals(ledger, settings, gateway),
+        )
     _print_compared(totals)
     equal = sum(total.is_equal for total in totals)
     say(

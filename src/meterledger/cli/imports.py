@@ -128,10 +128,10 @@ def _print_for_people(found: "ShownImport", one: dict[str, Any]) -> None:
 
 
 def _listed(row: Any) -> dict[str, Any]:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     def text(key: str) -> str | None:
-        return None if row[key] is None else to_text(row[key])
+        return to_text_or_none(row[key])
 
     return {
         "id": row["id"],

@@ -70,10 +70,7 @@ def _question(report: "VoidReport") -> str:
 
 
 def _correction(one: "SentUsage") -> dict[str, Any]:
-    from meterledger.domain.instant import SECOND, to_text
-
-    def text(instant: int | None) -> str | None:
-        return None if instant is None else to_text(instant)
+    from meterledger.domain.instant import SECOND, to_text, to_text_or_none
 
     return {
         "request_id": one.request_id,
@@ -84,8 +81,8 @@ def _correction(one: "SentUsage") -> dict[str, Any]:
         "value": one.value,
         "timestamp": to_text(one.timestamp * SECOND),
         "state": one.state.value,
-        "accepted_at": text(one.accepted_at),
-        "cancel_until": text(one.cancel_until),
+        "accepted_at": to_text_or_none(one.accepted_at),
+        "cancel_until": to_text_or_none(one.cancel_until),
         "remedy": one.remedy.value,
     }
 

@@ -8,6 +8,7 @@ import typer
 
 from meterledger.cli.context import context_of, machine_clock
 from meterledger.cli.output import Format, harmless, print_json, say
+from meterledger.cli.reading import ask_stripe
 from meterledger.errors import MeterledgerError
 
 if TYPE_CHECKING:
@@ -57,24 +58,18 @@ def _meters_of_account() -> "list[DeclaredMeter]":
     """Read the account's meters if there is a key; a config can be made without them."""
     if not os.environ.get("STRIPE_API_KEY"):
         return []
-    import asyncio
-
     from meterledger.stripe_gateway.access import read_access
-    from meterledger.stripe_gateway.gateway import open_gateway
-
-    async def read() -> "list[DeclaredMeter]":
-        access = read_access(os.environ)
-        async with open_gateway(access, machine_clock, concurrency=1, on_date=lambda _date: None) as gateway:
-            meters = await gateway.account_meters()
-        if meters.warning:
-            say(f"Warning: {meters.warning}; the config has an example instead", style="yellow")
-        return [meter for meter in meters.value or [] if meter.active]
 
     try:
-        return asyncio.run(read())
+        meters = ask_stripe(
+            read_access(os.environ), machine_clock, lambda gateway, _: gateway.account_meters()
+        )
     except MeterledgerError as error:
         say(
             f"Warning: {error.message}; the config has an example instead of the account's meters",
             style="yellow",
         )
         return []
+    if meters.warning:
+        say(f"Warning: {meters.warning}; the config has an example instead", style="yellow")
+    return [meter for meter in meters.value or [] if meter.active]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from meterledger.cli.context import Clock, Context
+from meterledger.cli.counterpart import open_counterpart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,15 +31,8 @@ def ask_stripe(
     """Open the way to Stripe and ask; the question gets the gateway and the time that Stripe told last."""
     import asyncio
 
-    from meterledger.stripe_gateway.gateway import open_gateway
-
-    dates: list[int | None] = [None]
-
-    def on_date(date: int) -> None:
-        dates[0] = date
-
     async def asked() -> _Answer:
-        async with open_gateway(access, clock, concurrency=1, on_date=on_date) as gateway:
-            return await question(gateway, lambda: dates[0])
+        async with open_counterpart(access, clock) as (stripe, gateway):
+            return await question(gateway, stripe.server_date)
 
     return asyncio.run(asked())

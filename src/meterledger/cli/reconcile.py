@@ -61,14 +61,14 @@ async def _reconciled(context: Context, access: "StripeAccess") -> "Reconciliati
 
 
 def _report(row: Any) -> dict[str, Any]:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     start, end = row["validation_start"], row["validation_end"]
     return {
         "event_name": row["event_name"],
         "code": row["code"],
-        "start": None if start is None else to_text(start),
-        "end": None if end is None else to_text(end),
+        "start": to_text_or_none(start),
+        "end": to_text_or_none(end),
         "error_count": row["error_count"],
         "ours": row["ours"],
         "not_ours": row["not_ours"],

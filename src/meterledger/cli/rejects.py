@@ -187,10 +187,10 @@ def _show_to_people(one: dict[str, Any], stored: dict[str, Any] | None, context:
 
 def shown(row: Any) -> dict[str, Any]:
     """Return a refused row as JSON shows it."""
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     def instant(name: str) -> str | None:
-        return None if row[name] is None else to_text(row[name])
+        return to_text_or_none(row[name])
 
     return {
         "id": row["id"],

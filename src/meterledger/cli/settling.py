@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 from meterledger.cli.output import count_text
 
 if TYPE_CHECKING:
-    from meterledger.usecases.planning import Settling
+    from meterledger.usecases.standing import Settling
 
 
 def settling_document(settling: "Settling") -> dict[str, object]:
     """Return it as JSON shows it: how many usage events, and when the first and the last of them go."""
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     return {
         "usage_events": settling.usage_events,
-        "next_at": None if settling.next_at is None else to_text(settling.next_at),
-        "last_at": None if settling.last_at is None else to_text(settling.last_at),
+        "next_at": to_text_or_none(settling.next_at),
+        "last_at": to_text_or_none(settling.last_at),
     }
 
 

@@ -72,7 +72,7 @@ def _doubtful(row: Any) -> dict[str, Any]:
 
 
 def _document(found: "Status") -> dict[str, Any]:
-    from meterledger.domain.instant import to_text
+    from meterledger.domain.instant import to_text_or_none
 
     oldest = found.oldest_pending_event_time
     return {
@@ -82,7 +82,7 @@ def _document(found: "Status") -> dict[str, Any]:
         "blocked": [{"reason": reason.value, "count": count} for reason, count in found.blocked.items()],
         "settling": settling_document(found.settling),
         "closed": found.closed,
-        "oldest_pending_event_time": None if oldest is None else to_text(oldest),
+        "oldest_pending_event_time": to_text_or_none(oldest),
         "open_rejections": found.open_rejections,
         "open_conflicts": found.open_conflicts,
         "findings": [finding.as_dict() for finding in found.findings],

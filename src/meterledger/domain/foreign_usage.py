@@ -18,9 +18,6 @@ WINDOWS_PER_READ = 100
 _FLOAT_TOLERANCE = Decimal("1e-12")
 """Stripe tells totals as floats, good for some 15 digits: a smaller share of a total says nothing."""
 
-Lane = tuple[str, str]
-"""event_name and Stripe customer."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignUsage:

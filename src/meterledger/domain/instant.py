@@ -118,3 +118,8 @@ def from_local(moment: datetime, zone: tzinfo | None) -> Instant:
         return from_datetime(moment)
     except OverflowError as error:
         raise TimeError("it is no date and time of the calendar") from error
+
+
+def to_text_or_none(instant: Instant | None) -> str | None:
+    """Write an instant where there is one."""
+    return None if instant is None else to_text(instant)

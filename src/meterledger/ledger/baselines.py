@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from meterledger.domain.foreign_usage import ForeignUsage, Lane, plain
+from meterledger.domain.foreign_usage import ForeignUsage, plain
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import decimal_text
+from meterledger.domain.sending_order import Lane
 from meterledger.ledger.database import Database
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.meter_event_rows import to_usage

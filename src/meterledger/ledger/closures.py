@@ -17,7 +17,7 @@ class Closed(StrEnum):
     ALREADY_BILLED = "already_billed"
     """Told to Stripe by an older system."""
     WRITTEN_OFF = "written_off"
-    """Blocked, and closed by a person."""
+    """Blocked or rejected, and closed by a person."""
     VOIDED = "voided"
     """Its import was taken back before it was sent; its usage key is free again."""
 

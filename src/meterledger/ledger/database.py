@@ -68,3 +68,10 @@ class Database(Protocol):
 
     def close(self) -> None:
         """Close the file."""
+
+
+def required(row: Row | None) -> Row:
+    """Return a row that is there: it was written, or known, in the same transaction."""
+    if row is None:
+        raise AssertionError("unreachable: the row was found or written in this transaction")
+    return row

@@ -110,19 +110,25 @@ class ErrorReportStore:
                 self._database.run("unlink_retried", now=now)
         return Retried(meter_events=retried, of_voided_imports=kept)
 
-    def usage_of_rejected(self, codes: Sequence[str]) -> list[UsageToSeal]:
+    def usage_of_rejected(self, codes: Sequence[str], *, with_voided: bool = False) -> list[UsageToSeal]:
         """Return what a retry would seal again, under the revision that it would get."""
         return [
             to_usage(row)
             for choice in _choices(codes)
-            for row in self._database.rows("usage_of_rejected", **choice)
+            for row in self._database.rows("usage_of_rejected", **choice, with_voided=int(with_voided))
         ]
 
-    def rejected(self, codes: Sequence[str] = ()) -> dict[int, list[UsageToSeal]]:
-        """Return each rejected meter event that a retry would let go of, with the usage that it carries."""
+    def rejected(
+        self, codes: Sequence[str] = (), *, with_voided: bool = False
+    ) -> dict[int, list[UsageToSeal]]:
+        """
+        Return each rejected meter event with the usage that it carries.
+
+        Those that a retry would let go of; with ``with_voided`` also those of imports that were taken back.
+        """
         carriers = {row["usage_event"]: row["id"] for row in self._database.rows("carriers_of_rejected")}
         found: dict[int, list[UsageToSeal]] = {}
-        for usage in self.usage_of_rejected(codes):
+        for usage in self.usage_of_rejected(codes, with_voided=with_voided):
             found.setdefault(carriers[usage.usage_event], []).append(usage)
         return found
 

@@ -7,7 +7,7 @@ from meterledger.domain.exported_row import RowForm
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import Conflict, Rejection
 from meterledger.domain.usage_columns import UsageColumns
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database, Row, required
 from meterledger.ledger.rejects import RejectStore, Where
 from meterledger.ledger.usage_writer import Destination, RawOf, UsageWriter
 
@@ -119,14 +119,14 @@ class ImportStore:
         """Record that a file is being read."""
         with self._database.transaction():
             self._database.run("add_source", name=provenance.source)
-            source = _required(self._database.row("source_by_name", name=provenance.source))["id"]
+            source = required(self._database.row("source_by_name", name=provenance.source))["id"]
             facts = {**asdict(provenance), "source": source}
             row = self._database.row(
                 "begin_import",
                 **{key: int(value) if isinstance(value, bool) else value for key, value in facts.items()},
                 started_at=now,
             )
-        return OpenImport(id=_required(row)["id"], source=source, provenance=provenance)
+        return OpenImport(id=required(row)["id"], source=source, provenance=provenance)
 
     def write_chunk(
         self,
@@ -158,7 +158,7 @@ class ImportStore:
         now: Instant,
     ) -> WrittenChunk:
         with self._database.transaction():
-            before = _required(self._database.row("last_usage_event"))["id"]
+            before = required(self._database.row("last_usage_event"))["id"]
             to = Destination(
                 import_id=target.id,
                 source=target.source,
@@ -213,9 +213,3 @@ class ImportStore:
             conflicts=counts.conflicts,
             rejected=counts.rejected,
         )
-
-
-def _required(row: Row | None) -> Row:
-    if row is None:
-        raise AssertionError("unreachable: the row was written in this transaction")
-    return row

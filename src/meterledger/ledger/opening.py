@@ -20,7 +20,9 @@ from meterledger.ledger.outbox import Outbox
 from meterledger.ledger.rejects import RejectStore
 from meterledger.ledger.reports import ReportStore
 from meterledger.ledger.rollups import RollupStore
+from meterledger.ledger.stripe_meters import StripeMeterStore
 from meterledger.ledger.subscriptions import SubscriptionStore
+from meterledger.ledger.unsealed import UnsealedStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Ledger:
     followed: FollowedStore
     rejects: RejectStore
     lease: LeaseStore
+    unsealed: UnsealedStore
     outbox: Outbox
     rollups: RollupStore
     baselines: BaselineStore
@@ -43,6 +46,7 @@ class Ledger:
     explanations: ExplanationStore
     error_reports: ErrorReportStore
     subscriptions: SubscriptionStore
+    stripe_meters: StripeMeterStore
 
 
 def create_ledger(path: Path) -> None:
@@ -73,6 +77,7 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         followed=FollowedStore(database),
         rejects=rejects,
         lease=lease,
+        unsealed=UnsealedStore(database),
         outbox=outbox,
         rollups=RollupStore(database),
         baselines=BaselineStore(database, lease),
@@ -82,4 +87,5 @@ def ledger_over(database: Database, path: Path) -> Ledger:
         explanations=ExplanationStore(database),
         error_reports=ErrorReportStore(database, lease, outbox),
         subscriptions=SubscriptionStore(database),
+        stripe_meters=StripeMeterStore(database),
     )

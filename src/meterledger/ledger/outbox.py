@@ -17,7 +17,7 @@ from meterledger.domain.meter_event import MeterEvent, UsageToSeal
 from meterledger.domain.stream_batch import batch_key
 from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database
 from meterledger.ledger.idempotency_keys import attempts_of_batch, before_dissolving, next_key
 from meterledger.ledger.lease import LeaseStore
 from meterledger.ledger.meter_event_rows import (
@@ -38,44 +38,11 @@ __all__ = ["Claimed", "Finished", "New", "Outbox", "StoredMeterEvent"]
 
 
 class Outbox:
-    """Owns unsealed usage, meter events, links, delivery attempts and pushes."""
+    """Owns meter events, links, delivery attempts and pushes."""
 
     def __init__(self, database: Database, lease: LeaseStore) -> None:
         self._database = database
         self._lease = lease
-
-    def unsealed(self, as_of: Instant | None = None) -> Iterator[UsageToSeal]:
-        """Yield unsealed usage by event_time; with ``as_of``, as it was then."""
-        if as_of is None:
-            rows = self._database.stream("unsealed_usage")
-        else:
-            rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
-        return map(to_usage, rows)
-
-    def unsealed_to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
-        """
-        Yield of all unsealed usage what its order depends on, by its numbers.
-
-        Its number, its customer's, the subscription, its feature's, and event_time.
-        """
-        if as_of is None:
-            return self._database.stream("unsealed_to_order")
-        return self._database.stream("unsealed_to_order_as_of", as_of=as_of)
-
-    def unsealed_events(
-        self, usage_events: Sequence[int], as_of: Instant | None = None
-    ) -> dict[int, UsageToSeal]:
-        """Return usage events that are, or were then, unsealed, by their numbers."""
-        given = [(one,) for one in usage_events]
-        if as_of is None:
-            rows = self._database.rows_for("unsealed_by_number", given)
-        else:
-            rows = self._database.rows_for("unsealed_by_number_as_of", given, as_of=as_of)
-        return {row["id"]: to_usage(row) for row in rows}
-
-    def unsealed_event(self, usage_event: int) -> UsageToSeal | None:
-        """Return one usage event, if it is still unsealed."""
-        return self.unsealed_events([usage_event]).get(usage_event)
 
     def usage_of(self, meter_event: int) -> list[UsageToSeal]:
         """Return the usage events that a meter event carries."""
@@ -333,10 +300,6 @@ class Outbox:
             )
         return verdict.state
 
-    def finest_unsealed_scale(self) -> dict[str, int]:
-        """Return the largest scale that unsealed usage has, by feature."""
-        return {row["feature"]: row["scale"] for row in self._database.rows("finest_unsealed_scale")}
-
     def counts(self) -> dict[str, int]:
         """Return how many meter events are in each state, every state named."""
         found = {row["state"]: row["count"] for row in self._database.rows("count_meter_events")}
@@ -355,23 +318,6 @@ class Outbox:
         """Return the latest instant that this ledger's own clock wrote."""
         row = self._database.row("latest_own_instant")
         return row["instant"] if row else None
-
-    def note_meters(self, active: dict[str, bool], now: Instant) -> None:
-        """Remember which meters Stripe has, and which of them are active."""
-        with self._database.transaction():
-            self._database.run("forget_meters", seen_at=now)
-            self._database.run_many(
-                "note_meter", [(name, int(is_active), now) for name, is_active in sorted(active.items())]
-            )
-            self._database.run("note_meters_read", seen_at=now)
-
-    def noted_meters(self, as_of: Instant) -> dict[str, bool] | None:
-        """Return what Stripe last said of each meter; None if it was never asked."""
-        if self._database.row("meters_read", as_of=as_of) is None:
-            return None
-        return {
-            row["event_name"]: bool(row["active"]) for row in self._database.rows("noted_meters", as_of=as_of)
-        }
 
     def _finish(self, finished: Sequence[Finished], now: Instant) -> None:
         attempts = [attempt_row(one) for one in finished]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from meterledger.domain.exported_row import ExportedRow, RowForm
 from meterledger.domain.instant import Instant
 from meterledger.domain.usage import Conflict, Reason, Rejection, UsageEvent, is_cut
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database, Row, required
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ class RejectStore:
 
     def source_number(self, name: str) -> int:
         """Return the number of a source that has refused rows."""
-        number: int = _required(self._database.row("source_by_name", name=name))["id"]
+        number: int = required(self._database.row("source_by_name", name=name))["id"]
         return number
 
     def _add_rejection(self, where: Where, rejection: Rejection, now: Instant) -> None:
@@ -200,15 +200,9 @@ class RejectStore:
             # What cannot be read says something else behind the reason columns than in its own file.
             if not (exported and reject["reason"] == Reason.MALFORMED_ROW):
                 self._database.run("renew_reject", id=same["id"], **reject)
-        self._database.run("sight_reject", reject=_required(same)["id"], **{"import": where.import_id})
+        self._database.run("sight_reject", reject=required(same)["id"], **{"import": where.import_id})
 
     def _named(self, where: Where, row: ExportedRow) -> Row | None:
         return self._database.row(
             "named_reject", id=row.reject, source=where.source, line=row.line, file=row.file
         )
-
-
-def _required(row: Row | None) -> Row:
-    if row is None:
-        raise AssertionError("unreachable: the row was found or written in this transaction")
-    return row

@@ -206,11 +206,6 @@ class SubscriptionStore:
         )
         return row["count"] if row else 0
 
-    def extended_invoices(self, as_of: Instant | None = None) -> set[str]:
-        """Return the invoices whose deadline was moved from here."""
-        rows = self._database.rows("extended_invoices", as_of=_LATEST if as_of is None else as_of)
-        return {row["invoice_id"] for row in rows}
-
     def unsent_sealed(self, since: Instant, until: Instant) -> Iterator[UnsentUsage]:
         """Yield usage of [since, until) that is sealed and not accepted."""
         for customer, event_name, event_time, quantity, scale in self._database.stream(

@@ -9,7 +9,7 @@ from meterledger.domain.instant import Instant, seconds_floor, to_text
 from meterledger.domain.quantity import decimal_text, same_value
 from meterledger.domain.usage import Conflict, Difference, UsageEvent, kept_raw
 from meterledger.domain.usage_columns import UsageColumns
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database, Row, required
 from meterledger.ledger.identifiers import IdentifierStore
 
 _NAMES_CACHED = 200_000
@@ -149,7 +149,7 @@ class UsageWriter:
         return accepted, conflicts
 
     def _stored(self, source: int, request_id: str) -> Row:
-        return _required(self._database.row("stored_content", request_id=request_id, source=source))
+        return required(self._database.row("stored_content", request_id=request_id, source=source))
 
     def _add_again(self, to: Destination, row: dict[str, object], generation: int) -> None:
         self._database.run(
@@ -170,7 +170,7 @@ class UsageWriter:
         statement = f"{what}_by_customer_id" if column == "customer_id" else f"{what}_by_name"
         for name in sorted(new):
             self._database.run(f"add_{what}", **{column: name})
-            known[name] = _required(self._database.row(statement, **{column: name}))["id"]
+            known[name] = required(self._database.row(statement, **{column: name}))["id"]
         return known
 
 
@@ -245,9 +245,3 @@ def _conflict(event: UsageEvent, differences: tuple[Difference, ...], raw: str) 
         event_time=event.event_time,
         differences=differences,
     )
-
-
-def _required(row: Row | None) -> Row:
-    if row is None:
-        raise AssertionError("unreachable: the row was written in this transaction")
-    return row

@@ -6,18 +6,18 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
 from meterledger.config import Settings, Source, load_settings
 from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant
-from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger, open_ledger
 from meterledger.ledger.opening import ledger_over
+from meterledger.proving.at_stripe import pushing, reading_reports
 from meterledger.proving.backup import Backup, backed_up
-from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, MortalGateway, until_death
+from meterledger.proving.crashes import Crash, CrashPoints, MortalDatabase, until_death
 from meterledger.proving.history import (
     NOTICE,
     START,
@@ -38,18 +38,13 @@ from meterledger.proving.history import (
     config_text,
 )
 from meterledger.proving.invariants import Broken, Invariant
-from meterledger.proving.local_stripe import KEY, LocalStripe
+from meterledger.proving.local_stripe import LocalStripe
 from meterledger.proving.model import Model
 from meterledger.proving.second_pusher import SecondPusher
-from meterledger.stripe_gateway.access import StripeAccess
-from meterledger.stripe_gateway.gateway import open_gateway
-from meterledger.stripe_gateway.server_clock import read_server_clock
-from meterledger.usecases.door import Counterpart, PushGateway
+from meterledger.usecases.door import PushGateway
 from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from meterledger.usecases.import_usage import ImportOptions, import_usage
-from meterledger.usecases.push import PushOptions, PushReport, push
-from meterledger.usecases.reconcile import reconcile_errors
-from meterledger.usecases.sending import Surroundings
+from meterledger.usecases.push import PushReport
 from meterledger.usecases.write_off import WriteOffOptions, write_off
 
 AFTER_A_CRASH = 3 * MINUTE
@@ -79,21 +74,6 @@ class Tally:
     crashes: int = 0
     requests: int = 0
     faults_struck: int = 0
-
-
-class _Stopwatch:
-    """Time that only passes where somebody sleeps, and then at once."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        """Let others go on, and the stopwatch by so much."""
-        self.seconds += seconds
-        await asyncio.sleep(0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,20 +163,10 @@ class World:
         for _ in range(_READS):
             try:
                 with self.ledger() as ledger:
-                    asyncio.run(self._reading_reports(ledger))
+                    asyncio.run(reading_reports(self, ledger))
             except StripeError:
                 continue  # a fault that strikes reads
             return
-
-    async def _reading_reports(self, ledger: Ledger) -> None:
-        access = StripeAccess(key=KEY, mode="test", base=self.stripe.base)
-
-        def clock() -> Instant:
-            return self.now
-
-        async with open_gateway(access, clock, concurrency=1, on_date=lambda _date: None) as gateway:
-            stripe = Counterpart(access=access, gateway=gateway, server_date=clock, reports=gateway)
-            await reconcile_errors(ledger, self.settings, stripe, clock)
 
     def plan_faults(self, faults: tuple[Mapping[str, object], ...] = ()) -> None:
         """Put these faults in the place of those that are planned."""
@@ -219,54 +189,13 @@ class World:
         points = points or CrashPoints(step.crash_at)
         try:
             with self.ledger(points) as ledger:
-                pushing = self._pushing(ledger, step, points, second or SecondPusher())
-                return asyncio.run(until_death(pushing, points))
+                dying = until_death(pushing(self, ledger, step, points, second or SecondPusher()), points)
+                return asyncio.run(dying)
         except Crash:
             self._die()
             return None
         finally:
             self._count_faults(keep=True)
-
-    async def _pushing(
-        self, ledger: Ledger, step: Push, points: CrashPoints, second: SecondPusher
-    ) -> PushReport:
-        access = StripeAccess(key=KEY, mode="test", base=self.stripe.base)
-        clock = read_server_clock(self.stripe.base)
-        dates: list[Instant | None] = [None]
-
-        def on_date(date: Instant) -> None:
-            dates[0] = date
-            clock.note(date)
-
-        def on_answer(number: int) -> None:
-            if number == step.jump_after:
-                self.wait(step.jump)
-            if number == step.held_after:
-                second.come(self, step)
-            clock.note(self.now)
-
-        stopwatch = _Stopwatch()
-        around = Surroundings(
-            clock=clock, monotonic=stopwatch, sleep=stopwatch.sleep, chance=self.chance.random
-        )
-        options = PushOptions(
-            limit=step.limit,
-            concurrency=step.concurrency,
-            include_closed=step.include_closed,
-            retry_rejected=step.retry_rejected,
-            retry_codes=(step.retry_code,) if step.retry_code else (),
-        )
-        async with open_gateway(access, clock, concurrency=step.concurrency, on_date=on_date) as gateway:
-            mortal = MortalGateway(inner=self.parts.gateway(gateway), points=points, on_answer=on_answer)
-            stripe = Counterpart(access=access, gateway=mortal, server_date=lambda: dates[0], reports=gateway)
-            try:
-                return await push(ledger, self._settings_for(step), options, stripe, around)
-            finally:
-                await mortal.landed()
-
-    def _settings_for(self, step: Push) -> Settings:
-        """Return the config with the way in that a push takes."""
-        return replace(self.settings, stripe=replace(self.settings.stripe, api=Way(step.way)))
 
     def _push_in_bad_weather(self, step: Push) -> None:
         second = SecondPusher()

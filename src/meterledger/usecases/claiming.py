@@ -7,7 +7,8 @@ from meterledger.domain.way import Way
 from meterledger.ledger.outbox import Claimed, New, StoredMeterEvent
 from meterledger.usecases.parcels import Item, pack, sealed_of
 from meterledger.usecases.planning import Planned
-from meterledger.usecases.sending import Lane, Parcel, Sender
+from meterledger.usecases.queueing import lane_of
+from meterledger.usecases.sending import Parcel, Sender
 
 
 def claim_chunk(sender: Sender, chunk: Sequence[Item], now: Instant) -> list[Parcel]:
@@ -44,14 +45,10 @@ def _apart(parcel: Sequence[Item]) -> tuple[list[StoredMeterEvent], list[New]]:
 
 
 def _single(claimed: Claimed) -> Parcel:
-    return Parcel(claims=(claimed,), lanes=(_lane(claimed),))
+    return Parcel(claims=(claimed,), lanes=(lane_of(claimed.sealed),))
 
 
 def _batch(sender: Sender, batch: list[Claimed]) -> Parcel:
     """Batches know no lanes, but those whose order matters."""
-    lanes = [_lane(one) for one in batch if sender.is_ordered(one.sealed.event_name)]
+    lanes = [lane_of(one.sealed) for one in batch if sender.is_ordered(one.sealed.event_name)]
     return Parcel(claims=batch, lanes=lanes)
-
-
-def _lane(claimed: Claimed) -> Lane:
-    return claimed.sealed.event_name, claimed.sealed.stripe_customer_id

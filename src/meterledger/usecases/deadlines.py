@@ -195,7 +195,7 @@ def _count_unsent(ledger: Ledger, settings: Settings, deadlines: list[Deadline],
 
     with ledger.database.snapshot():
         planner = Planner(ledger, settings, now)
-        for waiting in ledger.outbox.unsealed():
+        for waiting in ledger.unsealed.all():
             lane = planner.lane_of(waiting)
             if lane is not None:
                 add(lane[1], lane[0], waiting.event_time, waiting.quantity)

@@ -113,7 +113,7 @@ async def knock(
         refuse_contradicted_config(settings, meters.value)
     _bind(ledger, stripe.access, account.value, clock())
     if meters.value is not None:
-        ledger.outbox.note_meters(activity(meters.value), clock())
+        ledger.stripe_meters.note(activity(meters.value), clock())
     return [warning for warning in (account.warning, *clock_warnings, meters.warning) if warning]
 
 

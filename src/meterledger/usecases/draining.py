@@ -150,9 +150,7 @@ def _next_chunk(
     while (most := min(room - len(chunk), LOOKED_AT_ONCE - looked)) > 0:
         some = _draw(schedule, most)
         looked += len(some)
-        usage = run.ledger.outbox.unsealed_events(
-            [one.usage_event for one in some if isinstance(one, Single)]
-        )
+        usage = run.ledger.unsealed.by_number([one.usage_event for one in some if isinstance(one, Single)])
         for one in some:
             taken = _taken(run, one, usage)
             # The parts of a window go in one transaction; what a limit has no room for waits.

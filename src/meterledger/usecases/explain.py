@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meterledger.config import Settings
-from meterledger.domain.instant import SECOND, Instant, to_text
+from meterledger.domain.instant import SECOND, Instant, to_text, to_text_or_none
 from meterledger.domain.quantity import Quantity
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
@@ -85,7 +85,7 @@ def _usage_event(ledger: Ledger, planner: Planner, row: Row, live: Row | None) -
         "feature": row["feature"],
         "quantity": str(Quantity(row["quantity"], row["scale"])),
         "event_time": to_text(row["event_time"]),
-        "received_at": _text(row["received_at"]),
+        "received_at": to_text_or_none(row["received_at"]),
         "recorded_at": to_text(row["recorded_at"]),
         "dimensions": json.loads(row["dimensions"]) if row["dimensions"] else {},
         "import": row["import"],
@@ -108,7 +108,7 @@ def _state_of(
         return closure["state"], closure["blocked_reason"]
     if live:
         return "sealed", None
-    usage = ledger.outbox.unsealed_event(row["id"])
+    usage = ledger.unsealed.one(row["id"])
     reason = planner.standing_of(usage) if usage else None
     return ("blocked", reason.value) if reason else ("unsealed", None)
 
@@ -126,18 +126,18 @@ def _meter_event(row: Row) -> dict[str, Any]:
         "timestamp": to_text(row["timestamp"] * SECOND),
         "payload": json.loads(row["payload"]),
         "usage_events": row["usage_events"],
-        "window_start": _text(row["window_start"]),
-        "window_end": _text(row["window_end"]),
+        "window_start": to_text_or_none(row["window_start"]),
+        "window_end": to_text_or_none(row["window_end"]),
         "state": row["state"],
         "in_doubt_reason": row["in_doubt_reason"],
         "rejection_code": row["rejection_code"],
         "rejection_message": row["rejection_message"],
         "sealed_at": to_text(row["sealed_at"]),
-        "accepted_at": _text(row["accepted_at"]),
-        "accepted_from": _text(row["accepted_from"]),
-        "accepted_by": _text(row["accepted_by"]),
-        "dissolved_at": _text(row["dissolved_at"]),
-        "retried_at": _text(row["retried_at"]),
+        "accepted_at": to_text_or_none(row["accepted_at"]),
+        "accepted_from": to_text_or_none(row["accepted_from"]),
+        "accepted_by": to_text_or_none(row["accepted_by"]),
+        "dissolved_at": to_text_or_none(row["dissolved_at"]),
+        "retried_at": to_text_or_none(row["retried_at"]),
     }
 
 
@@ -149,13 +149,13 @@ def _attempt(meter_event: Row, row: Row) -> dict[str, Any]:
         "api": row["api"],
         "idempotency_key": row["idempotency_key"],
         "started_at": to_text(row["started_at"]),
-        "finished_at": _text(row["finished_at"]),
+        "finished_at": to_text_or_none(row["finished_at"]),
         "outcome": row["outcome"],
         "http_status": row["http_status"],
         "code": row["code"],
         "message": row["message"],
         "stripe_request_id": row["stripe_request_id"],
-        "settled_at": _text(row["settled_at"]),
+        "settled_at": to_text_or_none(row["settled_at"]),
     }
 
 
@@ -174,13 +174,9 @@ def _report(meter_event: Row, row: Row) -> dict[str, Any]:
         "event_id": row["event_id"],
         "code": row["code"],
         "message": row["message"],
-        "start": _text(row["validation_start"]),
-        "end": _text(row["validation_end"]),
+        "start": to_text_or_none(row["validation_start"]),
+        "end": to_text_or_none(row["validation_end"]),
         "error_count": row["error_count"],
         "created": to_text(row["created"]),
         "recorded_at": to_text(row["recorded_at"]),
     }
-
-
-def _text(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)

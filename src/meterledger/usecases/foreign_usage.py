@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterledger.domain.blocking import MAX_AGE, BlockReason
-from meterledger.domain.foreign_usage import ForeignUsage, Lane, window_length, window_start
+from meterledger.domain.foreign_usage import ForeignUsage, window_length, window_start
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.domain.meter_event import MeterEvent
+from meterledger.domain.sending_order import Lane
 from meterledger.ledger import Ledger
 from meterledger.ledger.baselines import Compared
 from meterledger.usecases.findings import counted as counted_text

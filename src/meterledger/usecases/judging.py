@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from meterledger.domain.blocking import MAX_AGE, MAX_AHEAD, BlockReason
 from meterledger.domain.dues import Due
-from meterledger.domain.foreign_usage import Lane
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter import Meter
 from meterledger.domain.quantity import Quantity
+from meterledger.domain.sending_order import Lane
 from meterledger.ledger.rollups import EVER
 
 if TYPE_CHECKING:

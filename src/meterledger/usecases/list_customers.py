@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Any
 
-from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.instant import Instant, to_text, to_text_or_none
 from meterledger.ledger import Ledger
 from meterledger.ledger.customers import RecordedState
 from meterledger.usecases.import_customers import since
@@ -62,15 +62,11 @@ def _shown(recorded: RecordedState, until: Instant | None) -> dict[str, Any]:
         "stripe_customer_id": state.stripe_customer_id,
         "plan": state.plan,
         "status": state.status.value,
-        "billing_cycle_anchor": _text(state.billing_cycle_anchor),
+        "billing_cycle_anchor": to_text_or_none(state.billing_cycle_anchor),
         "interval": str(state.interval),
-        "effective_at": _text(recorded.effective_at),
-        "until": _text(until),
+        "effective_at": to_text_or_none(recorded.effective_at),
+        "until": to_text_or_none(until),
         "recorded_at": to_text(recorded.recorded_at),
         "file": recorded.file,
         "line": recorded.line,
     }
-
-
-def _text(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)

@@ -37,7 +37,7 @@ class Pulled:
 
 def list_meters(ledger: Ledger, settings: Settings, now: Instant) -> list[dict[str, Any]]:
     """Return each meter of the config, and each that Stripe was last seen to have, by name."""
-    noted = ledger.outbox.noted_meters(now)
+    noted = ledger.stripe_meters.noted(now)
     configured = {meter.event_name: meter for meter in settings.catalogue.meters}
     found = []
     for name in sorted(configured.keys() | (noted or {}).keys()):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from meterledger.domain.delivery import State
 from meterledger.domain.meter_event import MeterEvent
+from meterledger.domain.sending_order import Lane
 from meterledger.domain.stream_batch import MAX_BATCH
 from meterledger.domain.way import Way
 from meterledger.ledger.outbox import StoredMeterEvent
@@ -12,7 +13,6 @@ from meterledger.usecases.planning import Planned
 from meterledger.usecases.rolling_up import Sealed
 
 Item = StoredMeterEvent | Planned | Sealed
-Lane = tuple[str, str]
 
 
 def sealed_of(item: Item) -> MeterEvent:

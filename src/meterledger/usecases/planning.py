@@ -1,6 +1,5 @@
 """What is to be sent, and what is held back: the one plan behind preview, status and push."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,7 +26,6 @@ from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
-from meterledger.usecases.judging import Judge
 from meterledger.usecases.known_dues import known_dues
 
 _ALWAYS = (-(2**62), 2**62)
@@ -94,7 +92,7 @@ class Planner:
     def refresh(self, now: Instant) -> None:
         """Look at the clock and the ledger again."""
         self.now = now
-        noted = self.ledger.outbox.noted_meters(self.as_of if self.as_of is not None else now)
+        noted = self.ledger.stripe_meters.noted(self.as_of if self.as_of is not None else now)
         declared = {meter.event_name for meter in self.settings.catalogue.meters}
         self._rules = BlockRules(
             catalogue=self.settings.catalogue,
@@ -318,10 +316,6 @@ class Planner:
         meter = self.settings.catalogue.meter_of(feature)
         return self.way is Way.V1 and (meter is None or not meter.is_ordered)
 
-    def _billed(self, usage: UsageToSeal) -> str | BlockReason:
-        """Return the Stripe customer of a usage event, or why there is not exactly one."""
-        return stripe_customer(self._rules, usage.customer_id, usage.subscription_id, usage.event_time)
-
     def _is_superseded(self, event_time: Instant, meter: Meter, billed: str) -> bool:
         """Tell whether the meter has a later value, which this one would replace."""
         length = _WINDOWS.get(meter.event_time_window)
@@ -339,66 +333,9 @@ class Planner:
         return last is not None and event_time < last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How the unsealed usage stands: what may go, and what is blocked, by reason."""
-
-    unsealed: int
-    oldest_event_time: Instant | None
-    blocked: dict[BlockReason, int]
-    settling: "Settling"
-    """Of the unsealed: what waits for its roll-up window to settle."""
-    assumes_periods: bool
-    """Whether the billing period of any of the unsealed is only assumed."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Settling:
-    """Usage events whose roll-up windows have not settled, and when the first and the last of them go."""
-
-    usage_events: int = 0
-    next_at: Instant | None = None
-    last_at: Instant | None = None
-
-    def add(self, usage_events: int, ready_at: Instant) -> None:
-        """Count usage events of a window."""
-        self.usage_events += usage_events
-        self.next_at = ready_at if self.next_at is None else min(self.next_at, ready_at)
-        self.last_at = ready_at if self.last_at is None else max(self.last_at, ready_at)
-
-
-def stand(planner: Planner) -> Standing:
-    """Count unsealed usage by what holds it back; what only waits counts as unsealed."""
-    unsealed, oldest, settling = 0, None, Settling()
-    assumes_periods = False
-    blocked: Counter[BlockReason] = Counter()
-    keeping = planner.ledger.rollups.keeping_identifiers() if planner.rolls_up else set()
-    for one in Judge(planner):
-        assumes_periods = assumes_periods or one.case.assumes_period
-        if one.reason is not None:
-            blocked[one.reason] += 1
-            continue
-        unsealed += 1
-        if oldest is None or one.event_time < oldest:
-            oldest = one.event_time
-        meter = one.case.meter
-        if meter is not None and meter.rollup is not Rollup.NONE and one.import_ not in keeping:
-            ready_at = planner.ready_at(meter, one.case.lane[1], one.event_time)
-            if ready_at is not None and ready_at > planner.now:
-                settling.add(1, ready_at)
-    in_order = {reason: blocked[reason] for reason in BlockReason if blocked[reason]}
-    return Standing(
-        unsealed=unsealed,
-        oldest_event_time=oldest,
-        blocked=in_order,
-        settling=settling,
-        assumes_periods=assumes_periods,
-    )
-
-
 def refuse_coarser_scale(ledger: Ledger, settings: Settings) -> None:
     """Raise UsageError if a meter's decimal_places was lowered below what its unsealed usage has."""
-    for feature, scale in ledger.outbox.finest_unsealed_scale().items():
+    for feature, scale in ledger.unsealed.finest_scale().items():
         meter = settings.catalogue.meter_of(feature)
         if meter and meter.decimal_places < scale:
             raise UsageError(

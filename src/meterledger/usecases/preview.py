@@ -19,20 +19,20 @@ from meterledger.usecases.planning import (
     Planned,
     Planner,
     SealedBefore,
-    Settling,
     refuse_clock_set_back,
     refuse_coarser_scale,
 )
 from meterledger.usecases.queueing import Queue, Single, always_a_place, queue_pending, unknown_first
 from meterledger.usecases.rolling_up import Group, HeldBack, RollUp
+from meterledger.usecases.standing import Settling
 
 READ_AT_ONCE = 1000
 """Usage events read in one statement."""
 
 if TYPE_CHECKING:
     from meterledger.domain.dues import Due
-    from meterledger.domain.foreign_usage import Lane
     from meterledger.domain.instant import Instant
+    from meterledger.domain.sending_order import Lane
 
 BLOCKED_LISTED = 100
 """Blocked usage events that a report lists."""
@@ -240,7 +240,9 @@ def _meter_events(
     waiting = queue.draw(always_a_place)
     while chunk := list(islice(waiting, READ_AT_ONCE)):
         numbers = [one.usage_event for one in chunk if isinstance(one, Single)]
-        unsealed = outbox.unsealed_events([one for one in numbers if one not in sealed_anew], planner.as_of)
+        unsealed = planner.ledger.unsealed.by_number(
+            [one for one in numbers if one not in sealed_anew], planner.as_of
+        )
         for one in chunk:
             if isinstance(one, StoredMeterEvent):
                 yield one.sealed

@@ -23,13 +23,7 @@ from meterledger.usecases.door import (
 from meterledger.usecases.draining import STREAM_CHUNK_METER_EVENTS, Drain, drain
 from meterledger.usecases.error_reports import poll_error_reports
 from meterledger.usecases.foreign_usage import compare_with_stripe
-from meterledger.usecases.planning import (
-    Planner,
-    Settling,
-    refuse_clock_set_back,
-    refuse_coarser_scale,
-    stand,
-)
+from meterledger.usecases.planning import Planner, refuse_clock_set_back, refuse_coarser_scale
 from meterledger.usecases.preview import Preview, preview
 from meterledger.usecases.restored import note_push
 from meterledger.usecases.rolling_up import RollUp
@@ -40,6 +34,7 @@ from meterledger.usecases.sending import (
     Surroundings,
     Tally,
 )
+from meterledger.usecases.standing import Settling, stand
 from meterledger.usecases.streaming import WaySender
 
 CONCURRENCY = 32
@@ -277,7 +272,7 @@ def _retry_rejected(
     if retried.of_voided_imports:
         report.warnings.append(
             f"{retried.of_voided_imports} rejected meter events are of imports that were taken back: "
-            "they are not sealed again"
+            "they are not sealed again; `meterledger write-off --reason rejected` closes them"
         )
 
 

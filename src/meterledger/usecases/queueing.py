@@ -57,7 +57,7 @@ class Queue(Generic[_Other]):
             subscription,
             feature,
             event_time,
-        ) in self.planner.ledger.outbox.unsealed_to_order(self.planner.as_of):
+        ) in self.planner.ledger.unsealed.to_order(self.planner.as_of):
             line = lines.get((customer, subscription, feature))
             if not isinstance(line, Line):
                 line = self.line(customer, subscription, feature, event_time)

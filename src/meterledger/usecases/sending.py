@@ -25,6 +25,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.instant import MINUTE, Instant
 from meterledger.domain.pace import Pace
+from meterledger.domain.sending_order import Lane
 from meterledger.domain.way import Way
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import Claimed, Finished, StoredMeterEvent
@@ -42,8 +43,6 @@ KINDS_OF_REFUSAL = 100
 
 _OTHER_REFUSALS = "other refusals"
 _TOO_MANY_REQUESTS = 429
-
-Lane = tuple[str, str]
 
 
 class Gateway(Protocol):

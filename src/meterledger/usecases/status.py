@@ -9,7 +9,8 @@ from meterledger.domain.delivery import State
 from meterledger.domain.instant import DAY, Instant
 from meterledger.ledger import Ledger
 from meterledger.usecases.findings import Finding, counted, period_assumed
-from meterledger.usecases.planning import Planner, Settling, refuse_clock_set_back, stand
+from meterledger.usecases.planning import Planner, refuse_clock_set_back
+from meterledger.usecases.standing import Settling, stand
 
 REPORTED_SINCE = 35 * DAY
 """Error reports of an earlier time are about usage that Stripe would take no more."""

@@ -13,6 +13,7 @@ from meterledger.domain.delivery import (
 )
 from meterledger.domain.way import Way
 from meterledger.ledger.outbox import Claimed, StoredMeterEvent
+from meterledger.usecases.queueing import lane_of
 from meterledger.usecases.sending import Parcel, Sender, may_retry
 
 _OPEN = (State.PENDING, State.SENDING)
@@ -92,7 +93,7 @@ class WaySender(Sender):
 
         The key of a batch is that of all it held: no other batch may go under it.
         """
-        free = [one for one in batch if _lane(one) not in self.held_lanes]
+        free = [one for one in batch if lane_of(one.sealed) not in self.held_lanes]
         if len(free) == len(batch):
             return batch
         outcome = self._not_started()
@@ -118,11 +119,8 @@ class WaySender(Sender):
         self._hold_lanes(one for one, v in zip(batch, judged, strict=True) if v.state not in settled)
 
     def _hold_lanes(self, claims: Iterable[Claimed]) -> None:
-        self.held_lanes.update(lane for lane in map(_lane, claims) if self.is_ordered(lane[0]))
-
-
-def _lane(claimed: Claimed) -> tuple[str, str]:
-    return claimed.sealed.event_name, claimed.sealed.stripe_customer_id
+        lanes = (lane_of(one.sealed) for one in claims)
+        self.held_lanes.update(lane for lane in lanes if self.is_ordered(lane[0]))
 
 
 def _id(claimed: Claimed) -> int:

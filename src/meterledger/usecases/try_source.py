@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any
 
 from meterledger.config import Source
-from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.instant import to_text, to_text_or_none
 from meterledger.domain.meter import Catalogue
 from meterledger.domain.quantity import decimal_text
 from meterledger.domain.row_rules import RowRules
@@ -75,7 +75,7 @@ def _accepted(event: UsageEvent) -> TriedRow:
         feature=event.feature,
         quantity=decimal_text(event.units, event.scale),
         event_time=to_text(event.event_time),
-        received_at=_time_text(event.received_at),
+        received_at=to_text_or_none(event.received_at),
         dimensions=json.loads(event.dimensions) if event.dimensions else {},
     )
 
@@ -86,12 +86,8 @@ def _rejected(rejection: Rejection) -> TriedRow:
         request_id=rejection.request_id,
         customer_id=rejection.customer_id,
         feature=rejection.feature,
-        event_time=_time_text(rejection.event_time),
+        event_time=to_text_or_none(rejection.event_time),
         dimensions={},
         reason=rejection.reason.value,
         message=rejection.message,
     )
-
-
-def _time_text(instant: Instant | None) -> str | None:
-    return None if instant is None else to_text(instant)

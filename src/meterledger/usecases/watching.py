@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeVar
 
-from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.instant import Instant
 from meterledger.errors import InUseError, KeyRefusedError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger
 from meterledger.usecases.door import LEASE_ASKED_SECONDS, knock, lease_held
@@ -31,9 +31,6 @@ from meterledger.usecases.push import (
     sum_up,
 )
 from meterledger.usecases.sending import Sender, Stop
-
-INTERVAL = 5 * SECOND
-"""Between two looks at the ledger, unless the user says otherwise."""
 
 LOOK_AT_STRIPE_SECONDS = 300.0
 """How often Stripe is asked for error reports, account and meters, and what time alone frees is sent."""

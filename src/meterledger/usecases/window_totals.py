@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 from meterledger.domain.delivery import backoff_seconds
 from meterledger.domain.foreign_usage import (
     ForeignUsage,
-    Lane,
     counted,
     is_foreign,
     read_spans,
@@ -21,6 +20,7 @@ from meterledger.domain.foreign_usage import (
 from meterledger.domain.instant import DAY, SECOND, Instant
 from meterledger.domain.meter import Meter
 from meterledger.domain.pace import TokenBucket
+from meterledger.domain.sending_order import Lane
 from meterledger.errors import StripeError
 from meterledger.ledger.lease import LEASE_DURATION
 from meterledger.usecases.planning import Planner

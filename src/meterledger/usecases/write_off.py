@@ -122,7 +122,7 @@ def _choose(ledger: Ledger, planner: Planner, options: WriteOffOptions) -> _Chos
         _choose_named(ledger, planner, options, chosen)
         return chosen
     if options.reason == REJECTED:
-        for meter_event, carried in ledger.error_reports.rejected().items():
+        for meter_event, carried in ledger.error_reports.rejected(with_voided=True).items():
             if all(map(options.fits, carried)):
                 _add_rejected(chosen, meter_event, carried)
         return chosen
@@ -141,7 +141,7 @@ def _add_rejected(chosen: _Chosen, meter_event: int, carried: Sequence[UsageToSe
 
 def _waiting(ledger: Ledger, planner: Planner) -> Iterator[UsageToSeal]:
     """Yield what is unsealed, and what is sealed, never reached Stripe, and would be sealed anew."""
-    yield from ledger.outbox.unsealed()
+    yield from ledger.unsealed.all()
     for event in planner.stale():
         yield from ledger.outbox.usage_of(event.id)
 
@@ -159,7 +159,7 @@ def _choose_named(ledger: Ledger, planner: Planner, options: WriteOffOptions, ch
     stale = {
         usage.usage_event: usage for event in planner.stale() for usage in ledger.outbox.usage_of(event.id)
     }
-    rejected = ledger.error_reports.rejected()
+    rejected = ledger.error_reports.rejected(with_voided=True)
     carriers = {usage.usage_event: number for number, carried in rejected.items() for usage in carried}
     refused, named = [], set()
     for request_id in dict.fromkeys(options.request_ids):
@@ -172,7 +172,7 @@ def _choose_named(ledger: Ledger, planner: Planner, options: WriteOffOptions, ch
             refused.append(f"{shown(request_id)} {_nowhere_or_twice([row['source'] for row in rows])}")
             continue
         [row] = rows
-        usage = stale.get(row["id"]) or ledger.outbox.unsealed_event(row["id"])
+        usage = stale.get(row["id"]) or ledger.unsealed.one(row["id"])
         reason = planner.standing_of(usage) if usage else None
         if usage is not None and reason is not None:
             chosen.add(usage, reason)

@@ -124,7 +124,8 @@ WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'r
     AND (:every_code = 1 OR m.rejection_code = :code) AND i.voided_at IS NOT NULL;
 
 -- name: usage_of_rejected
--- What a retry would seal again, under the revision that it would get one to one, by event_time.
+-- What a retry would seal again, under the revision that it would get one to one, by event_time; or all of it,
+-- also of imports that were taken back, which a retry leaves alone.
 SELECT u.id, u.source, u.request_id, u.customer_id, u.subscription_id, u.feature, u.quantity, u.scale,
     u.event_time, u.dimensions, u.keeps_identifier,
     COALESCE((
@@ -136,10 +137,11 @@ FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_to_seal AS u ON u.id = l.usage_event
 WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'rejected'
-    AND (:every_code = 1 OR m.rejection_code = :code) AND NOT EXISTS (
-    SELECT 1 FROM meter_event_usage AS other
-    INNER JOIN usage_events AS v ON v.id = other.usage_event
-    INNER JOIN imports AS i ON i.id = v.import
-    WHERE other.meter_event = m.id AND other.unlinked_at IS NULL AND i.voided_at IS NOT NULL
-)
+    AND (:every_code = 1 OR m.rejection_code = :code)
+    AND (:with_voided = 1 OR NOT EXISTS (
+        SELECT 1 FROM meter_event_usage AS other
+        INNER JOIN usage_events AS v ON v.id = other.usage_event
+        INNER JOIN imports AS i ON i.id = v.import
+        WHERE other.meter_event = m.id AND other.unlinked_at IS NULL AND i.voided_at IS NOT NULL
+    ))
 ORDER BY u.event_time, u.id;

@@ -36,7 +36,8 @@ FROM meter_events WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') 
 
 -- name: rejected_by_code
 SELECT rejection_code AS code, rejection_message AS message, COUNT(*) AS count FROM meter_events
-WHERE state = 'rejected' AND retried_at IS NULL GROUP BY rejection_code, rejection_message ORDER BY count DESC, code, message;
+WHERE state IN ('pending', 'sending', 'rejected', 'in_doubt') AND state = 'rejected' AND retried_at IS NULL
+GROUP BY rejection_code, rejection_message ORDER BY count DESC, code, message;
 
 -- name: accepted_totals
 -- What Stripe has taken, by customer and meter.

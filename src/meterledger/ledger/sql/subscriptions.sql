@@ -74,12 +74,6 @@ FROM deadline_extensions AS e
 WHERE NOT EXISTS (SELECT 1 FROM deadline_extension_outcomes AS o WHERE o.extension = e.id)
 ORDER BY e.id;
 
--- name: extended_invoices
--- Which invoices' deadlines were moved from here.
-SELECT DISTINCT e.invoice_id FROM deadline_extensions AS e
-INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
-WHERE o.outcome = 'extended' AND o.recorded_at <= :as_of;
-
 -- name: failed_deadline_extensions
 -- How often this very change was asked for, and an answer came that was no success.
 SELECT COUNT(*) AS count FROM deadline_extensions AS e
@@ -93,6 +87,6 @@ SELECT m.stripe_customer_id, m.event_name, u.event_time, u.quantity, u.scale
 FROM meter_events AS m
 INNER JOIN meter_event_usage AS l ON l.meter_event = m.id AND l.unlinked_at IS NULL
 INNER JOIN usage_events AS u ON u.id = l.usage_event
-WHERE m.state IN ('pending', 'sending', 'in_doubt', 'rejected')
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt')
     AND u.event_time >= :since AND u.event_time < :until
 ORDER BY u.id;

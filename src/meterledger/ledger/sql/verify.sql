@@ -59,7 +59,7 @@ ORDER BY m.id LIMIT 20;
 -- name: verify_pending_is_not_sent
 -- Pending means that Stripe certainly has not taken it: no attempt is unknown and unsettled.
 SELECT m.id, m.identifier FROM meter_events AS m
-WHERE m.state = 'pending' AND EXISTS (
+WHERE m.state IN ('pending', 'sending', 'rejected', 'in_doubt') AND m.state = 'pending' AND EXISTS (
     SELECT 1 FROM delivery_attempts AS a
     WHERE a.meter_event = m.id AND (a.outcome IS NULL OR a.outcome = 'unknown') AND a.settled_at IS NULL
 )
