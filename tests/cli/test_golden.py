@@ -5,6 +5,7 @@ UPDATE_GOLDEN=1 rewrites the files in golden/; read the difference before you ke
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,7 +115,9 @@ class Shell:
             text=True,
             check=False,
         )
-        return Result(done.stdout, done.stderr, done.returncode)
+        # How often the server's clock is asked in between depends on how quick the machine is.
+        printed = re.sub(r"\breq_\d+", "req_N", done.stdout)
+        return Result(printed, done.stderr, done.returncode)
 
 
 @pytest.fixture(scope="module")

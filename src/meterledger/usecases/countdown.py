@@ -287,7 +287,7 @@ class Countdown:
         """Yield everything that is not settled with its due."""
         planner = Planner(self.ledger, self.settings, now)
         rolls_up = planner.rolls_up
-        for usage in self.ledger.outbox.unsealed():
+        for usage in self.ledger.unsealed.all():
             event_name = self._meter_name(usage.feature)
             if self._is_asked_for(usage.customer_id, event_name):
                 due = dues.at(usage.customer_id, usage.subscription_id, event_name, usage.event_time).due
