@@ -160,6 +160,13 @@ STEPS = [
     ("audit-after", ["audit"], 1),
     ("audit-after-json", ["audit", "--format", "json"], 1),
     ("audit-by-customer-csv", ["audit", "--by", "customer", "--format", "csv"], 1),
+    ("audit-explain", ["audit", "--customer", "cus_alpha", "--explain"], 1),
+    (
+        "audit-explain-json",
+        ["audit", "--customer", "cus_alpha", "--explain", "--format", "json"],
+        1,
+    ),
+    ("audit-explain-csv", ["audit", "--customer", "cus_alpha", "--explain", "--format", "csv"], 1),
     ("explain-request", ["explain", "r2"], 0),
     ("explain-request-json", ["explain", "r2", "--format", "json"], 0),
     ("explain-customer", ["explain", "acme"], 0),

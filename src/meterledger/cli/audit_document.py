@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from meterledger.domain.dues import NEVER
 from meterledger.domain.instant import Instant, to_text
-from meterledger.domain.lateness import Landing
+from meterledger.domain.lateness import BIN_EDGES, Landing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, Entry
 
 LANDINGS = (Landing.LANDED, Landing.OPEN, Landing.AT_RISK, Landing.MISSED)
@@ -34,8 +36,12 @@ def entry_document(entry: "Entry", options: "AuditOptions") -> dict[str, Any]:
         **({"customer_id": entry.customer_id} if options.by_customer else {}),
         **({"source": entry.source} if options.by_source else {}),
         "customers": entry.customers,
-        **{where.value: amount_document(entry.amounts[where]) for where in LANDINGS},
+        **_amounts_document(entry.amounts),
     }
+
+
+def _amounts_document(amounts: "Mapping[Landing, Amount]") -> dict[str, Any]:
+    return {where.value: amount_document(amounts[where]) for where in LANDINGS}
 
 
 def entry_columns(options: "AuditOptions") -> list[str]:
@@ -78,6 +84,10 @@ def audit_document(result: "Audit", options: "AuditOptions") -> dict[str, Any]:
                 "event_name": line.event_name,
                 "kind": line.kind,
                 **{key: getattr(line.summary, key) for key in ("count", "p50", "p90", "p99", "max")},
+                "histogram": [
+                    {"up_to_seconds": edge, "count": count}
+                    for edge, count in zip((*BIN_EDGES, None), line.histogram, strict=True)
+                ],
             }
             for line in result.delays
         ],
@@ -90,6 +100,32 @@ def audit_document(result: "Audit", options: "AuditOptions") -> dict[str, Any]:
             for line in result.what_if
         ],
         "forecast": [one.as_dict() for one in result.forecasts],
+        "missed_curve": [
+            {
+                "event_name": curve.event_name,
+                "usage": amount_document(curve.usage),
+                "missed": [
+                    {"grace_period_hours": hours, **amount_document(amount)}
+                    for hours, amount in enumerate(curve.missed)
+                ],
+            }
+            for curve in result.missed_curves
+        ],
+        "sources": [
+            {"source": one.source, "event_name": one.event_name, **_amounts_document(one.amounts)}
+            for one in result.sources
+        ],
+        "customers_at_risk": [
+            {
+                "customer_id": one.customer_id,
+                "start": to_text(one.period.start),
+                "end": to_text(one.period.end),
+                "deadline": deadline_text(one.deadline),
+                "event_name": one.event_name,
+                **_amounts_document(one.amounts),
+            }
+            for one in result.customers_at_risk
+        ],
         "left_out": dict(sorted(result.left_out.items())),
         "findings": [finding.as_dict() for finding in result.findings],
     }

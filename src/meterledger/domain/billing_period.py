@@ -5,12 +5,12 @@ A period is [start, end). Periods are counted from an anchor, never stepped from
 that the 31st stays the 31st: calendar months in UTC, and each subscription's own cycle.
 """
 
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 
-from dateutil.relativedelta import relativedelta
-
-from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, from_datetime, to_datetime
+from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, to_datetime
 
 DEFAULT_GRACE_PERIOD = HOUR
 MAX_GRACE_PERIOD = 72 * HOUR
@@ -63,8 +63,7 @@ class BillingCycle:
     def _boundary(self, number: int) -> Instant:
         if self.unit in _DAYS:
             return self.anchor + number * self.count * _DAYS[self.unit]
-        months = number * self.count * _MONTHS[self.unit]
-        return from_datetime(to_datetime(self.anchor) + relativedelta(months=months))
+        return _months_later(self.anchor, number * self.count * _MONTHS[self.unit])
 
 
 _DAYS = {"day": DAY, "week": 7 * DAY}
@@ -85,6 +84,12 @@ def _month_of_day(day: int) -> BillingPeriod:
 
 
 def _month_from_epoch(number: int) -> BillingPeriod:
-    start = EPOCH + relativedelta(months=number)
-    end = EPOCH + relativedelta(months=number + 1)
-    return BillingPeriod(from_datetime(start), from_datetime(end))
+    return BillingPeriod(_months_later(0, number), _months_later(0, number + 1))
+
+
+def _months_later(anchor: Instant, months: int) -> Instant:
+    """Return the same day and time so many months later, or the month's last day where it is shorter."""
+    first = to_datetime(anchor).date()
+    year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    day = min(first.day, monthrange(year, month + 1)[1])
+    return anchor + (date(year, month + 1, day).toordinal() - first.toordinal()) * DAY

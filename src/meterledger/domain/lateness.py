@@ -4,12 +4,13 @@ Lateness: whether usage made its invoice, and what grace period it would take.
 All instants here are whole seconds since the epoch, rounded down; delays are rounded up.
 """
 
-from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import pairwise
-from operator import sub
+from itertools import accumulate, pairwise, repeat
+from operator import floordiv, sub
 
 from meterledger.domain.instant import DAY, SECOND, Instant
 
@@ -28,9 +29,6 @@ BIN_EDGES = (
     7 * DAY_SECONDS,
 )  # fmt: skip
 """The bins of a histogram of delays, in seconds; each ends with its edge."""
-
-_RUN = 1 << 18
-"""Delays that are sorted at once."""
 
 
 class Landing(StrEnum):
@@ -136,10 +134,6 @@ def seconds(instant: Instant) -> int:
     return instant // SECOND
 
 
-def _rounded_up(delay: int) -> int:
-    return -(-delay // SECOND)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelaySummary:
     """Percentiles of one kind of delay, in seconds, by nearest rank."""
@@ -152,29 +146,20 @@ class DelaySummary:
 
 
 class Distribution:
-    """
-    The distribution of many delays in microseconds; what it answers is in seconds, rounded up.
+    """The distribution of many delays, in seconds."""
 
-    Sorted in runs, so that ten million of them take no more memory than they have.
-    """
-
-    def __init__(self, delays: "array[int]") -> None:
-        self._count = len(delays)
-        self._runs = [array("q", sorted(delays[at : at + _RUN])) for at in range(0, len(delays), _RUN)]
+    def __init__(self, delays: Iterable[int]) -> None:
+        """Take delays in microseconds; or, in a Mapping, how many there are of each delay in seconds."""
+        if not isinstance(delays, Mapping):
+            delays = Counter(-(-delay // SECOND) for delay in delays)
+        self._seconds: list[int] = sorted(delays)
+        self._up_to = [0, *accumulate(delays[seconds] for seconds in self._seconds)]
+        self._count = self._up_to[-1]
 
     def nearest_rank(self, percent: int) -> int:
-        """Return a percentile by the nearest rank; raises ValueError where there are no delays."""
+        """Return a percentile by the nearest rank; raises IndexError where there are no delays."""
         rank = max(-(-percent * self._count // 100), 1)
-        if len(self._runs) == 1:
-            return _rounded_up(self._runs[0][rank - 1])
-        low, high = min(run[0] for run in self._runs), max(run[-1] for run in self._runs)
-        while low < high:
-            middle = (low + high) // 2
-            if self._up_to(middle) >= rank:
-                high = middle
-            else:
-                low = middle + 1
-        return _rounded_up(low)
+        return self._seconds[bisect_left(self._up_to, rank) - 1]
 
     def summary(self) -> DelaySummary | None:
         """Return the percentiles; None where there are no delays."""
@@ -185,43 +170,46 @@ class Distribution:
             p50=self.nearest_rank(50),
             p90=self.nearest_rank(90),
             p99=self.nearest_rank(99),
-            max=_rounded_up(max(run[-1] for run in self._runs)),
+            max=self._seconds[-1],
         )
 
     def histogram(self) -> list[int]:
         """Return how many delays are in each bin: up to and including each edge, and at last beyond."""
-        up_to = [0, *(self._up_to(edge * SECOND) for edge in BIN_EDGES), self._count]
-        return [upper - lower for lower, upper in pairwise(up_to)]
-
-    def _up_to(self, delay: int) -> int:
-        return sum(bisect_right(run, delay) for run in self._runs)
+        up_to = [self._up_to[bisect_right(self._seconds, edge)] for edge in BIN_EDGES]
+        return [upper - lower for lower, upper in pairwise((0, *up_to, self._count))]
 
 
 @dataclass(slots=True)
 class Delays:
-    """The delays of one source and meter, in microseconds, in no order."""
+    """
+    The delays of one source and meter, counted by whole seconds.
 
-    arrival: "array[int]" = field(default_factory=lambda: array("q"))
-    """From event_time to the arrival at the ledger, of what is accepted."""
-    ingestion: "array[int]" = field(default_factory=lambda: array("q"))
-    """From event_time to the acceptance, of the same usage in the same order."""
-    unaccepted: "array[int]" = field(default_factory=lambda: array("q"))
-    """From event_time to the arrival at the ledger, of what is not accepted."""
+    Many at once and without a line of Python for each, for there may be millions of them. They are kept the
+    wrong way around: // rounds down, and a delay is rounded up.
+    """
+
     lateness: int = 0
-    """The largest lateness at any rehearsed boundary."""
+    """The largest lateness at any rehearsed boundary, in microseconds."""
+    _import: Counter[int] = field(default_factory=Counter)
+    _delivery: Counter[int] = field(default_factory=Counter)
+    _ingestion: Counter[int] = field(default_factory=Counter)
 
-    @property
-    def delivery(self) -> "array[int]":
-        """From the arrival to the acceptance."""
-        return array("q", map(sub, self.ingestion, self.arrival))
+    def count(
+        self, event_times: Sequence[Instant], arrivals: Sequence[Instant], acceptances: Sequence[Instant]
+    ) -> None:
+        """Count accepted usage events: when each was used, arrived at the ledger and was accepted."""
+        self._import.update(_whole_seconds(event_times, arrivals))
+        self._delivery.update(_whole_seconds(arrivals, acceptances))
+        self._ingestion.update(_whole_seconds(event_times, acceptances))
 
-    def kinds(self) -> "dict[str, array[int]]":
-        """Return import, delivery and ingestion delays."""
-        return {
-            "import": self.arrival + self.unaccepted,
-            "delivery": self.delivery,
-            "ingestion": self.ingestion,
-        }
+    def count_unaccepted(self, event_time: Instant, arrival: Instant) -> None:
+        """Count a usage event that is not accepted."""
+        self._import[(event_time - arrival) // SECOND] += 1
+
+    def kinds(self) -> dict[str, Counter[int]]:
+        """Return how many there are of each import, delivery and ingestion delay, in seconds."""
+        found = {"import": self._import, "delivery": self._delivery, "ingestion": self._ingestion}
+        return {kind: Counter({-seconds: n for seconds, n in one.items()}) for kind, one in found.items()}
 
     def rehearse(
         self, event_time: Instant, known_by: Instant, time_of_day: int, within: tuple[Instant, Instant]
@@ -241,9 +229,14 @@ class Delays:
             self.lateness = max(self.lateness, known_by - boundary)
 
 
-def expected_delivery(delivery: "array[int]") -> int:
+def _whole_seconds(earlier: Iterable[Instant], later: Iterable[Instant]) -> Iterator[int]:
+    """Yield how long before the later ones the earlier are: whole seconds, never more than it is."""
+    return map(floordiv, map(sub, earlier, later), repeat(SECOND))
+
+
+def expected_delivery(delivery: Counter[int]) -> int:
     """Return the 99th percentile of delivery delays, in seconds; 0 under 20 samples."""
-    return Distribution(delivery).nearest_rank(99) if len(delivery) >= MIN_SAMPLES else 0
+    return Distribution(delivery).nearest_rank(99) if delivery.total() >= MIN_SAMPLES else 0
 
 
 @dataclass(slots=True)

@@ -71,10 +71,6 @@ class ReportStore:
         """Return the names that usage events refer to by number."""
         return dict(self._database.tuples(f"{what}_names"))
 
-    def bulk_imports(self) -> dict[int, bool]:
-        """Return the imports that are a source's first or backfill; True for backfill."""
-        return {number: bool(backfill) for number, backfill in self._database.tuples("bulk_imports")}
-
     def open_rejects_with_event_time(self, as_of: Instant) -> list[Row]:
         """Return the refused rows open at an instant whose event_time could be read."""
         return self._database.rows("open_rejects_with_event_time", as_of=as_of)

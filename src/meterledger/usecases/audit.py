@@ -4,7 +4,7 @@ The grace-period audit: will usage make its invoice, and what would it take?
 Arithmetic over the instants of the ledger; nothing is asked of Stripe, and nothing is changed.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from meterledger.config import Settings
@@ -28,14 +28,8 @@ from meterledger.usecases.audit_answer import (
     WhatIf,
 )
 from meterledger.usecases.audit_findings import clock_findings, refused_findings
-from meterledger.usecases.audit_reading import (
-    HOUR_SECONDS,
-    MOST_HOURS,
-    Pile,
-    Reading,
-    Share,
-    SourceAndMeter,
-)
+from meterledger.usecases.audit_reading import Reading, SourceAndMeter
+from meterledger.usecases.audit_share import HOUR_SECONDS, MOST_HOURS, Pile, Share
 from meterledger.usecases.forecast import forecasts
 from meterledger.usecases.forecast_answer import forecast_findings
 from meterledger.usecases.grace_findings import grace_findings
@@ -85,7 +79,7 @@ def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: I
         reading=reading,
         expected=reading.expected_delivery(),
     )
-    shares = [share for share in reading.shares.values() if share.is_asked_for and share.events]
+    shares = [share for share in reading.shares.values() if share.is_asked_for and share.usage.events]
     whole.periods = _periods_in_scope(reading, shares)
     in_scope = [share for share in shares if share.due.period in whole.periods]
     _fill_amounts(whole, in_scope)
@@ -144,7 +138,7 @@ def _last_closed(reading: Reading, share: Share, oldest: Instant) -> Iterator[Bi
         at = due.period.start - 1
 
 
-def _fill_amounts(whole: Audited, shares: Iterable[Share]) -> None:
+def _fill_amounts(whole: Audited, shares: Sequence[Share]) -> None:
     """Add the shares up by period, deadline and meter, by source, and by customers at risk."""
     result, reading = whole.audit, whole.reading
     options = reading.options
@@ -152,6 +146,7 @@ def _fill_amounts(whole: Audited, shares: Iterable[Share]) -> None:
     customers: dict[tuple[object, ...], set[int]] = {}
     sources: dict[SourceAndMeter, SourceAmounts] = {}
     at_risk: dict[tuple[object, ...], CustomerAtRisk] = {}
+    endangered = {_whose(share) for share in shares if _is_in_danger(whole, share)}
     key: tuple[object, ...]
     for share in shares:
         due, customer_id = share.due, reading.customers[share.customer]
@@ -164,34 +159,46 @@ def _fill_amounts(whole: Audited, shares: Iterable[Share]) -> None:
         one_source = (share.source, share.event_name)
         if one_source not in sources:
             sources[one_source] = SourceAmounts(source=share.source, event_name=share.event_name)
-        whose = (share.customer, due, share.event_name)
-        if whose not in at_risk:
-            at_risk[whose] = CustomerAtRisk(
-                customer_id=customer_id, period=due.period, deadline=due.deadline, event_name=share.event_name
-            )
+        added_up: list[Entry | SourceAmounts | CustomerAtRisk] = [entries[key], sources[one_source]]
+        if (whose := _whose(share)) in endangered:
+            if whose not in at_risk:
+                at_risk[whose] = CustomerAtRisk(
+                    customer_id=customer_id,
+                    period=due.period,
+                    deadline=due.deadline,
+                    event_name=share.event_name,
+                )
+            added_up.append(at_risk[whose])
         for where, pile in _piles(whole, share):
             quantity = Quantity(pile.units, share.scale)
-            for one in (entries[key], sources[one_source], at_risk[whose]):
+            for one in added_up:
                 one.amounts[where].add(pile.events, quantity)
     for key, entry in entries.items():
         entry.customers = len(customers[key])
     result.entries = sorted(entries.values(), key=_entry_order)
     result.sources = [sources[key] for key in sorted(sources, key=_in_order)]
-    found = (
-        one
-        for one in at_risk.values()
-        if one.amounts[Landing.MISSED].events or one.amounts[Landing.AT_RISK].events
+    result.customers_at_risk = sorted(at_risk.values(), key=_risk_order)
+
+
+def _whose(share: Share) -> tuple[object, ...]:
+    return share.customer, share.due, share.event_name
+
+
+def _is_in_danger(whole: Audited, share: Share) -> bool:
+    return any(
+        where in {Landing.AT_RISK, Landing.MISSED} and pile.events for where, pile in _piles(whole, share)
     )
-    result.customers_at_risk = sorted(found, key=_risk_order)
 
 
 def _piles(whole: Audited, share: Share) -> Iterator[tuple[Landing, Pile]]:
     """Yield where each usage event of a share stands, what waits by the delays of its source and meter."""
-    yield from (
+    for where, pile in (
         (Landing.LANDED, share.landed),
         (Landing.AT_RISK, share.at_risk),
         (Landing.MISSED, share.missed),
-    )
+    ):
+        if pile.events:
+            yield where, pile
     if share.waiting.events:
         delay = whole.expected.get((share.source, share.event_name), 0)
         yardstick = whole.reading.yardstick(share.due, delay)
@@ -206,10 +213,8 @@ def _fill_what_if(result: Audit, shares: Iterable[Share]) -> None:
         if share.due.period.end > result.as_of:
             continue
         whole = usage.setdefault(share.event_name, Amount())
-        piles = (share.landed, share.at_risk, share.missed, share.waiting)
-        events = sum(pile.events for pile in piles) - share.unsampled.events
-        units = sum(pile.units for pile in piles) - share.unsampled.units
-        whole.add(events, Quantity(units, share.scale))
+        sampled = share.sampled
+        whole.add(sampled.events, Quantity(sampled.units, share.scale))
         for hours, pile in share.after_end.items():
             amount = late.setdefault((share.event_name, hours), Amount())
             amount.add(pile.events, Quantity(pile.units, share.scale))
@@ -234,7 +239,7 @@ def _fill_what_if(result: Audit, shares: Iterable[Share]) -> None:
 
 def _fill_delays(result: Audit, reading: Reading, shares: Iterable[Share]) -> None:
     invoicing = reading.settings.invoicing
-    rehearsal = Rehearsal(samples=sum(share.events - share.unsampled.events for share in shares))
+    rehearsal = Rehearsal(samples=sum(share.sampled.events for share in shares))
     for (source, _), delays in reading.delays.items():
         rehearsal.note(source, delays.lateness // SECOND)
     result.recommended_grace_period = rehearsal.recommendation(

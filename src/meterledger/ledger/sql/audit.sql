@@ -1,19 +1,23 @@
 -- name: usage_as_known
 -- Every usage event with what was known of its delivery at an instant: nothing recorded after it counts.
 -- In no order, and with as little as says it, for it is read row by row for millions of them: customer,
--- feature, source and scale (0 to 12) as one number; the import negative where the row has a received_at; no
--- state where it is accepted, and no accepted_from where that is accepted_by.
+-- feature, source, scale (0 to 12) and how it came in (1: a source's first import, 2: a backfill; neither
+-- says anything about delays) as one number; no state where it is accepted, and accepted_from in its
+-- place where that is not accepted_by.
+-- First what a live link carries, then the rest: that is twice as quick as outer joins.
 SELECT
-    ((u.customer * :features + u.feature) * :sources + u.source) * 13 + u.scale AS lane,
-    u.subscription_id, m.event_name, u.quantity, u.event_time, COALESCE(u.received_at, u.recorded_at) AS arrived_at,
-    CASE WHEN u.received_at IS NULL THEN u.import ELSE -u.import END AS import,
-    NULLIF(m.accepted_from, m.accepted_by) AS accepted_from, m.accepted_by,
+    (((u.customer * :features + u.feature) * :sources + u.source) * 13 + u.scale) * 3 + CASE
+        WHEN u.import NOT IN (SELECT id FROM imports WHERE backfill = 1 OR first_of_source = 1) THEN 0
+        WHEN u.import IN (SELECT id FROM imports WHERE backfill = 1) THEN 2
+        WHEN u.received_at IS NULL THEN 1
+        ELSE 0
+    END AS lane,
+    u.event_time, m.accepted_by, u.quantity, COALESCE(u.received_at, u.recorded_at) AS arrived_at, m.event_name,
+    u.subscription_id,
     CASE
-        WHEN x.closed_at <= :as_of THEN x.state
-        WHEN x.already_billed_at <= :as_of THEN 'already_billed'
-        WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.state = 'accepted' AND m.accepted_from = m.accepted_by AND m.accepted_recorded_at <= :as_of THEN NULL
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
-            THEN NULL
+            THEN CASE WHEN m.accepted_from = m.accepted_by THEN NULL ELSE CAST(m.accepted_from AS TEXT) END
         WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
         WHEN EXISTS (
             SELECT 1 FROM delivery_attempts AS a
@@ -25,16 +29,52 @@ SELECT
         ) THEN 'sending'
         ELSE 'pending'
     END AS state
-FROM usage_events AS u
-LEFT JOIN meter_event_usage AS l
-    ON l.usage_event = u.id AND l.unlinked_at IS NULL AND l.linked_at <= :as_of
-LEFT JOIN meter_events AS m ON m.id = COALESCE(l.meter_event, (
+FROM meter_event_usage AS l
+INNER JOIN usage_events AS u ON u.id = l.usage_event
+INNER JOIN meter_events AS m ON m.id = l.meter_event
+WHERE l.unlinked_at IS NULL AND l.linked_at <= :as_of AND u.recorded_at <= :as_of
+UNION ALL
+SELECT
+    (((u.customer * :features + u.feature) * :sources + u.source) * 13 + u.scale) * 3 + CASE
+        WHEN u.import NOT IN (SELECT id FROM imports WHERE backfill = 1 OR first_of_source = 1) THEN 0
+        WHEN u.import IN (SELECT id FROM imports WHERE backfill = 1) THEN 2
+        WHEN u.received_at IS NULL THEN 1
+        ELSE 0
+    END AS lane,
+    u.event_time, m.accepted_by, u.quantity, COALESCE(u.received_at, u.recorded_at) AS arrived_at, m.event_name,
+    u.subscription_id,
+    CASE
+        WHEN x.closed_at <= :as_of THEN x.state
+        WHEN x.already_billed_at <= :as_of THEN 'already_billed'
+        WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
+            THEN CASE WHEN m.accepted_from = m.accepted_by THEN NULL ELSE CAST(m.accepted_from AS TEXT) END
+        WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
+        WHEN EXISTS (
+            SELECT 1 FROM delivery_attempts AS a
+            WHERE a.meter_event = m.id AND a.started_at <= :as_of
+                AND (
+                    a.finished_at IS NULL OR a.finished_at > :as_of
+                    OR (a.outcome = 'unknown' AND (a.settled_at IS NULL OR a.settled_at > :as_of))
+                )
+        ) THEN 'sending'
+        ELSE 'pending'
+    END AS state
+FROM (
+    SELECT usage_event FROM unsealed
+    UNION ALL
+    SELECT usage_event FROM usage_closures
+    UNION ALL
+    SELECT usage_event FROM meter_event_usage WHERE unlinked_at IS NULL AND linked_at > :as_of
+) AS q
+CROSS JOIN usage_events AS u
+LEFT JOIN meter_events AS m ON m.id = (
     -- It was let go of since.
     SELECT g.meter_event FROM meter_event_usage AS g
     WHERE g.usage_event = u.id AND g.linked_at <= :as_of AND g.unlinked_at > :as_of
-))
-LEFT JOIN usage_closures AS x ON l.id IS NULL AND x.usage_event = u.id
-WHERE u.recorded_at <= :as_of;
+)
+LEFT JOIN usage_closures AS x ON x.usage_event = u.id
+WHERE u.id = q.usage_event AND u.recorded_at <= :as_of;
 
 -- name: usage_of_customer_as_known
 -- The same of one customer, with all that leads to the row of the file, in the order of event_time.
@@ -82,10 +122,6 @@ SELECT id, name FROM features;
 
 -- name: customer_names
 SELECT id, customer_id AS name FROM customers;
-
--- name: bulk_imports
--- Imports that say nothing about delays: all of a backfill, and of a first import what has no received_at.
-SELECT id, backfill FROM imports WHERE backfill = 1 OR first_of_source = 1;
 
 -- name: oldest_unknown_attempt
 -- How long the oldest unknown outcome has been unknown: after 23 h it can no longer be sent again.

@@ -1,0 +1,149 @@
+"""The audit's pass over all usage events against the same arithmetic done one by one."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from meterledger.domain.instant import DAY, HOUR, SECOND, Instant, parse_instant, to_text
+from meterledger.usecases import audit_reading
+from meterledger.usecases.audit import Audited, AuditOptions, audited
+from meterledger.usecases.audit_explain import ExplainedUsage, explained
+from meterledger.usecases.audit_reading import Reading
+from support.customers import import_anchors
+from support.delivered_ledger import LedgerBuilder, ledger_builder
+
+SEEDS = range(8)
+BEGIN = parse_instant("2026-10-10T00:00:00Z")
+NOWS = (
+    "2026-10-12T06:30:00Z",
+    "2026-10-25T06:30:00Z",
+    "2026-11-01T00:45:00.5Z",
+    "2026-11-05T12:50:00Z",
+    "2026-11-20T00:00:00Z",
+)
+TAKE = Reading._take  # as below
+CUSTOMERS = ("cus_a", "cus_b", "acme")
+SAMPLED = ("accepted", "accepted", "accepted", "found_duplicate", "rejected", "unknown", "not_sent", "none")
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Iterator[LedgerBuilder]:
+    """Yield an empty ledger to fill, with the periods of two customers."""
+    with ledger_builder(tmp_path) as builder:
+        import_anchors(
+            builder.ledger,
+            builder.settings,
+            tmp_path,
+            cus_a="2026-01-05T12:00:00Z",
+            cus_b="2026-01-31T00:00:00Z",
+        )
+        yield builder
+
+
+def filled(built: LedgerBuilder, seed: int) -> None:
+    """Fill a ledger by chance: both meters, all fates, imports that say nothing about delays."""
+    chance = random.Random(seed)  # noqa: S311 # test data
+    days, customers = chance.choice([2, 9, 40]), chance.choice([CUSTOMERS[:1], CUSTOMERS])
+    for number in range(60):
+        used = BEGIN + chance.randrange(days * DAY // SECOND) * SECOND + chance.choice([0, 1, 999_999])
+        used -= chance.choice([0, 0, used % DAY])
+        came = used + chance.randrange(-HOUR, chance.choice([HOUR, 2 * HOUR, 30 * HOUR]))
+        name, kind = f"r{number}", chance.choice(["", "", "", "", "backfill", "first"])
+        built.usage(
+            name,
+            to_text(used),
+            recorded=to_text(came),
+            received=to_text(came - chance.randrange(HOUR)) if chance.random() < 0.3 else None,
+            quantity=chance.randrange(1, 1000),
+            customer=chance.choice(customers),
+            feature=chance.choice(["api_calls", "api_calls", "seats"]),
+            source=kind or chance.choice(["gateway", "batch"]),
+            backfill=kind == "backfill",
+            first=kind == "first",
+        )
+        sent = came + chance.randrange(5 * HOUR)
+        match chance.choice(SAMPLED):
+            case "none":
+                pass
+            case "found_duplicate":
+                built.found_duplicate(name, to_text(sent), to_text(sent + chance.randrange(3 * HOUR)))
+            case fate:
+                getattr(built, fate)(name, to_text(sent))
+
+
+def forgetful(reading: Reading, row: tuple[object, ...]) -> None:
+    """Take a usage event and forget what the next of its customer may be counted with."""
+    TAKE(reading, row)
+    reading._current.clear()  # to have each taken alone
+
+
+def audit_of(built: LedgerBuilder, now: str, **options: object) -> Audited:
+    """Audit at an instant; a snapshot is open."""
+    found = AuditOptions(as_of=True, periods=9, **options)  # type: ignore[arg-type] # options by name
+    return audited(built.ledger, built.settings, found, now=parse_instant(now))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_taken_at_a_run_counts_as_what_is_taken_alone(
+    built: LedgerBuilder, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The few lines that most usage goes through say, to the unit, what the careful ones say of it."""
+    filled(built, seed)
+    asked: list[dict[str, object]] = [{}, {"customer": "cus_a"}, {"meter": "seats"}]
+    with built.ledger.database.snapshot():
+        at_a_run = [repr(audit_of(built, now, **options).audit) for now in NOWS for options in asked]
+        monkeypatch.setattr(Reading, "_take", forgetful)
+        monkeypatch.setattr(audit_reading, "_ROWS_AT_ONCE", 7)
+        alone = [repr(audit_of(built, now, **options).audit) for now in NOWS for options in asked]
+    assert at_a_run == alone
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_delays_and_rehearsal_are_those_of_the_rows(built: LedgerBuilder, seed: int) -> None:
+    """Percentiles, histogram and the largest lateness, worked out anew from the rows of --explain."""
+    filled(built, seed)
+    for now in NOWS[::2]:
+        with built.ledger.database.snapshot():
+            whole = audit_of(built, now)
+            rows = [row for name in CUSTOMERS for row in explained(whole, name)]
+        delays, late = by_hand([row for row in rows if is_sampled(row)], parse_instant(now))
+
+        assert {
+            (one.source, one.event_name, one.kind): (one.summary.p50, one.summary.p99, sum(one.histogram))
+            for one in whole.audit.delays
+        } == {key: (nearest(found, 50), nearest(found, 99), len(found)) for key, found in delays.items()}
+        assert whole.audit.rehearsed_lateness == late
+
+
+def is_sampled(row: ExplainedUsage) -> bool:
+    """Tell whether a row says something about delays."""
+    return row.source != "backfill" and (row.source != "first" or row.received_at is not None)
+
+
+def by_hand(
+    rows: list[ExplainedUsage], now: Instant
+) -> tuple[dict[tuple[str, str | None, str], list[int]], int]:
+    """Return the delays of rows in seconds, rounded up, and the largest lateness at any boundary."""
+    delays: dict[tuple[str, str | None, str], list[int]] = {}
+    late = 0
+    for row in rows:
+        arrived, accepted = row.received_at or row.recorded_at, row.accepted_at
+        found = {"import": arrived - row.event_time}
+        if accepted is not None:
+            found |= {"delivery": accepted - arrived, "ingestion": accepted - row.event_time}
+        for kind, delay in found.items():
+            delays.setdefault((row.source, row.event_name, kind), []).append(-(-delay // SECOND))
+        known_by = now if accepted is None else accepted
+        # The latest boundary that counts, and the 35 days before it.
+        last = now - (now - row.due.period.end) % DAY
+        for boundary in range(last - 36 * DAY, last + 1, DAY):
+            if now // SECOND * SECOND - 35 * DAY <= boundary and row.event_time < boundary <= known_by:
+                late = max(late, (known_by - boundary) // SECOND)
+    return delays, late
+
+
+def nearest(delays: list[int], percent: int) -> int:
+    """Return the nearest rank."""
+    return sorted(delays)[max(-(-percent * len(delays) // 100), 1) - 1]
