@@ -217,3 +217,20 @@ def test_a_revoked_key_ends_it_with_a_clear_line(shop: Shop) -> None:
     assert "401" in words
     assert "sk_test_x" not in words + json.dumps(worker.lines)
     assert shop.select("SELECT COUNT(*) FROM delivery_attempts WHERE outcome IS NULL") == [(0,)]
+
+
+def test_a_ledger_that_is_replaced_ends_the_worker(shop: Shop) -> None:
+    """It would go on with a file that nobody imports into any more, and say that all is well."""
+    copy = shop.folder / "copy.db"
+    copy.write_bytes(shop.settings.ledger_path.read_bytes())
+    with working(shop.folder, shop.base) as worker:
+        worker.wait_for_event("started")
+        copy.rename(shop.settings.ledger_path)
+        code, words = worker.ended()
+    assert code == ExitCode.LEDGER
+    assert "was replaced or removed" in words
+    shop.bring(2)
+    with working(shop.folder, shop.base) as worker:
+        assert worker.wait_for_event("round")["accepted"] == 2
+        worker.end()
+    shop.check_everything_counted_once()
