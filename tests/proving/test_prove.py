@@ -47,6 +47,14 @@ def test_six_histories_pass() -> None:
     assert set(report.tally.checked) >= set(Invariant) - RARE
 
 
+def test_usage_of_a_customers_own_closed_period_is_held_back_rightly() -> None:
+    """In this history an anchor of a customers file ends a period in mid-month: the model knows it too."""
+    report = prove(9030, 1)
+
+    assert report.failure is None, report.failure
+    assert report.tally.checked[Invariant.BLOCKED_WITH_REASON] > 0
+
+
 @pytest.mark.slow
 def test_two_hundred_histories_pass() -> None:
     """The same for two hundred: every kind of step, and every invariant many times."""

@@ -1,5 +1,6 @@
 """The metrics file: Prometheus' text format to the letter, replaced whole, and readable by a collector."""
 
+import os
 import re
 from pathlib import Path
 
@@ -120,3 +121,28 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> 
     with pytest.raises(UsageError):
         file.write(FIGURES)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize(
+    "name", ["l.db", "l.db-wal", "l.db-shm", "l.db.head", "l.db-watch", "sub/../l.db-wal", "notes", "pipe"]
+)
+def test_nothing_but_a_metrics_file_is_ever_replaced(tmp_path: Path, name: str) -> None:
+    """Whoever names the ledger, a file beside it, or anything else hears it, and it stays as it was."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "l.db").write_bytes(b"SQLite format 3")
+    (tmp_path / "notes").write_text("mine", encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(UsageError, match="is no metrics file"):
+        MetricsFile(tmp_path / name, tmp_path / "l.db").refuse_unwritable()
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / "l.db").read_bytes() == b"SQLite format 3"
+
+
+def test_an_empty_file_and_one_of_ours_are_replaced(tmp_path: Path) -> None:
+    """A file that somebody touched before, and the one of the last run, are no obstacle."""
+    file = MetricsFile(tmp_path / "m.prom", tmp_path / "l.db")
+    file.path.touch()
+    file.refuse_unwritable()
+    file.write(FIGURES)
+    file.refuse_unwritable()

@@ -291,14 +291,16 @@ def test_weeks_leave_nothing_behind_in_memory(world: World) -> None:
     try:
         live(
             world,
-            [(10.0 + 10 * number, partial(usage, number)) for number in range(1, 3 * ROUNDS_BETWEEN + 1)],
+            [(10.0 + 10 * number, partial(usage, number)) for number in range(1, 4 * ROUNDS_BETWEEN + 1)],
             life=life,
             until=10_000,
         )
     finally:
         tracemalloc.stop()
-    assert life.figures.rounds >= 3 * ROUNDS_BETWEEN
-    assert sizes[2] - sizes[1] < GROWTH_BYTES
+    assert life.figures.rounds >= 4 * ROUNDS_BETWEEN
+    # What is left behind grows each time. The interpreter's own tables, which hold what other tests left
+    # there too, grow by leaps: such a leap is in one of them at most.
+    assert min(later - earlier for earlier, later in pairwise(sizes[1:])) < GROWTH_BYTES
 
 
 def test_the_figures_are_those_of_status(world: World) -> None:

@@ -122,6 +122,7 @@ class Dues:
         self._customers = customers
         self._items = items or {}
         self._found: dict[tuple[str, str | None, str | None], list[DueStretch]] = {}
+        self._boundaries: dict[tuple[str, str], tuple[Instant, ...]] = {}
         self._cycles: dict[str, dict[BillingCycle, None]] = {}
         for (stripe_customer_id, _), found in self._items.items():
             self._cycles.setdefault(stripe_customer_id, {}).update((item.cycle, None) for item in found)
@@ -134,6 +135,24 @@ class Dues:
     def cycles_of(self, stripe_customer_id: str) -> tuple[BillingCycle, ...]:
         """Return the billing cycles that Stripe's subscription items of a customer have."""
         return tuple(self._cycles.get(stripe_customer_id, ()))
+
+    def boundaries_of(self, stripe_customer_id: str, event_name: str) -> tuple[Instant, ...]:
+        """
+        Return where something else begins to hold for usage of a customer and meter, in order.
+
+        Beside the ends of regular periods: where a subscription item begins, ends or changes its price, where
+        its current period or an invoice ends, and where a customers file changes anything.
+        """
+        lane = (stripe_customer_id, event_name)
+        found = self._boundaries.get(lane)
+        if found is None:
+            instants = set(self._customers.changes_of(stripe_customer_id)) if self._customers else set()
+            for item in self._items.get(lane, ()):
+                instants.update((item.start, item.end, *item.price_changes))
+                for period in (item.current, *(one.period for one in item.invoices)):
+                    instants.update((period.start, period.end))
+            found = self._boundaries[lane] = tuple(sorted(instants))
+        return found
 
     def at(
         self, customer_id: str, subscription_id: str | None, event_name: str | None, event_time: Instant

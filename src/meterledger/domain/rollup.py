@@ -52,6 +52,15 @@ class Stretch:
     end: Instant
     period_end: Instant
 
+    def cut_at(self, boundaries: Sequence[Instant], event_time: Instant) -> "Stretch":
+        """Return the part around an instant that lies between two of further boundaries, in order."""
+        position = bisect_right(boundaries, event_time)
+        start = max(self.start, boundaries[position - 1]) if position else self.start
+        if position == len(boundaries):
+            return Stretch(start, self.end, self.period_end)
+        following = boundaries[position]
+        return Stretch(start, min(self.end, following), min(self.period_end, following))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:

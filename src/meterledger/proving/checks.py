@@ -9,7 +9,7 @@ from typing import Any
 
 from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, to_text
 from meterledger.errors import MeterledgerError
-from meterledger.proving.history import BULK, COUNT, LAST, SETTLE, START, WAYS, Push
+from meterledger.proving.history import ANCHOR, BULK, COUNT, LAST, SETTLE, START, WAYS, Push
 from meterledger.proving.invariants import Broken, Invariant
 from meterledger.proving.model import Accepted, Lane
 from meterledger.proving.world import World
@@ -255,7 +255,8 @@ def _is_held_back_rightly(  # noqa: PLR0911 # one for each reason
         case "unknown_customer":
             return name is None
         case "closed_period":
-            return world.calendar and _month_end(usage.at) + _LONGEST_GRACE <= world.now
+            end = _period_end(world, usage)
+            return end is not None and end + _LONGEST_GRACE <= world.now
         case None if usage.feature == BULK:
             length = {"hour": HOUR, "day": DAY}.get(world.rollup, 0)
             return usage.at - usage.at % (length or 1) + length + SETTLE > world.now
@@ -265,10 +266,20 @@ def _is_held_back_rightly(  # noqa: PLR0911 # one for each reason
             return False
 
 
-def _month_end(at: int) -> int:
-    """Return when the calendar month of an instant ends."""
-    month = datetime.fromtimestamp(at // SECOND, UTC).replace(day=1, hour=0, minute=0, second=0)
-    return int((month + timedelta(days=32)).replace(day=1).timestamp()) * SECOND
+def _period_end(world: World, usage: Accepted) -> int | None:
+    """Return when the billing period of usage ends: a calendar month, or a customer's own; None: unknown."""
+    billed = world.model.billed(usage.customer, usage.at)
+    first = datetime.fromtimestamp(0, UTC)
+    if not world.calendar:
+        if billed is None or not billed.anchored:
+            return None
+        first = datetime.fromisoformat(ANCHOR)
+    month = datetime.fromtimestamp(usage.at // SECOND, UTC).replace(day=1, hour=0, minute=0, second=0)
+    ends = (
+        (month + timedelta(days=32 * later)).replace(day=first.day, hour=first.hour, minute=first.minute)
+        for later in (0, 1)
+    )
+    return next(end for one in ends if (end := int(one.timestamp()) * SECOND) > usage.at)
 
 
 def _check_total(

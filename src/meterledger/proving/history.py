@@ -18,6 +18,8 @@ PRODUCT_IDS = ("acme", "beta")
 """Customers by the product's own ids: only a customers file says who is billed for them."""
 SUM, COUNT, LAST, BULK = "calls", "logins", "seats", "bytes"
 """The feature and event name of each meter, by what Stripe makes of their values; the last rolls up."""
+ANCHOR = "2026-01-15T06:00:00Z"
+"""Since when the periods of a customer count of whom a customers file says so: each a month."""
 SETTLE = 2 * HOUR
 """After the end of its window, usage that rolls up is sealed."""
 NOTICE = 20 * MINUTE
@@ -214,7 +216,7 @@ class CustomerLine:
             "stripe_customer_id": self.stripe,
             "status": "canceled" if self.canceled else "active",
         }
-        anchor = {"billing_cycle_anchor": "2026-01-15T06:00:00Z"} if self.anchored else {}
+        anchor = {"billing_cycle_anchor": ANCHOR} if self.anchored else {}
         return json.dumps(fields | anchor)
 
     def __str__(self) -> str:

@@ -33,6 +33,8 @@ class Billed:
     since: int
     stripe: str
     canceled: bool
+    anchored: bool = False
+    """Whether a customers file says when the periods begin."""
 
 
 @dataclass(slots=True)
@@ -52,7 +54,7 @@ class Model:
         """Take a customers file: who is not in it stays as he was."""
         for line in lines:
             states = self.customers.setdefault(line.customer, [])
-            states.append(Billed(since if states else 0, line.stripe, line.canceled))
+            states.append(Billed(since if states else 0, line.stripe, line.canceled, line.anchored))
 
     def billed(self, customer: str, at: int) -> Billed | None:
         """Return who is billed for usage of a time; None where nobody knows."""

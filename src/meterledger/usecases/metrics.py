@@ -21,6 +21,10 @@ _MODE = 0o644
 """Collectors run under a user of their own; the file holds counts and the ledger's path, and no customers."""
 
 _LAST_SUCCESS = "last_success_timestamp_seconds"
+_BEGINNING = b"# HELP meterledger_"
+"""How a file of ours begins; no other content is ever replaced."""
+_LEDGER_FILES = ("", "-wal", "-shm", "-journal", "-watch", ".head")
+"""What stands beside a ledger, by the ending of its name."""
 _MAX_BYTES = 1024 * 1024
 
 _Samples = Iterable[tuple[dict[str, str], float]]
@@ -101,6 +105,28 @@ class MetricsFile:
                 f"the metrics file {self.path} cannot be written",
                 hint="name a file in a folder that exists and can be written",
             )
+        if self._is_the_ledgers() or not self._may_be_replaced():
+            raise UsageError(
+                f"{self.path} is no metrics file, and would be replaced by one",
+                hint="name another file, one that ends in .prom",
+            )
+
+    def _is_the_ledgers(self) -> bool:
+        """Tell whether it is the ledger, or a file that stands beside one, there or not."""
+        own = {self.ledger.name + ending for ending in _LEDGER_FILES}
+        return self.path.name in own and self.path.parent.resolve() == self.ledger.parent.resolve()
+
+    def _may_be_replaced(self) -> bool:
+        """Tell whether there is nothing, or a file that is empty or as we write it."""
+        if not self.path.exists():
+            return True
+        if not self.path.is_file():
+            return False
+        try:
+            with self.path.open("rb") as file:
+                return file.read(len(_BEGINNING)) in (b"", _BEGINNING)
+        except OSError:
+            return False
 
     def write(self, figures: Figures) -> None:
         """Replace the file; UsageError if that fails."""

@@ -247,12 +247,13 @@ class Planner:
         Those of the customers file and those of Stripe: what is cut at the boundaries of both is in one
         period of each.
         """
+        pulled = self._dues.cycles_of(stripe_customer_id)
         if self.settings.invoicing.calendar_periods:
-            return (CALENDAR_MONTHS,)
+            return (CALENDAR_MONTHS, *pulled)
         if self._cycles is None:
             has_customers = self._customers is not None
             self._cycles = self.ledger.customers.billing_cycles(self.as_of) if has_customers else {}
-        said, pulled = self._cycles.get(stripe_customer_id, ()), self._dues.cycles_of(stripe_customer_id)
+        said = self._cycles.get(stripe_customer_id, ())
         return tuple(dict.fromkeys((*said, *pulled))) or None
 
     def bills_alike(self, customer_id: str) -> bool:
@@ -292,7 +293,11 @@ class Planner:
 
     def _stretch_of(self, meter: Meter, billed: str, event_time: Instant) -> Stretch | None:
         cycles = self.cycles_of(billed)
-        return stretch_of(cycles, meter.rollup.length, event_time) if cycles else None
+        if not cycles:
+            return None
+        # A subscription that ends in mid-window: no sum is stamped later than what it may bill of it.
+        boundaries = self._dues.boundaries_of(billed, meter.event_name)
+        return stretch_of(cycles, meter.rollup.length, event_time).cut_at(boundaries, event_time)
 
     def _ready_at(self, meter: Meter, stretch: Stretch) -> Instant:
         invoicing = self.settings.invoicing
