@@ -25,8 +25,7 @@ class StoredMeterEvent:
     """The Idempotency-Key of its last attempt: what went together in a batch has it in common."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """A meter event whose next attempt is committed: it may be sent now, once."""
 
     id: int
@@ -37,8 +36,7 @@ class Claimed:
     earlier: Sequence[Attempt] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt and what it came to."""
 
     claimed: Claimed

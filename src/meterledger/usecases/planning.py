@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
@@ -43,8 +44,7 @@ class Hold(StrEnum):
     """Its roll-up window has not settled: more usage of it may come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """One unsealed usage event: sealed, or held back with the reason."""
 
     usage: UsageToSeal

@@ -9,7 +9,9 @@ for each usage event only where the answer differs within one.
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.instant import Instant
