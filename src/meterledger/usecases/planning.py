@@ -11,7 +11,7 @@ from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
-from meterledger.domain.dues import Dues, DueStretch
+from meterledger.domain.dues import NEVER, Dues, DueStretch
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
@@ -30,6 +30,7 @@ from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.judging import Judge
 from meterledger.usecases.known_dues import known_dues
+from meterledger.usecases.sealable import Sealable, SealableCases
 
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
@@ -80,6 +81,8 @@ class Planner:
     """Stripe customer -> billing cycles, where the customers file knows them all; None: not read yet."""
     _in_doubt: set[tuple[str, str]] = field(init=False)
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
+    _cases: SealableCases = field(init=False, default_factory=SealableCases)
+    _missing_meters: frozenset[str] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self._dues = known_dues(self.ledger, self.settings, self.as_of)
@@ -96,13 +99,15 @@ class Planner:
         self.now = now
         noted = self.ledger.outbox.noted_meters(self.as_of if self.as_of is not None else now)
         declared = {meter.event_name for meter in self.settings.catalogue.meters}
+        # What Stripe was never asked about is not held against it.
+        missing = frozenset(name for name in declared if noted is not None and not noted.get(name, False))
+        if missing != self._missing_meters:
+            self._missing_meters = missing
+            self._cases.clear()
         self._rules = BlockRules(
             catalogue=self.settings.catalogue,
             now=now,
-            # What Stripe was never asked about is not held against it.
-            missing_meters=frozenset(
-                name for name in declared if noted is not None and not noted.get(name, False)
-            ),
+            missing_meters=missing,
             customers=self._customers,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
@@ -189,16 +194,33 @@ class Planner:
 
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event one to one, or say what holds it back."""
-        billed, reason = self.judge(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+        case = self._cases.find(usage, self.now) or self._judged(usage)
+        if isinstance(case, BlockReason):
+            return Planned(usage, None, case)
+        meter, billed = case.meter, case.billed
+        if case.is_ordered and self.waits_in_lane(meter, billed):
+            return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
+        if case.is_ordered and self._is_superseded(usage.event_time, meter, billed):
+            return Planned(usage, None, BlockReason.SUPERSEDED)
+        way = self.way
+        if not way.takes(usage.quantity):
+            return Planned(usage, None, BlockReason.VALUE_NEEDS_V1)
+        return Planned(usage, seal(usage, meter, billed, way=way))
+
+    def _judged(self, usage: UsageToSeal) -> Sealable | BlockReason:
+        """Judge a usage event, and remember what holds of others like it."""
+        names = (usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+        billed, reason = self.judge(*names)
         if reason is not None:
-            return Planned(usage, None, reason)
+            return reason
         meter = self.settings.catalogue.meter_of(usage.feature)
         if meter is None or isinstance(billed, BlockReason):
             raise AssertionError("unreachable: usage without a meter or a customer is blocked")
-        if self.waits_in_lane(meter, billed):
-            return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
-        reason = self.block_of_one(meter, billed, usage.event_time, usage.quantity)
-        return Planned(usage, seal(usage, meter, billed, way=self.way) if reason is None else None, reason)
+        due = self.due_at(*names)
+        closes_at = NEVER if self.include_closed else due.closes_at
+        case = Sealable(due.start, due.end, closes_at, meter, billed, meter.is_ordered)
+        self._cases.add(usage, case)
+        return case
 
     def sealed_before(self) -> SealedBefore:
         """Return what is sealed and not yet settled, read and judged once."""
