@@ -75,7 +75,7 @@ async def open_stripe(
 
 @contextmanager
 def _rare_collections() -> "Iterator[None]":
-    """Let the garbage collector leave alone what start-up made, and run once for thousands of meter events."""
+    """Let the garbage collector leave alone what start-up made, and run seldom."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])

@@ -8,11 +8,10 @@ guard still works after a ledger is lost.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from meterledger.domain.instant import Instant, seconds_floor, seconds_text
 from meterledger.domain.meter import Meter
@@ -43,8 +42,7 @@ class UsageToSeal(msgspec.Struct, frozen=True, kw_only=True):
     """0, and one more for each sealing again after a rejection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolledUpWindow:
+class RolledUpWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The usage of [start, end) with these dimensions; ``part`` counts from 0 where a sum is split."""
 
     start: Instant
@@ -70,9 +68,9 @@ class MeterEvent(msgspec.Struct, frozen=True, kw_only=True):
     way: Way = Way.V1
     """How the next request takes it in; no part of what is sealed."""
 
-    def __eq__(self, other: object) -> bool:
+    def is_sealed_as(self, other: "MeterEvent") -> bool:
         """Tell whether the same is sealed, whichever way it is to go."""
-        return isinstance(other, MeterEvent) and astuple(self) == astuple(replace(other, way=self.way))
+        return self == replace(other, way=self.way)
 
     def body(self) -> dict[str, Any]:
         """Return the parameters of the request, in the order in which they are shown and sent."""

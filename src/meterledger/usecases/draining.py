@@ -24,6 +24,9 @@ CHUNK_METER_EVENTS = 128
 STREAM_CHUNK_METER_EVENTS = 5000
 """The same where 100 go in one request."""
 
+STREAM_CHUNK_ROLLED_UP = 2000
+"""The same where each may carry many usage events, which are linked in the same transaction."""
+
 LANE_AHEAD = 8
 """Meter events of one customer and meter that may be on their way at once, one of them being sent."""
 
@@ -62,7 +65,9 @@ class Drain:
     @property
     def chunk(self) -> int:
         """How many meter events are claimed in one transaction."""
-        return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
+        if self.planner.way is not Way.STREAM:
+            return CHUNK_METER_EVENTS
+        return STREAM_CHUNK_METER_EVENTS if self.rollup is None else STREAM_CHUNK_ROLLED_UP
 
     def take_place(self, lane: Lane) -> bool:
         """
@@ -124,7 +129,8 @@ def _waiting(
     None comes where nothing is left but for lanes that have enough on their way.
     """
     # What a limit lets through is what preview shows: no lane is passed over.
-    take_place = run.take_place if run.limit is None else always_a_place
+    is_free = run.planner.way is Way.STREAM and not run.planner.settings.catalogue.ordered
+    take_place = always_a_place if is_free or run.limit is not None else run.take_place
     if run.rollup is not None:
         return run.rollup.items(resend, take_place), len(run.rollup)
     queue: Queue[StoredMeterEvent] = Queue(run.planner)

@@ -180,10 +180,6 @@ class Planner:
         """Tell whether an earlier event of an ordered lane is in doubt."""
         return meter.is_ordered and (meter.event_name, billed) in self._in_doubt
 
-    def looks_at_each(self, meter: Meter) -> bool:
-        """Tell whether usage of a meter may be blocked by its value, or by its place in an order."""
-        return meter.is_ordered or self.way is not Way.V1
-
     def block_of_one(
         self, meter: Meter, billed: str, event_time: Instant, quantity: Quantity
     ) -> BlockReason | None:
@@ -293,8 +289,8 @@ class Planner:
             windows = {self.window_of(usage) for usage in usage_events}
             if event.sealed.window or windows != {None}:
                 return self._is_rolled_up_as_today(event.sealed, usage_events, windows)
-        planned = [self.decide(usage) for usage in usage_events]
-        return [one.sealed for one in planned] == [event.sealed]
+        sealed = [self.decide(usage).sealed for usage in usage_events]
+        return len(sealed) == 1 and sealed[0] is not None and event.sealed.is_sealed_as(sealed[0])
 
     def _is_rolled_up_as_today(
         self,
@@ -306,13 +302,14 @@ class Planner:
         where = windows.pop() if len(windows) == 1 else None
         if not isinstance(where, UsageWindow) or sealed.window is None:
             return False
-        return sealed == seal_rolled_up(
+        as_today = seal_rolled_up(
             where,
             sum_of(usage.quantity for usage in usage_events),
             max(usage.event_time for usage in usage_events),
             part=sealed.window.part,
             revision=sealed.revision,
         )
+        return sealed.is_sealed_as(as_today)
 
     def _stretch_of(self, meter: Meter, billed: str, event_time: Instant) -> Stretch | None:
         cycles = self.cycles_of(billed)
