@@ -32,7 +32,7 @@ LANE_AHEAD = 8
 
 LANE_REFILLED_FROM = LANE_AHEAD // 2
 
-LOOKED_AT_ONCE = 2048
+LOOKED_AT_ONCE = 5000
 """Usage events looked at without a break where most are held back: a fraction of a second."""
 
 
@@ -153,7 +153,7 @@ def _next_chunk(
     chunk: list[StoredMeterEvent | Planned | Sealed] = []
     looked = 0
     run.drawn.clear()
-    while (most := min(room - len(chunk), max(LOOKED_AT_ONCE, room) - looked)) > 0:
+    while (most := min(room - len(chunk), LOOKED_AT_ONCE - looked)) > 0:
         some = _draw(schedule, most)
         looked += len(some)
         usage = run.ledger.outbox.unsealed_events(
