@@ -69,12 +69,12 @@ async def open_stripe(
         pace=Pace(rate),
     )
     async with open_counterpart(access, clock, concurrency=concurrency) as (stripe, gateway):
-        with _rare_collections():
+        with rare_collections():
             yield stripe, around, gateway
 
 
 @contextmanager
-def _rare_collections() -> "Iterator[None]":
+def rare_collections() -> "Iterator[None]":
     """Let the garbage collector leave alone what start-up made, and run seldom."""
     before = gc.get_threshold()
     gc.freeze()
