@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from meterledger import __version__
+from meterledger.cli.counterpart import rare_collections
 from meterledger.config import load_settings
 from meterledger.domain.delivery import Outcome, Result
 from meterledger.domain.way import Way
@@ -82,7 +83,8 @@ def main() -> None:
             token=token,
             rollup=RollUp(planner) if planner.rolls_up else None,
         )
-        asyncio.run(drain(run, lambda _sender, _work: None))
+        with rare_collections():
+            asyncio.run(drain(run, lambda _sender, _work: None))
         print(
             json.dumps(
                 {

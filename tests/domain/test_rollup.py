@@ -1,9 +1,8 @@
 """Roll-ups: identifiers of windows, cuts at period boundaries, and sums in parts."""
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.instant import DAY, HOUR

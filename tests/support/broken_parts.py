@@ -9,7 +9,6 @@ from typing import Any
 from meterledger.domain.delivery import Outcome, Result
 from meterledger.domain.instant import Instant
 from meterledger.ledger import Ledger
-from meterledger.ledger.database import Row
 from meterledger.ledger.unsealed import UnsealedStore
 from meterledger.stripe_gateway.gateway import Read
 from meterledger.usecases.door import PushGateway
@@ -84,7 +83,7 @@ class HopefulGateway(FaithfulGateway):
 
 
 class _ForgetfulStore(UnsealedStore):
-    def to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
+    def to_order(self, as_of: Instant | None = None) -> Iterator[tuple[Any, ...]]:
         return islice(super().to_order(as_of), 1, None)
 
 

@@ -1,14 +1,15 @@
 """Stripe as the other side of a command: the gateway opened, its clock noted; and what a push needs."""
 
+import gc
 import random
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from meterledger.cli.context import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from meterledger.cli.context import Context
     from meterledger.config import Settings
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from meterledger.stripe_gateway.gateway import StripeGateway
     from meterledger.usecases.door import Counterpart
     from meterledger.usecases.sending import Surroundings
+
+
+NEW_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""A push makes tens of them for each meter event and drops them by itself; the SDK's are no garbage ever."""
 
 
 @asynccontextmanager
@@ -64,4 +69,18 @@ async def open_stripe(
         pace=Pace(rate),
     )
     async with open_counterpart(access, clock, concurrency=concurrency) as (stripe, gateway):
-        yield stripe, around, gateway
+        with rare_collections():
+            yield stripe, around, gateway
+
+
+@contextmanager
+def rare_collections() -> "Iterator[None]":
+    """Let the garbage collector leave alone what start-up made, and run seldom."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(NEW_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -6,7 +6,8 @@ time zone, and then only where that zone has exactly one such instant.
 """
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from dateutil import tz
 
@@ -20,6 +21,7 @@ DAY = 24 * HOUR
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_ORDINAL = EPOCH.toordinal()
+_DAY_SECONDS = DAY // SECOND
 MAX_SECONDS_DIGITS = 11
 
 _RFC_3339 = re.compile(
@@ -54,6 +56,18 @@ def to_datetime(instant: Instant) -> datetime:
 def to_text(instant: Instant) -> str:
     """Write an instant as RFC 3339 in UTC; a fraction only where there is one."""
     return to_datetime(instant).isoformat().replace("+00:00", "Z")
+
+
+def seconds_text(seconds: int) -> str:
+    """Write epoch seconds as `to_text` does, for many that are near each other."""
+    days, rest = divmod(seconds, _DAY_SECONDS)
+    minutes, second = divmod(rest, 60)
+    return f"{_date_text(days)}T{minutes // 60:02}:{minutes % 60:02}:{second:02}Z"
+
+
+@lru_cache(maxsize=64)
+def _date_text(days: int) -> str:
+    return date.fromordinal(_EPOCH_ORDINAL + days).isoformat()
 
 
 def seconds_floor(instant: Instant) -> int:

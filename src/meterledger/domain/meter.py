@@ -91,6 +91,11 @@ class Catalogue:
         return sorted(set(self._by_feature) | self.plan_features)
 
     @property
+    def ordered(self) -> frozenset[str]:
+        """The meters whose events go strictly by event_time."""
+        return frozenset(meter.event_name for meter in self.meters if meter.is_ordered)
+
+    @property
     def dimension_names(self) -> tuple[str, ...]:
         """Every dimension that some meter names, sorted: the extra fields a reader has to bring."""
         return tuple(sorted({name for meter in self.meters for name in meter.dimensions}))

@@ -8,12 +8,12 @@ guard still works after a ledger is lost.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from meterledger.domain.instant import SECOND, Instant, seconds_floor, to_text
+from meterledger.domain.instant import Instant, seconds_floor, seconds_text
 from meterledger.domain.meter import Meter
 from meterledger.domain.quantity import Quantity
 from meterledger.domain.way import Way
@@ -24,8 +24,7 @@ IDENTIFIER_PREFIX = "ml1-"
 MAX_IDENTIFIER_CHARS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageToSeal:
+class UsageToSeal(msgspec.Struct, frozen=True, kw_only=True):
     """What sealing needs of a usage event; ``usage_event`` is its number in the ledger."""
 
     usage_event: int
@@ -43,8 +42,7 @@ class UsageToSeal:
     """0, and one more for each sealing again after a rejection."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RolledUpWindow:
+class RolledUpWindow(msgspec.Struct, frozen=True, kw_only=True):
     """The usage of [start, end) with these dimensions; ``part`` counts from 0 where a sum is split."""
 
     start: Instant
@@ -54,8 +52,7 @@ class RolledUpWindow:
     part: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeterEvent:
+class MeterEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One meter event as sealed; ``timestamp`` in epoch seconds, ``payload`` flat text to text."""
 
     event_name: str
@@ -68,12 +65,16 @@ class MeterEvent:
     event_time: Instant
     window: "RolledUpWindow | None" = None
     """What it carries where it is rolled up; None where it carries one usage event."""
-    way: Way = field(default=Way.V1, compare=False)
+    way: Way = Way.V1
     """How the next request takes it in; no part of what is sealed."""
+
+    def is_sealed_as(self, other: "MeterEvent") -> bool:
+        """Tell whether the same is sealed, whichever way it is to go."""
+        return self == replace(other, way=self.way)
 
     def body(self) -> dict[str, Any]:
         """Return the parameters of the request, in the order in which they are shown and sent."""
-        timestamp = self.timestamp if self.way is Way.V1 else to_text(self.timestamp * SECOND)
+        timestamp = self.timestamp if self.way is Way.V1 else seconds_text(self.timestamp)
         return request_body(self.event_name, self.identifier, timestamp, self.payload)
 
     def payload_text(self) -> str:
@@ -95,12 +96,9 @@ def derive_identifier(source: str, request_id: str, revision: int = 0) -> str:
 
 def digest_of(*fields: str) -> str:
     """Return the SHA-256 of fields in their order, as 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for text in fields:
-        encoded = text.encode()
-        # The length in front keeps ("a", "bc") and ("ab", "c") apart.
-        digest.update(b"%d:%b" % (len(encoded), encoded))
-    return digest.hexdigest()
+    # The length in front keeps ("a", "bc") and ("ab", "c") apart.
+    encoded = b"".join([b"%d:%b" % (len(one), one) for one in map(str.encode, fields)])
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def identifier_of(source: str, request_id: str, revision: int, *, keeps_identifier: bool) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+import msgspec
+
 from meterledger.errors import LedgerError
 
 MAX_DIGITS = 15
@@ -27,8 +29,7 @@ class QuantityOverflowError(LedgerError, ArithmeticError):
     """A sum has more digits than the ledger stores."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(msgspec.Struct, frozen=True):
     """An exact decimal: ``units`` divided by ten to the power of ``scale``."""
 
     units: int

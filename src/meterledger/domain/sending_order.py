@@ -178,12 +178,13 @@ class _Urgency:
         for runs in customers:
             for _ in range(len(runs)):
                 run = runs[0]
-                line, at = run.line, run.line.gone
+                line = run.line
+                at = line.gone
                 # What runs out of time later waits for what comes before it in its line.
                 is_next = at >= run.start and take_place(line.lane)
                 if is_next and at + 1 == run.end:
                     runs.popleft()
-                else:
+                elif len(runs) > 1:
                     runs.rotate(-1)
                 if is_next:
                     given = True

@@ -22,4 +22,4 @@ class Way(StrEnum):
 
 def is_positive_integer(units: int, scale: int) -> bool:
     """Tell whether units at a scale are a positive integer."""
-    return units > 0 and units % 10**scale == 0
+    return units > 0 and (scale == 0 or units % 10**scale == 0)

@@ -25,8 +25,7 @@ class StoredMeterEvent:
     """The Idempotency-Key of its last attempt: what went together in a batch has it in common."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """A meter event whose next attempt is committed: it may be sent now, once."""
 
     id: int
@@ -37,8 +36,7 @@ class Claimed:
     earlier: Sequence[Attempt] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt and what it came to."""
 
     claimed: Claimed
@@ -50,35 +48,30 @@ New = tuple[UsageToSeal | Sequence[int], MeterEvent]
 """A meter event that is sealed now, with the usage event that it carries, or the numbers of those."""
 
 
-def attempt_row(finished: Finished) -> tuple[object, ...]:
-    """Return the arguments of finish_attempt_if_in_flight, in their order."""
-    claimed, outcome = finished.claimed, finished.outcome
-    return (
-        claimed.id,
-        claimed.attempt,
-        max(outcome.at, claimed.started_at),
-        outcome.result.value,
-        int(outcome.answered),
-        outcome.http_status,
-        outcome.code,
-        outcome.message,
-        outcome.stripe_request_id,
-    )
+def outcome_columns(outcome: Outcome, started_at: Instant) -> dict[str, object]:
+    """Return what finish_attempts_if_in_flight writes of attempts that began then."""
+    return {
+        "finished_at": max(outcome.at, started_at),
+        "outcome": outcome.result.value,
+        "answered": int(outcome.answered),
+        "http_status": outcome.http_status,
+        "code": outcome.code,
+        "message": outcome.message,
+        "stripe_request_id": outcome.stripe_request_id,
+    }
 
 
-def state_row(verdict: Verdict, meter_event: int, attempts: int) -> tuple[object, ...]:
-    """Return the arguments of set_state_if_sending of its own, in their order."""
-    return (
-        verdict.state.value,
-        verdict.in_doubt_reason,
-        verdict.accepted_at,
-        verdict.accepted_from,
-        verdict.accepted_by,
-        verdict.rejection_code,
-        verdict.rejection_message,
-        meter_event,
-        attempts,
-    )
+def state_columns(verdict: Verdict) -> dict[str, object]:
+    """Return what set_state_if_sending writes, but for the time."""
+    return {
+        "state": verdict.state.value,
+        "in_doubt_reason": verdict.in_doubt_reason,
+        "accepted_at": verdict.accepted_at,
+        "accepted_from": verdict.accepted_from,
+        "accepted_by": verdict.accepted_by,
+        "rejection_code": verdict.rejection_code,
+        "rejection_message": verdict.rejection_message,
+    }
 
 
 def new_row(number: int, event: MeterEvent, usage_events: int) -> tuple[object, ...]:

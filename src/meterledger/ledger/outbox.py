@@ -25,10 +25,10 @@ from meterledger.ledger.meter_event_rows import (
     Finished,
     New,
     StoredMeterEvent,
-    attempt_row,
     new_row,
+    outcome_columns,
     rollup_row,
-    state_row,
+    state_columns,
     to_attempt,
     to_stored,
     to_usage,
@@ -320,10 +320,12 @@ class Outbox:
         return row["instant"] if row else None
 
     def _finish(self, finished: Sequence[Finished], now: Instant) -> None:
-        attempts = [attempt_row(one) for one in finished]
-        changed = self._database.run_rows("finish_attempt_if_in_flight", attempts)
-        states = [state_row(one.verdict, one.claimed.id, one.claimed.attempt) for one in finished]
-        changed += self._database.run_rows("set_state_if_sending", states, state_at=now)
+        together: dict[tuple[int, int, int, Instant], list[Finished]] = {}
+        for one in finished:
+            # What one answer is about has the outcome in common, and mostly the verdict.
+            alike = id(one.outcome), id(one.verdict), one.claimed.attempt, one.claimed.started_at
+            together.setdefault(alike, []).append(one)
+        changed = sum(self._finish_alike(alike, now) for alike in together.values())
         if changed != 2 * len(finished):
             raise LedgerError(
                 "a meter event changed under this push; another one is at work",
@@ -334,9 +336,23 @@ class Outbox:
             if one.claimed.earlier and one.verdict.state in (State.ACCEPTED, State.REJECTED):
                 self._database.run("settle_attempts", meter_event=one.claimed.id, settled_at=now)
 
+    def _finish_alike(self, finished: Sequence[Finished], now: Instant) -> int:
+        """Write one outcome of the attempts of one number, and one verdict; return how many rows changed."""
+        first, run = finished[0], self._database.run_rows
+        rows = [(one.claimed.id,) for one in finished]
+        attempt, outcome = first.claimed.attempt, outcome_columns(first.outcome, first.claimed.started_at)
+        return run("finish_attempts_if_in_flight", rows, attempt=attempt, **outcome) + run(
+            "set_state_if_sending", rows, attempts=attempt, state_at=now, **state_columns(first.verdict)
+        )
+
     def _set_state(self, meter_event: int, attempts: int, verdict: Verdict, now: Instant) -> None:
-        row = state_row(verdict, meter_event, attempts)
-        if self._database.run_rows("set_state_if_sending", [row], state_at=now) != 1:
+        state = state_columns(verdict)
+        if (
+            self._database.run(
+                "set_state_if_sending", meter_event=meter_event, attempts=attempts, state_at=now, **state
+            )
+            != 1
+        ):
             raise LedgerError("a meter event changed while it was claimed")
 
 

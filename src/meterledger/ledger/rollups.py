@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Any
 
 from meterledger.domain.instant import DAY, Instant
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.rollup import UsageWindow
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database
 from meterledger.ledger.meter_event_rows import to_usage
 
 LATEST: Instant = 2**62
@@ -22,7 +23,7 @@ class RollupStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def usage(self, since: Instant, as_of: Instant | None, anew: Iterable[int]) -> Iterator[Row]:
+    def usage(self, since: Instant, as_of: Instant | None, anew: Iterable[int]) -> Iterator[tuple[Any, ...]]:
         """
         Yield unsealed usage as the statement has it: customers, features and imports by their numbers.
 
@@ -32,11 +33,11 @@ class RollupStore:
             anew: Meter events whose usage is to be sealed anew, and comes too.
         """
         if as_of is None:
-            waiting = self._database.stream("usage_to_roll_up", since=since)
+            waiting = self._database.tuples("usage_to_roll_up", since=since)
         else:
-            waiting = self._database.stream("usage_to_roll_up_as_of", since=since, as_of=as_of)
+            waiting = self._database.tuples("usage_to_roll_up_as_of", since=since, as_of=as_of)
         carried = (
-            self._database.rows("usage_carried_to_roll_up", meter_event=one, since=since) for one in anew
+            self._database.tuples("usage_carried_to_roll_up", meter_event=one, since=since) for one in anew
         )
         return chain(waiting, chain.from_iterable(carried))
 

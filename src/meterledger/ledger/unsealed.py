@@ -1,10 +1,11 @@
 """Unsealed usage, as it waits to be sealed."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import UsageToSeal
-from meterledger.ledger.database import Database, Row
+from meterledger.ledger.database import Database
 from meterledger.ledger.meter_event_rows import to_usage
 
 
@@ -22,15 +23,15 @@ class UnsealedStore:
             rows = self._database.stream("unsealed_usage_as_of", as_of=as_of)
         return map(to_usage, rows)
 
-    def to_order(self, as_of: Instant | None = None) -> Iterator[Row]:
+    def to_order(self, as_of: Instant | None = None) -> Iterator[tuple[Any, ...]]:
         """
         Yield of all unsealed usage what its order depends on, by its numbers.
 
         Its number, its customer's, the subscription, its feature's, and event_time.
         """
         if as_of is None:
-            return self._database.stream("unsealed_to_order")
-        return self._database.stream("unsealed_to_order_as_of", as_of=as_of)
+            return self._database.tuples("unsealed_to_order")
+        return self._database.tuples("unsealed_to_order_as_of", as_of=as_of)
 
     def by_number(self, usage_events: Sequence[int], as_of: Instant | None = None) -> dict[int, UsageToSeal]:
         """Return usage events that are, or were then, unsealed, by their numbers."""

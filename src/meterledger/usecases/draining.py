@@ -21,15 +21,18 @@ from meterledger.usecases.sending import Sender, Surroundings
 CHUNK_METER_EVENTS = 128
 """Claimed in one transaction; at most one chunk more than is being sent."""
 
-STREAM_CHUNK_METER_EVENTS = 2000
+STREAM_CHUNK_METER_EVENTS = 5000
 """The same where 100 go in one request."""
+
+STREAM_CHUNK_ROLLED_UP = 2000
+"""The same where each may carry many usage events, which are linked in the same transaction."""
 
 LANE_AHEAD = 8
 """Meter events of one customer and meter that may be on their way at once, one of them being sent."""
 
 LANE_REFILLED_FROM = LANE_AHEAD // 2
 
-LOOKED_AT_ONCE = 2048
+LOOKED_AT_ONCE = 5000
 """Usage events looked at without a break where most are held back: a fraction of a second."""
 
 
@@ -62,7 +65,9 @@ class Drain:
     @property
     def chunk(self) -> int:
         """How many meter events are claimed in one transaction."""
-        return STREAM_CHUNK_METER_EVENTS if self.planner.way is Way.STREAM else CHUNK_METER_EVENTS
+        if self.planner.way is not Way.STREAM:
+            return CHUNK_METER_EVENTS
+        return STREAM_CHUNK_METER_EVENTS if self.rollup is None else STREAM_CHUNK_ROLLED_UP
 
     def take_place(self, lane: Lane) -> bool:
         """
@@ -124,7 +129,8 @@ def _waiting(
     None comes where nothing is left but for lanes that have enough on their way.
     """
     # What a limit lets through is what preview shows: no lane is passed over.
-    take_place = run.take_place if run.limit is None else always_a_place
+    is_free = run.planner.way is Way.STREAM and not run.planner.settings.catalogue.ordered
+    take_place = always_a_place if is_free or run.limit is not None else run.take_place
     if run.rollup is not None:
         return run.rollup.items(resend, take_place), len(run.rollup)
     queue: Queue[StoredMeterEvent] = Queue(run.planner)
@@ -156,8 +162,9 @@ def _next_chunk(
             # The parts of a window go in one transaction; what a limit has no room for waits.
             if run.limit is None or len(chunk) + len(taken) <= room:
                 chunk += taken
-        # What is held back gives its place in the lane back.
-        run.drawn = Counter(lane_of(sealed_of(one)) for one in chunk)
+        if run.drawn:
+            # What is held back gives its place in the lane back.
+            run.drawn = Counter(lane_of(sealed_of(one)) for one in chunk)
         if some in ([], [None]):
             break
     run.all_full = looked == 1 and not chunk and some == [None]
@@ -188,4 +195,5 @@ def _taken(
     planned = run.planner.decide(found) if found else None
     if planned is None or planned.sealed is None:
         return []
-    return [] if lane_of(planned.sealed) in run.sender.held_lanes else [planned]
+    held = run.sender.held_lanes
+    return [] if held and lane_of(planned.sealed) in held else [planned]

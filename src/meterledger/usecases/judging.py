@@ -16,6 +16,7 @@ from meterledger.domain.instant import Instant
 from meterledger.domain.meter import Meter
 from meterledger.domain.quantity import Quantity
 from meterledger.domain.sending_order import Lane
+from meterledger.domain.way import Way, is_positive_integer
 from meterledger.ledger.rollups import EVER
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Case:
     """That of its meter event."""
     in_doubt: bool = False
     """An earlier event of an ordered lane is: this usage waits, if nothing blocks it."""
-    one_by_one: bool = False
-    """Each usage event is looked at: its value, or its place in the order, may block it."""
+    in_order: bool = False
+    """The place of each usage event in the order may block it."""
 
 
 class Judged(NamedTuple):
@@ -77,6 +78,7 @@ class Judge:
     def __iter__(self) -> Iterator[Judged]:
         """Yield all unsealed usage, as it stands in the ledger."""
         planner, cases = self.planner, self._cases
+        any_value = planner.way is Way.V1
         rows = planner.ledger.rollups.usage(EVER, planner.as_of, self.anew)
         for number, customer, subscription, feature, units, scale, at, _, import_ in rows:
             names = (customer, subscription, feature)
@@ -86,8 +88,11 @@ class Judge:
             else:
                 case = self._ask(names, at)
             reason = case.reason
-            if case.one_by_one and case.meter is not None:
-                reason = planner.block_of_one(case.meter, case.lane[1], at, Quantity(units, scale))
+            if case.meter is not None:
+                if case.in_order:
+                    reason = planner.block_of_one(case.meter, case.lane[1], at, Quantity(units, scale))
+                elif not any_value and not is_positive_integer(units, scale):
+                    reason = BlockReason.VALUE_NEEDS_V1
             yield Judged(number, at, units, scale, case, reason, import_)
 
     def _ask(self, names: tuple[int, str | None, int], at: Instant) -> Case:
@@ -125,7 +130,7 @@ class Judge:
             (meter.event_name, billed),
             sealed.due,
             in_doubt=planner.waits_in_lane(meter, billed),
-            one_by_one=planner.looks_at_each(meter),
+            in_order=meter.is_ordered,
         )
 
 

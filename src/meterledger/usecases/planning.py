@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
 from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
-from meterledger.domain.dues import Dues, DueStretch
+from meterledger.domain.dues import NEVER, Dues, DueStretch
 from meterledger.domain.instant import DAY, HOUR, Instant, to_text
 from meterledger.domain.meter import EventTimeWindow, Meter, Rollup
 from meterledger.domain.meter_event import MeterEvent, UsageToSeal, seal
@@ -27,6 +28,7 @@ from meterledger.errors import LedgerError, UsageError
 from meterledger.ledger import Ledger
 from meterledger.ledger.outbox import StoredMeterEvent
 from meterledger.usecases.known_dues import known_dues
+from meterledger.usecases.sealable import Sealable, SealableCases
 
 _ALWAYS = (-(2**62), 2**62)
 _WINDOWS = {EventTimeWindow.HOUR: HOUR, EventTimeWindow.DAY: DAY}
@@ -41,8 +43,7 @@ class Hold(StrEnum):
     """Its roll-up window has not settled: more usage of it may come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """One unsealed usage event: sealed, or held back with the reason."""
 
     usage: UsageToSeal
@@ -78,6 +79,8 @@ class Planner:
     """Stripe customer -> billing cycles, where the customers file knows them all; None: not read yet."""
     _in_doubt: set[tuple[str, str]] = field(init=False)
     _last_of_lane: dict[tuple[str, str, Instant], Instant | None] = field(init=False, default_factory=dict)
+    _cases: SealableCases = field(init=False, default_factory=SealableCases)
+    _missing_meters: frozenset[str] = field(init=False, default=frozenset())
 
     def __post_init__(self) -> None:
         self._dues = known_dues(self.ledger, self.settings, self.as_of)
@@ -94,13 +97,15 @@ class Planner:
         self.now = now
         noted = self.ledger.stripe_meters.noted(self.as_of if self.as_of is not None else now)
         declared = {meter.event_name for meter in self.settings.catalogue.meters}
+        # What Stripe was never asked about is not held against it.
+        missing = frozenset(name for name in declared if noted is not None and not noted.get(name, False))
+        if missing != self._missing_meters:
+            self._missing_meters = missing
+            self._cases.clear()
         self._rules = BlockRules(
             catalogue=self.settings.catalogue,
             now=now,
-            # What Stripe was never asked about is not held against it.
-            missing_meters=frozenset(
-                name for name in declared if noted is not None and not noted.get(name, False)
-            ),
+            missing_meters=missing,
             customers=self._customers,
         )
         self._in_doubt = self.ledger.outbox.lanes_in_doubt()
@@ -173,10 +178,6 @@ class Planner:
         """Tell whether an earlier event of an ordered lane is in doubt."""
         return meter.is_ordered and (meter.event_name, billed) in self._in_doubt
 
-    def looks_at_each(self, meter: Meter) -> bool:
-        """Tell whether usage of a meter may be blocked by its value, or by its place in an order."""
-        return meter.is_ordered or self.way is not Way.V1
-
     def block_of_one(
         self, meter: Meter, billed: str, event_time: Instant, quantity: Quantity
     ) -> BlockReason | None:
@@ -187,16 +188,33 @@ class Planner:
 
     def decide(self, usage: UsageToSeal) -> Planned:
         """Seal one usage event one to one, or say what holds it back."""
-        billed, reason = self.judge(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+        case = self._cases.find(usage, self.now) or self._judged(usage)
+        if isinstance(case, BlockReason):
+            return Planned(usage, None, case)
+        meter, billed = case.meter, case.billed
+        if case.is_ordered and self.waits_in_lane(meter, billed):
+            return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
+        if case.is_ordered and self._is_superseded(usage.event_time, meter, billed):
+            return Planned(usage, None, BlockReason.SUPERSEDED)
+        way = self.way
+        if not way.takes(usage.quantity):
+            return Planned(usage, None, BlockReason.VALUE_NEEDS_V1)
+        return Planned(usage, seal(usage, meter, billed, way=way))
+
+    def _judged(self, usage: UsageToSeal) -> Sealable | BlockReason:
+        """Judge a usage event, and remember what holds of others like it."""
+        names = (usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+        billed, reason = self.judge(*names)
         if reason is not None:
-            return Planned(usage, None, reason)
+            return reason
         meter = self.settings.catalogue.meter_of(usage.feature)
         if meter is None or isinstance(billed, BlockReason):
             raise AssertionError("unreachable: usage without a meter or a customer is blocked")
-        if self.waits_in_lane(meter, billed):
-            return Planned(usage, None, Hold.EARLIER_IN_DOUBT)
-        reason = self.block_of_one(meter, billed, usage.event_time, usage.quantity)
-        return Planned(usage, seal(usage, meter, billed, way=self.way) if reason is None else None, reason)
+        due = self.due_at(*names)
+        closes_at = NEVER if self.include_closed else due.closes_at
+        case = Sealable(due.start, due.end, closes_at, meter, billed, meter.is_ordered)
+        self._cases.add(usage, case)
+        return case
 
     def sealed_before(self) -> SealedBefore:
         """Return what is sealed and not yet settled, read and judged once."""
@@ -270,8 +288,8 @@ class Planner:
             windows = {self.window_of(usage) for usage in usage_events}
             if event.sealed.window or windows != {None}:
                 return self._is_rolled_up_as_today(event.sealed, usage_events, windows)
-        planned = [self.decide(usage) for usage in usage_events]
-        return [one.sealed for one in planned] == [event.sealed]
+        sealed = [self.decide(usage).sealed for usage in usage_events]
+        return len(sealed) == 1 and sealed[0] is not None and event.sealed.is_sealed_as(sealed[0])
 
     def _is_rolled_up_as_today(
         self,
@@ -283,13 +301,14 @@ class Planner:
         where = windows.pop() if len(windows) == 1 else None
         if not isinstance(where, UsageWindow) or sealed.window is None:
             return False
-        return sealed == seal_rolled_up(
+        as_today = seal_rolled_up(
             where,
             sum_of(usage.quantity for usage in usage_events),
             max(usage.event_time for usage in usage_events),
             part=sealed.window.part,
             revision=sealed.revision,
         )
+        return sealed.is_sealed_as(as_today)
 
     def _stretch_of(self, meter: Meter, billed: str, event_time: Instant) -> Stretch | None:
         cycles = self.cycles_of(billed)

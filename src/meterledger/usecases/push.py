@@ -241,9 +241,7 @@ async def send_all(run: Pusher, planner: Planner, token: int, report: PushReport
         deadline=run.deadline,
         tally=report.tally,
         flush_outcomes=STREAM_CHUNK_METER_EVENTS if planner.way is Way.STREAM else FLUSH_OUTCOMES,
-        is_ordered=lambda name: any(
-            meter.event_name == name and meter.is_ordered for meter in run.settings.catalogue.meters
-        ),
+        is_ordered=run.settings.catalogue.ordered.__contains__,
     )
     drained = Drain(
         ledger=ledger,

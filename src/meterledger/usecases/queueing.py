@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from meterledger.domain.billing_period import CALENDAR_MONTHS
 from meterledger.domain.delivery import State
@@ -18,8 +18,7 @@ Names = tuple[str, str | None, str]
 """customer_id, subscription and feature of usage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(NamedTuple):
     """A usage event that goes one to one."""
 
     event_time: Instant

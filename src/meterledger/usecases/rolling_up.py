@@ -8,8 +8,11 @@ for each usage event only where the answer differs within one.
 
 from array import array
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from meterledger.domain.blocking import BlockReason
 from meterledger.domain.instant import Instant
@@ -93,7 +96,7 @@ class _Bucket:
     usage_events: "array[int]" = field(default_factory=lambda: array("q"))
 
 
-_Buckets = dict[Instant, dict[_Key, _Bucket]]
+_Buckets = defaultdict[Instant, dict[_Key, _Bucket]]
 """Start of the raw window -> its buckets."""
 _Placed = UsageWindow | BlockReason | None
 
@@ -117,7 +120,7 @@ class RollUp:
     _lengths: dict[tuple[int, str | None, int], int] = field(default_factory=dict)
     """Of the windows of a customer, subscription and feature; 0 where usage goes one to one."""
     _features: dict[int, str] = field(init=False)
-    _buckets: _Buckets = field(default_factory=dict)
+    _buckets: _Buckets = field(default_factory=lambda: defaultdict(dict))
     _changes: dict[int, list[Instant]] = field(default_factory=dict)
     _until: Instant = LATEST
     """What begins here or later is read again when the rest is done."""
@@ -179,7 +182,8 @@ class RollUp:
 
     def _read(self, since: Instant) -> None:
         """Gather the buckets of the windows from ``since`` on, as many as fit."""
-        self._buckets, self._until = {}, LATEST
+        buckets, self._until = self._buckets, LATEST
+        buckets.clear()
         lengths = self._lengths
         rollups = self.planner.ledger.rollups
         keeping = rollups.keeping_identifiers()
@@ -196,12 +200,20 @@ class RollUp:
             start = at - at % length
             if start < since or start >= self._until:
                 continue
-            window = self._buckets.setdefault(start, {})
             taken = any_value or is_positive_integer(units, scale)
             cuts = changes.get(customer)
             if cuts is None:
                 cuts = self._learn(customer)
-            key = (customer, subscription, feature, scale, dimensions, taken, bisect_right(cuts, at))
+            key = (
+                customer,
+                subscription,
+                feature,
+                scale,
+                dimensions,
+                taken,
+                bisect_right(cuts, at),
+            )
+            window = buckets[start]
             bucket = window.get(key)
             if bucket is None:
                 bucket = window[key] = _Bucket(at, at)

@@ -268,7 +268,8 @@ class Sender:
         self.ledger.lease.refuse_if_lost(self.token)
         now = self.around.clock()
         return not any(
-            now - one.started_at > STALE_CLAIM or is_past_horizon(one.earlier, now) for one in claims
+            now - one.started_at > STALE_CLAIM or (one.earlier and is_past_horizon(one.earlier, now))
+            for one in claims
         )
 
     def _note_answer(self, outcome: Outcome) -> None:

@@ -162,22 +162,12 @@ WHERE id = :meter_event AND state IN ('pending', 'sending') AND attempts = :atte
 SELECT attempt, idempotency_key, started_at, finished_at, outcome, answered, http_status, code, settled_at, api
 FROM delivery_attempts WHERE meter_event = :meter_event ORDER BY attempt;
 
--- name: finish_attempt_if_in_flight
+-- name: finish_attempts_if_in_flight
+-- All that one answer is about.
 UPDATE delivery_attempts SET
-    finished_at = done.finished_at, outcome = done.outcome, answered = done.answered,
-    http_status = done.http_status, code = done.code, message = done.message,
-    stripe_request_id = done.stripe_request_id
-FROM (
-    WITH given (
-        meter_event, attempt, finished_at, outcome, answered, http_status, code, message, stripe_request_id
-    ) AS (VALUES (
-        :meter_event, :attempt, :finished_at, :outcome, :answered, :http_status, :code, :message,
-        :stripe_request_id
-    ))
-    SELECT * FROM given
-) AS done
-WHERE delivery_attempts.meter_event = done.meter_event AND delivery_attempts.attempt = done.attempt
-    AND delivery_attempts.outcome IS NULL;
+    finished_at = :finished_at, outcome = :outcome, answered = :answered, http_status = :http_status, code = :code,
+    message = :message, stripe_request_id = :stripe_request_id
+WHERE attempt = :attempt AND outcome IS NULL AND meter_event IN (VALUES (:meter_event));
 
 -- name: settle_attempts
 UPDATE delivery_attempts SET settled_at = :settled_at
@@ -185,22 +175,11 @@ WHERE meter_event = :meter_event AND outcome = 'unknown' AND settled_at IS NULL;
 
 -- name: set_state_if_sending
 UPDATE meter_events SET
-    state = done.state, state_at = :state_at, in_doubt_reason = done.in_doubt_reason,
-    accepted_at = done.accepted_at, accepted_from = done.accepted_from, accepted_by = done.accepted_by,
-    accepted_recorded_at = CASE WHEN done.accepted_by IS NULL THEN NULL ELSE :state_at END,
-    rejection_code = done.rejection_code, rejection_message = done.rejection_message
-FROM (
-    WITH given (
-        state, in_doubt_reason, accepted_at, accepted_from, accepted_by, rejection_code, rejection_message,
-        meter_event, attempts
-    ) AS (VALUES (
-        :state, :in_doubt_reason, :accepted_at, :accepted_from, :accepted_by, :rejection_code,
-        :rejection_message, :meter_event, :attempts
-    ))
-    SELECT * FROM given
-) AS done
-WHERE meter_events.id = done.meter_event AND meter_events.state = 'sending'
-    AND meter_events.attempts = done.attempts;
+    state = :state, state_at = :state_at, in_doubt_reason = :in_doubt_reason, accepted_at = :accepted_at,
+    accepted_from = :accepted_from, accepted_by = :accepted_by,
+    accepted_recorded_at = CASE WHEN :accepted_by IS NULL THEN NULL ELSE :state_at END,
+    rejection_code = :rejection_code, rejection_message = :rejection_message
+WHERE state = 'sending' AND attempts = :attempts AND id IN (VALUES (:meter_event));
 
 -- name: set_state_if_in_doubt
 UPDATE meter_events SET
