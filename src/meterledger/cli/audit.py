@@ -1,12 +1,14 @@
 """`meterledger audit`: will usage make its invoice?"""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meterledger.cli.audit_html import check_page_options, write_page
 from meterledger.cli.context import context_of
-from meterledger.cli.output import Format, print_csv, print_json
+from meterledger.cli.output import AuditFormat, Format, print_csv, print_json
 from meterledger.cli.pulling import KeyFile, pull_and_warn
 from meterledger.errors import ExitCode, UsageError
 
@@ -44,7 +46,14 @@ def audit(
         bool, typer.Option("--stripe", help="First read periods and deadlines from Stripe.")
     ] = False,
     api_key_file: KeyFile = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.TABLE,
+    format_: Annotated[
+        AuditFormat, typer.Option("--format", help="How to print the report; html is one page with charts.")
+    ] = AuditFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="With html: write to this file; - is stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """
     Tell whether usage makes its invoice: what has landed before the deadline, is open, at risk, or missed.
@@ -55,6 +64,8 @@ def audit(
     from meterledger.usecases.audit import AuditOptions, audited
 
     context = context_of(ctx)
+    is_html = format_ is AuditFormat.HTML
+    check_page_options(output, is_html=is_html, explain=explain, force=force)
     grace_period = context.duration(grace, "--grace")
     if grace_period is not None and grace_period > MAX_GRACE_PERIOD:
         raise UsageError(f"--grace {grace}: Stripe's longest grace period is 72h")
@@ -82,9 +93,11 @@ def audit(
             if explain and customer is not None:
                 from meterledger.cli.audit_explain import print_explained
 
-                print_explained(whole, customer, format_)
+                print_explained(whole, customer, Format(format_))
+            elif is_html:
+                write_page(whole.audit, options, context, output, force=force)
             else:
-                _print(whole.audit, options, format_, quiet=context.quiet)
+                _print(whole.audit, options, Format(format_), quiet=context.quiet)
     raise typer.Exit(ExitCode.DONE if whole.audit.verdict == "ok" else ExitCode.NEEDS_A_PERSON)
 
 

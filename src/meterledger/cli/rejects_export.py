@@ -1,20 +1,15 @@
 """`meterledger rejects export`: refused rows as a file to mend and import."""
 
-import os
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
-from meterledger.errors import UsageError
+from meterledger.cli.written import written
 
 if TYPE_CHECKING:
     from meterledger.usecases.export_rejects import ExportReport
@@ -46,37 +41,9 @@ def export(
     context = context_of(ctx)
     selection = of_kind(chosen(ids, selection), KindOption.REJECTION)
     selection = replace(selection, matching=replace(selection.matching, with_closed=with_closed))
-    with context.ledger() as ledger, _written(output, force=force) as file:
+    with context.ledger() as ledger, written(output, force=force) as file:
         report = export_rejects(ledger, selection, file.write)
     _say(report, output, context)
-
-
-@contextmanager
-def _written(path: Path | None, *, force: bool) -> Iterator[IO[bytes]]:
-    """Yield a file that appears whole or not at all, readable by its owner alone; or standard output."""
-    if path is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    if path.exists() and not force:
-        raise UsageError(f"{path} exists", hint="name another file, or overwrite it with --force")
-    unfinished: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(prefix=".rejects-", dir=path.parent)
-        unfinished = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        if force:
-            unfinished.replace(path)
-        else:
-            os.link(unfinished, path)
-    except FileExistsError as error:
-        raise UsageError(f"{path} exists", hint="name another file, or overwrite it with --force") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
 
 
 def _say(report: "ExportReport", output: Path | None, context: Context) -> None:
