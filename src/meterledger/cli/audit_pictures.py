@@ -68,10 +68,12 @@ def _print_histogram(line: "DelayLine", grace_period: int) -> None:
     for at in range(min(*filled, before_grace), last + 1):
         if at == grace_bin:
             _print(_grace_line(grace_period))
-        label = f"to {_edge(at)}" if at < len(BIN_EDGES) else "later"
+        label = f"up to {_edge(at)}" if at < len(BIN_EDGES) else "longer"
         bar = "#" * -(-counts[at] * _HISTOGRAM_BAR // most)
-        figures = f"  {label:>8}  {count_text(counts[at]):>13}  "
-        _print(Text(figures if bar else figures.rstrip()) + Text(bar, "yellow" if at >= grace_bin else "green"))
+        figures = f"  {label:>9}  {count_text(counts[at]):>13}  "
+        _print(
+            Text(figures if bar else figures.rstrip()) + Text(bar, "yellow" if at >= grace_bin else "green")
+        )
     if grace_bin > last:
         _print(_grace_line(grace_period))
     console().print()

@@ -70,8 +70,8 @@ def _pictures(result: Audit) -> dict[str, object]:
     delays, missed, sources = delay_curves(result), missed_curves(result), source_bars(result)
     now, wanted = result.grace_period, result.recommended_grace_period
     hour = min(now // 3600, 72)
-    marked = f"The grace period today is {words.hours_text(now)}" + (
-        f", the recommended one {words.hours_text(wanted)}." if wanted is not None else "."
+    marked = f"The grace period today is {words.grace_text(now)}" + (
+        f", the recommended one {words.grace_text(wanted)}." if wanted is not None else "."
     )
     return {
         "deadlines": deadlines,
@@ -159,6 +159,7 @@ def _template() -> Template:
         "count": words.count_text,
         "quantity": words.quantity_text,
         "hours": words.hours_text,
+        "grace": words.grace_text,
         "at": words.instant_text,
         "rfc3339": to_text,
         "period": words.period_text,

@@ -18,7 +18,7 @@ from meterledger.domain.instant import MILLISECOND
 from meterledger.domain.lateness import BIN_EDGES
 from meterledger.errors import UsageError
 from meterledger.reporting.figures import Curves, DeadlineRow, SourceBar
-from meterledger.reporting.words import LANDING_WORDS, hours_text
+from meterledger.reporting.words import LANDING_WORDS, grace_text, hours_text
 from meterledger.usecases.audit_answer import Audit
 
 WIDE, NARROW = 720, 360
@@ -31,7 +31,9 @@ _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [12, 4])
 _FONT = "system-ui, sans-serif"
 _HOUR = 3600
 _OPENING = re.compile(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>')
+_TAG = re.compile("<[^>]+>")
 _IDS = re.compile(r'(id="|url\(#)(?=[a-z])')
+_ROLES = re.compile(r' (?:role|aria-[a-z]+)="[^"]*"')
 
 
 def refuse_without_library() -> None:
@@ -88,36 +90,65 @@ def _svg(chart: Any, name: str, kind: str, title: str, words: str) -> Markup:
         f'aria-labelledby="{name}-title {name}-words">'
         f'<title id="{name}-title">{escape(title)}</title><desc id="{name}-words">{escape(words)}</desc>'
     )
-    body = _IDS.sub(rf"\g<1>{name}-", drawn[match.end() :])
+    # Its parts are no pictures of their own, and ids are of one page.
+    body = _TAG.sub(
+        lambda tag: _IDS.sub(rf"\g<1>{name}-", _ROLES.sub("", tag[0])),
+        drawn[match.end() :],
+    )
     return Markup(head + body)  # noqa: S704 # vl-convert escapes what it draws; our own words are escaped
 
 
-def _finished(chart: Any, width: int, height: int) -> Any:
-    """Return a chart in the page's own look."""
+def _finished(chart: Any, width: int, height: int, *, left: int = 8) -> Any:
+    """Return a chart in the page's own look; fonts differ, so names beside an axis get room at the left."""
     import altair as alt  # noqa: PLC0415 # comes with an extra
 
     return (
         chart.properties(
             width=width, height=height, autosize=alt.AutoSizeParams(type="fit", contains="padding")
         )
-        .configure(background="transparent", aria=False, font=_FONT, padding=4)
+        .configure(
+            background="transparent",
+            aria=False,
+            font=_FONT,
+            padding={"left": left, "top": 4, "right": 12, "bottom": 4},
+        )
         .configure_view(stroke=None)
         .configure_axis(
-            gridColor=_GRID, domainColor=_MUTED, tickColor=_MUTED, labelColor=_INK, titleColor=_INK,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=150,
-        )  # fmt: skip
+            gridColor=_GRID,
+            domainColor=_MUTED,
+            tickColor=_MUTED,
+            labelColor=_INK,
+            titleColor=_INK,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelLimit=150,
+        )
         .configure_legend(
-            labelColor=_INK, titleColor=_INK, labelFontSize=12, orient="bottom", title=None, labelLimit=320,
-            symbolStrokeWidth=2, direction="horizontal", columns=1 if width == NARROW else 4,
-        )  # fmt: skip
+            labelColor=_INK,
+            titleColor=_INK,
+            labelFontSize=12,
+            orient="bottom",
+            title=None,
+            labelLimit=320,
+            symbolStrokeWidth=2,
+            direction="horizontal",
+            columns=1 if width == NARROW else 2,
+            columnPadding=40,
+            rowPadding=5,
+        )
         .configure_text(color=_INK, fontSize=12)
     )
 
 
-def _states_scale() -> Any:
+def _state_colour(width: int) -> Any:
     import altair as alt  # noqa: PLC0415 # comes with an extra
 
-    return alt.Scale(domain=list(_STATES), range=list(_STATES.values()))
+    return alt.Color(
+        "state:N",
+        scale=alt.Scale(domain=list(_STATES), range=list(_STATES.values())),
+        legend=alt.Legend(columns=2 if width == NARROW else 4),
+    )
 
 
 def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
@@ -142,7 +173,7 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
     dots = base.mark_point(size=110, filled=True, opacity=1).encode(
         x="deadline:T",
         y=y,
-        color=alt.Color("state:N", scale=_states_scale()),
+        color=_state_colour(width),
         shape=alt.Shape(
             "state:N",
             scale=alt.Scale(domain=list(_STATES), range=["cross", "triangle-up", "circle", "diamond"]),
@@ -154,7 +185,10 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
         x="at:T", y=alt.value(0), text="text:N"
     )
     return _finished(
-        alt.layer(period, grace, dots, line, label), width, 90 + 24 * len(rows) + (width == NARROW) * 50
+        alt.layer(period, grace, dots, line, label),
+        width,
+        90 + 24 * len(rows) + (width == NARROW) * 50,
+        left=30,
     )
 
 
@@ -224,10 +258,11 @@ def _delays(curves: Curves, grace_period: int, width: int) -> Any:
     )
     y = alt.Y(
         "share:Q",
-        scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(title="share of usage events", format="%", tickCount=5),
+        # Room above for the words of the line.
+        scale=alt.Scale(domain=[0, 1.12], nice=False),
+        axis=alt.Axis(title="share of usage events", format="%", values=[0, 0.25, 0.5, 0.75, 1]),
     )
-    marks = _marked([(grace, f"grace period {hours_text(grace_period)}")], BIN_EDGES[0] ** 0.4 * last**0.6)
+    marks = _marked([(grace, f"grace period {grace_text(grace_period)}")], BIN_EDGES[0] ** 0.4 * last**0.6)
     return _finished(alt.layer(_curves(curves, BIN_EDGES, x, y), *marks), width, 320)
 
 
@@ -244,18 +279,18 @@ def _missed(curves: Curves, result: Audit, width: int) -> Any:
     x = alt.X(
         "at:Q",
         scale=alt.Scale(domain=[0, hours[-1]], nice=False),
-        axis=alt.Axis(title="grace period in hours", values=[0, 1, 3, 6, 12, 24, 36, 48, 60, 72], labelOverlap=True),
+        axis=alt.Axis(title="grace period in hours", values=[0, 6, *range(12, hours[-1] + 1, 12)]),
     )
     y = alt.Y(
         "share:Q",
         # Room above for the words of the lines.
         scale=alt.Scale(domain=[0, max(most * 1.25, 0.01)], nice=False),
-        axis=alt.Axis(title="share of usage events missed", format=".1%", tickCount=5),
+        axis=alt.Axis(title="share of usage events missed", format="~%", tickCount=5),
     )
     now, wanted = result.grace_period, result.recommended_grace_period
-    marks = [(now / _HOUR, f"today {hours_text(now)}" + (", as recommended" if now == wanted else ""))]
+    marks = [(now / _HOUR, f"today {grace_text(now)}" + (", as recommended" if now == wanted else ""))]
     if wanted is not None and wanted != now:
-        marks.append((wanted / _HOUR, f"recommended {hours_text(wanted)}"))
+        marks.append((wanted / _HOUR, f"recommended {grace_text(wanted)}"))
     drawn = _curves(curves, hours, x, y)
     return _finished(alt.layer(drawn, *_marked(marks, hours[-1] / 2)), width, 300)
 
@@ -278,8 +313,8 @@ def _sources(bars: Sequence[SourceBar], width: int) -> Any:
                 axis=alt.Axis(title="share of usage events", format="%", tickCount=5),
             ),
             y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width // 3, ticks=False)),
-            color=alt.Color("state:N", scale=_states_scale()),
+            color=_state_colour(width),
             order="order:Q",
         )
     )
-    return _finished(drawn, width, 100 + 26 * len(bars) + (width == NARROW) * 50)
+    return _finished(drawn, width, 100 + 26 * len(bars) + (width == NARROW) * 50, left=30)

@@ -84,9 +84,7 @@ def missed_curves(result: Audit) -> Curves:
 def source_bars(result: Audit) -> list[SourceBar]:
     """Return where usage of each source stands, the largest first, as many as a picture can hold."""
     name = _namer({one.event_name for one in result.sources})
-    whole = sorted(
-        result.sources, key=lambda one: -sum(amount.events for amount in one.amounts.values())
-    )
+    whole = sorted(result.sources, key=lambda one: -sum(amount.events for amount in one.amounts.values()))
     bars: list[SourceBar] = []
     for one in whole[:MOST_BARS]:
         bars.append(

@@ -76,6 +76,12 @@ def hours_text(seconds: int) -> str:
     return duration_text(seconds * SECOND)
 
 
+def grace_text(seconds: int) -> str:
+    """Write a grace period as Stripe does, in hours: ``48 h``; other durations as they are."""
+    hours, rest = divmod(seconds, 3600)
+    return hours_text(seconds) if rest else f"{hours} h"
+
+
 def share_text(part: int, whole: int) -> str:
     """Write a share in percent; what is little but not nothing, or nearly all, is not rounded away."""
     if not part or not whole:
@@ -106,7 +112,6 @@ def period_text(period: BillingPeriod) -> str:
 
 def verdict_words(result: Audit) -> Verdict:
     """Put the verdict into words."""
-    missed, at_risk = (_events(result, where) for where in (Landing.MISSED, Landing.AT_RISK))
     if result.verdict == "ok":
         return Verdict(
             headline="Yes: all usage is on its invoice, or still has time."
@@ -115,29 +120,34 @@ def verdict_words(result: Audit) -> Verdict:
             meaning="Nothing has missed its invoice, and nothing is short of time.",
             steps=[*_grace_steps(result), "Nothing else. Ask again before the next deadline."],
         )
-    refused = Verdict(
-        headline="Refused rows are open.",
-        meaning="The ledger refused rows of usage files, and nobody has settled them. They are on no "
-        "invoice. The findings say how many there are.",
-        steps=["Mend or dismiss them: `meterledger rejects list`.", *_grace_steps(result)],
-    )
-    if result.verdict == "missed":
-        if not missed:
-            return refused
-        also = f" {counted(at_risk, 'more is', 'more are')} at risk." if at_risk else ""
+    if not _events(result, Landing(result.verdict)):
         return Verdict(
-            headline=f"No: {counted(missed, 'usage event')} of {_customers(result, Landing.MISSED)} missed "
-            "the invoice.",
-            meaning="An invoice is final at its deadline. Usage that Stripe got later, or has not got yet, is "
-            f"on no invoice, though Stripe takes it without an error.{also}",
-            steps=[
-                "See below whose usage it is, and bill it by an invoice item, or decide to credit it.",
-                *(_risk_steps(result) if at_risk else []),
-                *_grace_steps(result),
-            ],
+            headline="Refused rows are open.",
+            meaning="The ledger refused rows of usage files, and nobody has settled them. They are on no "
+            "invoice. The findings say how many there are.",
+            steps=["Mend or dismiss them: `meterledger rejects list`.", *_grace_steps(result)],
         )
-    if not at_risk:
-        return refused
+    return _missed(result) if result.verdict == "missed" else _at_risk(result)
+
+
+def _missed(result: Audit) -> Verdict:
+    missed, at_risk = (_events(result, where) for where in (Landing.MISSED, Landing.AT_RISK))
+    also = f" {counted(at_risk, 'more is', 'more are')} at risk." if at_risk else ""
+    return Verdict(
+        headline=f"No: {counted(missed, 'usage event')} of {_customers(result, Landing.MISSED)} missed the "
+        "invoice.",
+        meaning="An invoice is final at its deadline. Usage that Stripe got later, or has not got yet, is on "
+        f"no invoice, though Stripe takes it without an error.{also}",
+        steps=[
+            "See below whose usage it is, and bill it by an invoice item, or decide to credit it.",
+            *(_risk_steps(result) if at_risk else []),
+            *_grace_steps(result),
+        ],
+    )
+
+
+def _at_risk(result: Audit) -> Verdict:
+    at_risk = _events(result, Landing.AT_RISK)
     return Verdict(
         headline=f"Perhaps not: {counted(at_risk, 'usage event')} of {_customers(result, Landing.AT_RISK)} "
         "may miss the invoice.",
@@ -155,7 +165,7 @@ def _risk_steps(result: Audit) -> list[str]:
     ]
     until = f" before {instant_text(min(ahead))} UTC, the first deadline with usage at risk" if ahead else ""
     return [
-        f"Find out what is stuck with `meterledger status`, and send the rest with `meterledger push`{until}.",
+        f"Find out what is stuck by `meterledger status`, and send the rest by `meterledger push`{until}.",
         "If the time is too short, give drafts more of it: `meterledger deadline extend`.",
     ]
 
@@ -166,10 +176,13 @@ def _grace_steps(result: Audit) -> list[str]:
         return []
     because = f"usage came up to {hours_text(result.rehearsed_lateness)} after a day's end"
     if result.deciding_sources:
-        because += f" (source {', '.join(result.deciding_sources)})"
+        # A backtick begins a command in these words.
+        sources = ", ".join(result.deciding_sources[:3]).replace("`", "'")
+        because += f" (source {sources})"
+    today = grace_text(result.grace_period)
+    where = "in Stripe (Settings, Billing, Invoices) and in the config"
     return [
-        f"Set the grace period in Stripe (Settings, Billing, Invoices) to {hours_text(wanted)} or more, and "
-        f"say so in the config: {because}, and it is {hours_text(result.grace_period)} now."
+        f"Set the grace period to {grace_text(wanted)} or more, {where}: {because}, and it is {today} now."
     ]
 
 
