@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,8 @@ from meterledger.errors import UsageError
 @contextmanager
 def written(path: Path | None, *, force: bool) -> Iterator[IO[bytes]]:
     """Yield a file that appears whole or not at all, readable by its owner alone; or standard output."""
+    import tempfile
+
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -160,16 +160,17 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
             "start": row.period.start // MILLISECOND,
             "end": row.period.end // MILLISECOND,
             "deadline": None if row.deadline == NEVER else row.deadline // MILLISECOND,
+            "until": (row.period.end if row.deadline == NEVER else row.deadline) // MILLISECOND,
             "state": row.state,
         }
         for row in rows
     ]
     base = alt.Chart(alt.InlineData(values=values))
-    axis = alt.Axis(title=None, format="%d %b", labelOverlap=True, tickCount=width // 90)
+    axis = alt.Axis(title=None, format="%d %b", labelOverlap=True, tickCount=width // 100)
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width // 3, ticks=False))
     x = alt.X("start:T", scale=alt.Scale(type="utc", nice=False), axis=axis)
     period = base.mark_bar(color=_GRID, height=10).encode(x=x, x2="end:T", y=y)
-    grace = base.mark_bar(color=_MUTED, height=10).encode(x="end:T", x2="deadline:T", y=y)
+    grace = base.mark_bar(color=_MUTED, height=10).encode(x="end:T", x2="until:T", y=y)
     dots = base.mark_point(size=110, filled=True, opacity=1).encode(
         x="deadline:T",
         y=y,

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, count
 
-from meterledger.domain.billing_period import BillingPeriod
-from meterledger.domain.instant import Instant
+from meterledger.domain.billing_period import BillingPeriod, calendar_month
+from meterledger.domain.dues import NEVER
+from meterledger.domain.instant import DAY, Instant, to_datetime
 from meterledger.domain.lateness import BIN_EDGES, Landing
 from meterledger.reporting.words import LANDING_WORDS, NO_METER, harmless, period_text
 from meterledger.usecases.audit_answer import Audit
@@ -15,6 +16,8 @@ MOST_CURVES = 6
 
 MOST_BARS = 10
 MOST_DEADLINES = 14
+_MOST_TROUBLED = 9
+_FAR = 400 * DAY
 _MOST_LETTERS = 40
 
 
@@ -52,7 +55,6 @@ class DeadlineRow:
     period: BillingPeriod
     deadline: Instant
     state: str
-    events: int
 
 
 def delay_curves(result: Audit) -> Curves:
@@ -97,31 +99,46 @@ def source_bars(result: Audit) -> list[SourceBar]:
 
 
 def deadline_rows(result: Audit) -> tuple[list[DeadlineRow], int]:
-    """Return the deadlines that matter most, in their order, and how many are left out."""
-    found: dict[tuple[BillingPeriod, Instant], dict[Landing, int]] = {}
+    """
+    Return the deadlines of a picture in their order, and how many are left out.
+
+    Those with usage missed or at risk come first, but not alone; then the next ones ahead. What is more than
+    a year away would press the rest together.
+    """
+    found: dict[tuple[BillingPeriod, Instant], set[Landing]] = {}
     for entry in result.entries:
-        counts = found.setdefault((entry.period, entry.deadline), dict.fromkeys(Landing, 0))
-        for where, amount in entry.amounts.items():
-            counts[where] += amount.events
-    order = list(LANDING_WORDS)
+        states = found.setdefault((entry.period, entry.deadline), set())
+        states |= {where for where, amount in entry.amounts.items() if amount.events}
     rows = [
-        (next((where for where in order if counts[where]), Landing.LANDED), period, deadline, counts)
-        for (period, deadline), counts in found.items()
+        (period, deadline, next((where for where in LANDING_WORDS if where in states), Landing.LANDED))
+        for (period, deadline), states in found.items()
     ]
-    rows.sort(key=lambda row: (order.index(row[0]), abs(row[2] - result.as_of), row[1]))
-    chosen = sorted(rows[:MOST_DEADLINES], key=lambda row: (row[2], row[1]))
+    near = sorted(
+        (row for row in rows if abs(row[0].end - result.as_of) <= _FAR),
+        key=lambda row: (row[1] < result.as_of, abs(row[1] - result.as_of), row[0]),
+    )
+    troubled = [row for row in near if row[2] in (Landing.MISSED, Landing.AT_RISK)]
+    others = [row for row in near if row not in troubled]
+    kept = troubled[: max(_MOST_TROUBLED, MOST_DEADLINES - len(others))]
+    chosen = sorted((kept + others)[:MOST_DEADLINES], key=lambda row: (row[1], row[0]))
     shown: list[DeadlineRow] = []
-    for state, period, deadline, counts in chosen:
+    for period, deadline, state in chosen:
+        name = _short_period(period) + (", held open" if deadline == NEVER else "")
         shown.append(
             DeadlineRow(
-                name=_unlike(period_text(period), {row.name for row in shown}),
+                name=_unlike(name, {row.name for row in shown}),
                 period=period,
                 deadline=deadline,
                 state=LANDING_WORDS[state],
-                events=sum(counts.values()),
             )
         )
     return shown, len(rows) - len(shown)
+
+
+def _short_period(period: BillingPeriod) -> str:
+    if calendar_month(period.start) == period:
+        return period_text(period)
+    return f"{to_datetime(period.start):%d %b} to {to_datetime(period.end):%d %b}"
 
 
 def _most(curves: Iterable[Curve]) -> Curves:
