@@ -13,7 +13,7 @@ from markupsafe import Markup
 from meterledger.domain.instant import to_text
 from meterledger.domain.lateness import BIN_EDGES, Landing
 from meterledger.reporting import charts, words
-from meterledger.reporting.figures import deadline_rows, delay_curves, missed_curves, source_bars
+from meterledger.reporting.figures import MOST_BARS, deadline_rows, delay_curves, missed_curves, source_bars
 from meterledger.usecases.audit_answer import Audit, CustomerAtRisk
 
 MOST_CUSTOMERS = 500
@@ -51,6 +51,7 @@ def audit_page(result: Audit, rules: Rules) -> str:
         meters_at_risk=sorted({one.event_name or words.NO_METER for one in _shown(result)}),
         no_meter=words.NO_METER,
         most_rows=MOST_ROWS,
+        most_bars=MOST_BARS,
         what_if=_what_if(result),
         totals={where: sum(entry.amounts[where].events for entry in result.entries) for where in Landing},
         edges=BIN_EDGES,

@@ -167,7 +167,7 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
     ]
     base = alt.Chart(alt.InlineData(values=values))
     axis = alt.Axis(title=None, format="%d %b", labelOverlap=True, tickCount=width // 100)
-    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width // 3, ticks=False))
+    y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width * 3 // 10, ticks=False))
     x = alt.X("start:T", scale=alt.Scale(type="utc", nice=False), axis=axis)
     period = base.mark_bar(color=_GRID, height=10).encode(x=x, x2="end:T", y=y)
     grace = base.mark_bar(color=_MUTED, height=10).encode(x="end:T", x2="until:T", y=y)
@@ -189,7 +189,7 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
         alt.layer(period, grace, dots, line, label),
         width,
         90 + 24 * len(rows) + (width == NARROW) * 50,
-        left=30,
+        left=36,
     )
 
 
@@ -313,9 +313,9 @@ def _sources(bars: Sequence[SourceBar], width: int) -> Any:
                 stack="normalize",
                 axis=alt.Axis(title="share of usage events", format="%", tickCount=5),
             ),
-            y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width // 3, ticks=False)),
+            y=alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width * 3 // 10, ticks=False)),
             color=_state_colour(width),
             order="order:Q",
         )
     )
-    return _finished(drawn, width, 100 + 26 * len(bars) + (width == NARROW) * 50, left=30)
+    return _finished(drawn, width, 100 + 26 * len(bars) + (width == NARROW) * 50, left=36)
