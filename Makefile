@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := tests/conformance/node
+AXE := tests/reporting/node
 
 .PHONY: help demo test test-slow lint format bench lock clean
 
@@ -22,10 +23,14 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 $(NODE)/node_modules/.package-lock.json: $(NODE)/package.json $(NODE)/package-lock.json
 	@cd $(NODE) && npm ci --loglevel=error || echo "make: no npm, so no tests with Stripe's Node client" >&2
 
+# What checks the report's page for accessibility; as above.
+$(AXE)/node_modules/.package-lock.json: $(AXE)/package.json $(AXE)/package-lock.json
+	@cd $(AXE) && npm ci --loglevel=error || echo "make: no npm, so no accessibility tests" >&2
+
 demo: $(VENV)/.installed ## The whole job on sample data, against a local Stripe
 	$(BIN)/meterledger demo
 
-test: $(VENV)/.installed $(NODE)/node_modules/.package-lock.json ## Every test but the slow ones
+test: $(VENV)/.installed $(NODE)/node_modules/.package-lock.json $(AXE)/node_modules/.package-lock.json ## Every test but the slow ones
 	$(BIN)/python -m pytest -n 2 -q
 
 test-slow: $(VENV)/.installed ## The longer runs: kill loops, large histories
@@ -50,4 +55,4 @@ lock: $(VENV)/.installed ## Pin and hash the versions for tests again
 		--no-emit-find-links --group dev pyproject.toml -o requirements/dev.txt --quiet
 
 clean: ## Remove what was built
-	rm -rf $(VENV) $(NODE)/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(NODE)/node_modules $(AXE)/node_modules build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -30,7 +30,11 @@ class Finished:
 
 
 def run(
-    command: Sequence[str | Path], *, environment: Mapping[str, str] | None = None, stdin: str = ""
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str] | None = None,
+    stdin: str = "",
+    good: Sequence[int] = (0,),
 ) -> Finished:
     """
     Run a command to its end, start-up included.
@@ -42,6 +46,7 @@ def run(
         command: Program and arguments.
         environment: Variables besides those of this process; meterledger's own are never inherited.
         stdin: What it reads.
+        good: The exit codes of one that did its work.
 
     Raises:
         BrokenBenchmarkError: It ended with an error; the message holds its words.
@@ -74,7 +79,7 @@ def run(
         watch.stop()
         printed.seek(0)
         complaints.seek(0)
-        if process.returncode:
+        if process.returncode not in good:
             words = complaints.read()[-_SHOWN_OF_STDERR:].strip() or printed.read()[-_SHOWN_OF_STDERR:]
             raise BrokenBenchmarkError(f"{command[0]} ended with exit code {process.returncode}: {words}")
         unit = 1 if sys.platform == "darwin" else 1024

@@ -16,6 +16,7 @@ from benchmarks.import_forms import bench_forms, bench_large, bench_memory
 from benchmarks.importing import bench_import
 from benchmarks.processes import BrokenBenchmarkError
 from benchmarks.pushing import bench_push, bench_stream
+from benchmarks.reporting import bench_report
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.sealing import bench_sealing
 from benchmarks.simulating import bench_simulator
@@ -33,6 +34,7 @@ BENCHMARKS: dict[str, Callable[[Path, Scale], Iterator[Line]]] = {
     "stream": bench_stream,
     "simulator": bench_simulator,
     "audit": bench_audit,
+    "report": bench_report,
 }
 
 

@@ -2,12 +2,13 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from meterledger.cli.audit_html import check_page_options, write_page
 from meterledger.cli.context import Context, context_of
-from meterledger.cli.output import Format, print_csv, print_json
+from meterledger.cli.output import AuditFormat, Format, print_csv, print_json
 from meterledger.cli.pulling import KeyFile, pull_and_warn
 from meterledger.errors import ExitCode, UsageError
 
@@ -41,6 +42,13 @@ class ArrivalOption(StrEnum):
 
     RECEIVED_AT = "received_at"
     MTIME = "mtime"
+
+
+class Page(NamedTuple):
+    """Where a page goes; None is stdout."""
+
+    output: Path | None
+    force: bool
 
 
 def audit(
@@ -106,7 +114,14 @@ def audit(
         Path | None,
         typer.Option(metavar="FILE", help="The same by usage event, with request_id, file and line."),
     ] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.TABLE,
+    format_: Annotated[
+        AuditFormat, typer.Option("--format", help="How to print the report; html is one page with charts.")
+    ] = AuditFormat.TABLE,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="With html: write to this file; - is stdout."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
 ) -> None:
     """
     Tell whether usage makes its invoice: what has landed before the deadline, is open, at risk, or missed.
@@ -124,6 +139,19 @@ def audit(
         meter=meter,
         push_every=push_every,
     )
+    check_page_options(output, is_html=format_ is AuditFormat.HTML, explain=explain, force=force)
+    # What stands beside a page, such as a lost file on stdout, is as tables are.
+    plain = Format.TABLE if format_ is AuditFormat.HTML else Format(format_)
+    if format_ is AuditFormat.HTML:
+        _refuse_beside(
+            "a page is of one audit of a ledger, and of nothing else on stdout",
+            {
+                "--watch": watch,
+                "--rehearse": rehearse,
+                "--lost -": lost == Path("-"),
+                "--lost-events -": lost_events == Path("-"),
+            },
+        )
     if rehearse:
         from meterledger.cli.audit_rehearsal import rehearse_files
 
@@ -137,7 +165,7 @@ def audit(
                 "--lost-events": lost_events,
             },
         )
-        rehearse_files(context, rehearse, source, arrival, options, format_)
+        rehearse_files(context, rehearse, source, arrival, options, plain)
     if source is not None or arrival is not None:
         raise UsageError("--source and --arrival go with --rehearse", hint="add --rehearse FILE")
     if explain and (customer is None or by is not None):
@@ -159,11 +187,14 @@ def audit(
                 "--lost-events": lost_events,
             },
         )
-        verdict = _watched(context, options, format_, interval=interval, until=until)
+        verdict = _watched(context, options, plain, interval=interval, until=until)
         raise typer.Exit(ExitCode.INTERRUPTED if verdict is None else fail_on.exit_code(verdict))
     if until is not None:
         raise UsageError("--until goes with --watch")
-    verdict = _audited(context, options, format_, as_of=as_of, explain=explain, lost=(lost, lost_events))
+    page = Page(output, force) if format_ is AuditFormat.HTML else None
+    verdict = _audited(
+        context, options, plain, as_of=as_of, explain=explain, lost=(lost, lost_events), page=page
+    )
     raise typer.Exit(fail_on.exit_code(verdict))
 
 
@@ -211,6 +242,7 @@ def _audited(
     as_of: str | None,
     explain: bool,
     lost: tuple[Path | None, Path | None],
+    page: Page | None,
 ) -> str:
     """Audit the ledger once, print and write what was asked for, and return the verdict."""
     from meterledger.cli.audit_explain import print_explained
@@ -223,6 +255,8 @@ def _audited(
         whole = audited(ledger, context.settings, options, now=clock())
         if explain and options.customer is not None:
             print_explained(whole, options.customer, format_)
+        elif page is not None:
+            write_page(whole.audit, options, context, page.output, force=page.force)
         elif Path("-") not in lost:
             _print(whole.audit, options, format_, quiet=context.quiet)
         write_lost(whole, *lost, format_, quiet=context.quiet)

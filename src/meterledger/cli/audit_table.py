@@ -7,6 +7,7 @@ from rich.text import Text
 
 from meterledger.cli.audit_document import LANDINGS, deadline_text
 from meterledger.cli.audit_forecast import print_forecasts
+from meterledger.cli.audit_pictures import print_pictures
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text, say
 from meterledger.config.duration import duration_text
@@ -38,6 +39,8 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     print_entries(result.entries, options)
     _print_delays(result, quiet=quiet)
+    if not quiet:
+        print_pictures(result)
     _print_what_if(result)
     _print_recommendation(result)
     print_forecasts(result.forecasts)

@@ -40,6 +40,15 @@ class PreviewFormat(StrEnum):
     JSONL = "jsonl"
 
 
+class AuditFormat(StrEnum):
+    """How an audit is printed; ``html`` is one page for people, to a file."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+
+
 def console(*, stderr: bool = False) -> "Console":
     """Return a console for people: coloured on a terminal, plain in a pipe."""
     from rich.console import Console

@@ -20,16 +20,11 @@ def written_file(path: Path | None, *, force: bool | None = None) -> Iterator[IO
         path: Where; None for standard output.
         force: Overwrite what is there; else UsageError. None where the command has no --force.
     """
-    exists = UsageError(
-        f"{path} exists",
-        hint="name another file" + ("" if force is None else ", or overwrite it with --force"),
-    )
     if path is None:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if path.exists() and not force:
-        raise exists
+    refuse_to_overwrite(path, force=force)
     unfinished: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=".meterledger-", dir=path.parent)
@@ -41,9 +36,20 @@ def written_file(path: Path | None, *, force: bool | None = None) -> Iterator[IO
         else:
             os.link(unfinished, path)
     except FileExistsError as error:
-        raise exists from error
+        raise _exists(path, force) from error
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another file") from error
     finally:
         if unfinished is not None:
             unfinished.unlink(missing_ok=True)
+
+
+def refuse_to_overwrite(path: Path, *, force: bool | None = None) -> None:
+    """Raise UsageError where a file is there already, before work is done for nothing."""
+    if path.exists() and not force:
+        raise _exists(path, force)
+
+
+def _exists(path: Path, force: bool | None) -> UsageError:  # as it was given
+    way_out = "" if force is None else ", or overwrite it with --force"
+    return UsageError(f"{path} exists", hint=f"name another file{way_out}")

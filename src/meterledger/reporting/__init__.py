@@ -1,0 +1,1 @@
+"""Reports as pages: figures of a usecase made into one HTML file that needs nothing else."""
