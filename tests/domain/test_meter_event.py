@@ -3,6 +3,7 @@
 import json
 from hashlib import sha256
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,8 +37,7 @@ KEYS = st.tuples(st.text(max_size=8), st.text(max_size=8), st.integers(0, 20))
 
 def usage(**changed: object) -> UsageToSeal:
     """Return the usage with some fields changed."""
-    fields = {name: getattr(USAGE, name) for name in UsageToSeal.__dataclass_fields__}
-    return UsageToSeal(**{**fields, **changed})
+    return msgspec.structs.replace(USAGE, **changed)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """The ways into Stripe: which endpoint takes a meter event, and what each of them can take."""
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from meterledger.domain.quantity import Quantity
+if TYPE_CHECKING:
+    from meterledger.domain.quantity import Quantity
 
 
 class Way(StrEnum):
@@ -15,7 +17,7 @@ class Way(StrEnum):
     STREAM = "stream"
     """Up to 100 meter events a request, checked later."""
 
-    def takes(self, quantity: Quantity) -> bool:
+    def takes(self, quantity: "Quantity") -> bool:
         """Tell whether a value can go this way: v2 and the stream take positive integers only."""
         return self is Way.V1 or is_positive_integer(quantity.units, quantity.scale)
 
