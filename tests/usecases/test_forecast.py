@@ -12,10 +12,12 @@ from meterledger.domain.push_schedule import PushSchedule
 from meterledger.usecases.forecast_answer import Forecasted
 from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from support.audits import audited, codes
+from support.customers import import_anchors
 from support.delivered_ledger import LedgerBuilder, ledger_builder
 
 END = parse_instant("2026-11-01T00:00:00Z")
 EVERY = 30 * MINUTE
+FIRST_ANCHOR = parse_instant("2026-05-03T00:00:00Z")
 SOURCES = {"hour_late": HOUR, "day_late": DAY, "prompt": 4 * MINUTE}
 
 
@@ -168,6 +170,35 @@ def test_a_source_that_fell_silent_is_a_finding(built: LedgerBuilder) -> None:
     (found,) = (finding for finding in result.findings if finding.code == "source_silent")
     assert found.details["source"] == "gateway"
     assert found.details["since"] == "2026-10-30T23:00:00Z"
+
+
+def test_a_finding_that_holds_for_many_deadlines_is_said_once(built: LedgerBuilder, tmp_path: Path) -> None:
+    """Thirty customers with thirty deadlines: one finding each for the late usage and the silent source."""
+    began = END - 9 * DAY
+    anchors = {f"cus_{number}": to_text(FIRST_ANCHOR + number * DAY // 4) for number in range(30)}
+    import_anchors(built.ledger, built.settings, tmp_path, **anchors)
+    for hour in range(8 * 24):
+        at = began + hour * HOUR
+        for name in list(anchors)[hour % 5 :: 5]:
+            arrival = to_text(at + 150 * MINUTE)
+            built.usage(f"{name}-{hour}", to_text(at), recorded=arrival, customer=name, source="gateway")
+    result = audited(built, "2026-10-31T18:00:00Z", push_every=EVERY, as_of=True)
+
+    assert len(result.forecasts) == 30
+    (late,) = (finding for finding in result.findings if finding.code == "late_usage_expected")
+    (silent,) = (finding for finding in result.findings if finding.code == "source_silent")
+    known = [one.forecast.late for one in result.forecasts if one.forecast.late]
+    assert late.details["expected"] == sum(one.expected.events for one in known)
+    assert late.details["most"] == sum(one.most.events for one in known)
+    assert late.details["deadlines"] == sum(one.most.events > 0 for one in known) > 1
+    assert late.details["deadline"] == to_text(
+        min(
+            one.closing.deadline
+            for one in result.forecasts
+            if one.forecast.late and one.forecast.late.most.events
+        )
+    )
+    assert silent.details["source"] == "gateway"
 
 
 def test_the_schedule_is_seen_in_the_pushes_of_the_ledger(built: LedgerBuilder) -> None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from meterledger.cli.audit_document import LANDINGS, deadline_text, entry_document
-from meterledger.cli.audit_table import NO_METER, period_text, print_entries
+from meterledger.cli.audit_periods import NO_METER, period_text, print_entries
 from meterledger.cli.output import (
     Format,
     count_text,
@@ -55,7 +55,7 @@ def print_explained(whole: "Audited", customer_id: str, format_: Format) -> None
             print_csv(_COLUMNS, (list(_document(one).values()) for one in usage))
         case Format.TABLE:
             _print_table(usage, customer_id)
-            print_entries(totals.entries, whole.reading.options)
+            print_entries(totals.entries, whole.reading.options, now=whole.audit.as_of)
 
 
 def _counted(usage: "Iterator[ExplainedUsage]", totals: Totals) -> "Iterator[ExplainedUsage]":

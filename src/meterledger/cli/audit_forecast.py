@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 _SHOWN = 20
 """Forecasts that are shown, the worst of them; JSON has all."""
 
+_CHANGES_SHOWN = 4
+"""Of what would do, for the worst; as above."""
+
 
 def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
     """Print the forecasts that rest on enough history, the most late usage first."""
     known = sorted((one for one in forecasts if one.forecast.late), key=_order)
     if not known:
         return
+    shown = known if len(known) <= _SHOWN else [one for one in known if _may_be_late(one)][:_SHOWN]
     schedule = known[0].schedule
     print_table(
         [
@@ -32,36 +36,52 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
             ("most", "right"),
             ("rehearsed on", "left"),
         ],
-        [_cells(one) for one in known[:_SHOWN]],
+        [_cells(one) for one in shown],
         title=f"Forecast, with a push every {duration_text(schedule.every)} ({schedule.basis.value}): usage "
         "events that would reach Stripe after their deadline, their quantity below",
+        caption=_left_out(known, shown),
     )
-    if len(known) > _SHOWN:
-        console().print(f"{count_text(len(known) - _SHOWN)} more forecasts: see --format json", markup=False)
-    for one in known[:_SHOWN]:
-        if one.forecast.changes:
-            words = "; or ".join(one.words(change) for change in one.forecast.changes)
-            line = f"So that nothing of {one.forecast.closing.event_name} is late: {words}."
-            console().print(harmless(line), soft_wrap=True, markup=False)
+    lines = dict.fromkeys(_change_line(one) for one in shown if one.forecast.changes)
+    for line in list(lines)[:_CHANGES_SHOWN]:
+        console().print(harmless(line), soft_wrap=True, markup=False)
+
+
+def _change_line(one: "Forecasted") -> str:
+    words = "; or ".join(one.words(change) for change in one.forecast.changes)
+    return f"So that nothing of {one.closing.event_name} is late: {words}."
+
+
+def _left_out(known: "Sequence[Forecasted]", shown: "Sequence[Forecasted]") -> str:
+    """Say what is not shown of many forecasts."""
+    more = len(known) - len(shown)
+    if not more:
+        return ""
+    late = sum(map(_may_be_late, known)) - len(shown)
+    of_which = f", {count_text(late)} of them with some late usage" if late else ": nothing would be late"
+    return f"{counted(more, 'more deadline')}{of_which}; --format json has all"
+
+
+def _may_be_late(one: "Forecasted") -> bool:
+    return one.forecast.late is not None and one.forecast.late.most.events > 0
 
 
 def _order(one: "Forecasted") -> tuple[object, ...]:
     late, closing = one.forecast.late, one.forecast.closing
-    return (-late.expected.events if late else 0, closing.deadline, closing.event_name, closing.period)
+    worst = (-late.expected.events, -late.most.events) if late else (0, 0)
+    return (*worst, closing.deadline, closing.event_name, closing.period)
 
 
 def _cells(one: "Forecasted") -> list[object]:
     forecast, late = one.forecast, one.forecast.late
     if late is None:
         raise AssertionError("unreachable: only known forecasts are shown")
-    days = counted(forecast.boundaries, "day")
     return [
         to_text(forecast.closing.deadline),
         forecast.closing.event_name,
         _amount(late.expected),
         _amount(late.least),
         _amount(late.most),
-        f"{days} of its weekday" if forecast.weekday_only else days,
+        one.rehearsed_on,
     ]
 
 

@@ -1,25 +1,22 @@
 """The audit for people."""
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from meterledger.cli.audit_document import LANDINGS, deadline_text
 from meterledger.cli.audit_forecast import print_forecasts
+from meterledger.cli.audit_periods import NO_METER, amount_cell, print_customers_at_risk, print_entries
 from meterledger.cli.audit_pictures import print_pictures
 from meterledger.cli.findings import print_findings
-from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text, say
+from meterledger.cli.output import console, count_text, harmless, print_table, say
 from meterledger.config.duration import duration_text
-from meterledger.domain.billing_period import BillingPeriod, calendar_month
-from meterledger.domain.instant import SECOND, Instant, to_text
+from meterledger.domain.instant import SECOND
 from meterledger.domain.lateness import MIN_SAMPLES, Landing
 from meterledger.usecases.findings import counted
 
 if TYPE_CHECKING:
-    from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, Entry
+    from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions
 
-NO_METER = "(no meter)"
 WHAT_IF_TITLE = "What each grace period would have missed of the ended periods"
 _PERCENTILES = ("p50", "p90", "p99", "max")
 _VERDICTS = {
@@ -37,7 +34,9 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     elif not any(entry.amounts[Landing(result.verdict)].events for entry in result.entries):
         meaning = "refused rows are open, see below"
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
-    print_entries(result.entries, options)
+    print_entries(result.entries, options, now=result.as_of)
+    if not options.by_customer:
+        print_customers_at_risk(result.customers_at_risk)
     _print_delays(result, quiet=quiet)
     if not quiet:
         print_pictures(result)
@@ -46,7 +45,9 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     print_forecasts(result.forecasts)
     print_findings(result.findings)
     if not quiet and result.verdict != "ok":
-        say("Next: `meterledger status` shows what waits; `--by customer`, then `--customer ID --explain`.")
+        say(
+            "Next: `meterledger status` shows what waits; `--customer ID --explain` shows a customer's usage."
+        )
 
 
 _REHEARSED = {
@@ -68,48 +69,6 @@ def print_rehearsed(result: "Audit", *, quiet: bool) -> None:
     _print_recommendation(result)
     print_forecasts(result.forecasts)
     print_findings(result.findings)
-
-
-def print_entries(entries: "list[Entry]", options: "AuditOptions") -> None:
-    """Print a table for each period and deadline, both above it, so that the rest fits a narrow terminal."""
-    columns = [("meter", "left"), *((where.replace("_", " "), "right") for where in LANDINGS)]
-    if options.by_customer:
-        columns.insert(1, ("customer", "left"))
-    elif options.by_source:
-        columns.insert(1, ("source", "left"))
-    else:
-        columns.insert(1, ("customers", "right"))
-    for (period, deadline), some in groupby(entries, key=lambda entry: (entry.period, entry.deadline)):
-        print_table(
-            columns,
-            [
-                [
-                    entry.event_name or NO_METER,
-                    entry.customer_id or entry.source or count_text(entry.customers),
-                    *(amount_cell(entry.amounts[where]) for where in LANDINGS),
-                ]
-                for entry in some
-            ],
-            title=f"{period_text(period)}, {_deadline_words(deadline)}: usage events, their quantity below",
-        )
-
-
-def period_text(period: BillingPeriod) -> str:
-    """Write a period: a calendar month by its name, any other by its two ends."""
-    start, end = to_text(period.start), to_text(period.end)
-    return start[:7] if calendar_month(period.start) == period else f"{start} to {end}"
-
-
-def amount_cell(amount: "Amount") -> str:
-    """Write how many usage events, and below them what they add up to."""
-    if not amount.events:
-        return "0"
-    return f"{count_text(amount.events)}\n{quantity_text(str(amount.quantity))}"
-
-
-def _deadline_words(deadline: Instant) -> str:
-    text = deadline_text(deadline)
-    return "held open" if text is None else f"deadline {text}"
 
 
 def _print_delays(result: "Audit", *, quiet: bool) -> None:

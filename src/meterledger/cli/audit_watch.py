@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from meterledger.cli.audit_document import deadline_text
-from meterledger.cli.audit_table import period_text
+from meterledger.cli.audit_periods import period_text
 from meterledger.cli.follow import Stop
 from meterledger.cli.output import Format, console, count_text, harmless, print_json_line, say
 from meterledger.config.duration import duration_text

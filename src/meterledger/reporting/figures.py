@@ -17,6 +17,7 @@ MOST_CURVES = 6
 MOST_BARS = 10
 MOST_DEADLINES = 14
 _MOST_TROUBLED = 9
+_TROUBLE = (Landing.MISSED, Landing.AT_RISK)
 _FAR = 400 * DAY
 _MOST_LETTERS = 40
 
@@ -117,8 +118,8 @@ def deadline_rows(result: Audit) -> tuple[list[DeadlineRow], int]:
         (row for row in rows if abs(row[0].end - result.as_of) <= _FAR),
         key=lambda row: (row[1] < result.as_of, abs(row[1] - result.as_of), row[0]),
     )
-    troubled = [row for row in near if row[2] in (Landing.MISSED, Landing.AT_RISK)]
-    others = [row for row in near if row not in troubled]
+    troubled = [row for row in near if row[2] in _TROUBLE]
+    others = [row for row in near if row[2] not in _TROUBLE]
     kept = troubled[: max(_MOST_TROUBLED, MOST_DEADLINES - len(others))]
     chosen = sorted((kept + others)[:MOST_DEADLINES], key=lambda row: (row[1], row[0]))
     shown: list[DeadlineRow] = []

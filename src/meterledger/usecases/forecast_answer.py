@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from meterledger.config.duration import duration_text
@@ -9,11 +10,12 @@ from meterledger.domain.forecast import (
     MIN_BOUNDARIES,
     Change,
     ChangeKind,
+    Closing,
     Forecast,
     Range,
     SourceForecast,
 )
-from meterledger.domain.instant import SECOND, to_text
+from meterledger.domain.instant import SECOND, to_datetime, to_text
 from meterledger.domain.lateness import MIN_SAMPLES
 from meterledger.domain.push_schedule import PushSchedule
 from meterledger.usecases.audit_answer import Amount
@@ -31,6 +33,22 @@ class Forecasted:
     schedule: PushSchedule
     open: Amount = field(default_factory=Amount)
     at_risk: Amount = field(default_factory=Amount)
+
+    @property
+    def closing(self) -> Closing:
+        """The period and meter that it is of."""
+        return self.forecast.closing
+
+    @property
+    def of_what(self) -> dict[str, str]:
+        """What it is of, as findings say it."""
+        return {"event_name": self.closing.event_name, "deadline": to_text(self.closing.deadline)}
+
+    @property
+    def rehearsed_on(self) -> str:
+        """The days that it rests on: ``14 days``, or ``4 Mondays``."""
+        weekday = f"{to_datetime(self.closing.period.end):%A}"
+        return counted(self.forecast.boundaries, weekday if self.forecast.weekday_only else "day")
 
     @property
     def sending_seconds(self) -> int:
@@ -100,50 +118,61 @@ class Forecasted:
                 earlier = duration_text((seconds or 0) * SECOND)
                 return f"source {change.source} would have to deliver {earlier} earlier"
 
-    def findings(self) -> list[Finding]:
-        """Return what a person should know of it."""
-        forecast, late = self.forecast, self.forecast.late
-        closing, found = forecast.closing, []
-        of_what = {"event_name": closing.event_name, "deadline": to_text(closing.deadline)}
-        if late is not None and late.most.events:
-            found.append(
-                Finding(
-                    code="late_usage_expected",
-                    severity="warning",
-                    message=f"{counted(late.expected.events, 'usage event')} of {closing.event_name} "
-                    f"({late.least.events:,} to {late.most.events:,}) would reach Stripe after the deadline "
-                    f"{to_text(closing.deadline)}, as on the {counted(forecast.boundaries, 'day')} rehearsed",
-                    details={**of_what, "expected": late.expected.events, "most": late.most.events},
-                )
-            )
-        found += [
-            _silent(one, to_text(one.silent_since), of_what)
-            for one in forecast.sources
-            if one.silent_since is not None
-        ]
-        if self.reason:
-            found.append(_too_little(self, of_what))
-        return found
-
 
 def forecast_findings(forecasts: Iterable[Forecasted], *, already: Sequence[Finding]) -> list[Finding]:
-    """Return the findings of all forecasts; that there is too little history is said once."""
+    """
+    Return what a person should know of all forecasts, each said once, however many deadlines it holds for.
+
+    Where customers have periods of their own there are thousands of forecasts.
+    """
+    ordered = sorted(forecasts, key=lambda one: (one.closing.event_name, one.closing.deadline))
     has_said = any(finding.code == TOO_LITTLE_HISTORY for finding in already)
-    found = [finding for one in forecasts for finding in one.findings()]
-    return [finding for finding in found if not has_said or finding.code != TOO_LITTLE_HISTORY]
+    found = []
+    for _, some in groupby(ordered, key=lambda one: one.closing.event_name):
+        of_meter = list(some)
+        if late := [one for one in of_meter if one.forecast.late and one.forecast.late.most.events]:
+            found.append(_late(late))
+        found += [
+            _silent(one, to_text(source.silent_since), source.source)
+            for one in of_meter
+            for source in one.forecast.sources
+            if source.silent_since is not None
+        ]
+        found += [_too_little(one) for one in of_meter if one.reason and not has_said]
+    return list({(finding.code, finding.message): finding for finding in reversed(found)}.values())[::-1]
 
 
-def _silent(one: SourceForecast, since: str, of_what: dict[str, str]) -> Finding:
+def _late(forecasts: Sequence[Forecasted]) -> Finding:
+    """Say what would come late of one meter, for one deadline or for several."""
+    known = [one.forecast.late for one in forecasts if one.forecast.late is not None]
+    expected, least, most = (
+        sum(getattr(late, which).events for late in known) for which in ("expected", "least", "most")
+    )
+    first, last = forecasts[0], forecasts[-1]
+    deadline = to_text(first.closing.deadline)
+    when = f"the deadline {deadline}, as on the {first.rehearsed_on} rehearsed"
+    if first is not last:
+        when = f"their deadlines, {len(forecasts):,} from {deadline} to {to_text(last.closing.deadline)}"
     return Finding(
-        code="source_silent",
+        code="late_usage_expected",
         severity="warning",
-        message=f"source {one.source} has brought nothing of {of_what['event_name']} since {since}, over "
-        "twice its longest pause before: what it still owes is not in the forecast",
-        details={**of_what, "source": one.source, "since": since},
+        message=f"{counted(expected, 'usage event')} of {first.closing.event_name} ({least:,} to {most:,}) "
+        f"would reach Stripe after {when}",
+        details={**first.of_what, "deadlines": len(forecasts), "expected": expected, "most": most},
     )
 
 
-def _too_little(one: Forecasted, of_what: dict[str, str]) -> Finding:
+def _silent(one: Forecasted, since: str, source: str) -> Finding:
+    return Finding(
+        code="source_silent",
+        severity="warning",
+        message=f"source {source} has brought nothing of {one.closing.event_name} since {since}, over "
+        "twice its longest pause before: what it still owes is not in the forecast",
+        details={**one.of_what, "source": source, "since": since},
+    )
+
+
+def _too_little(one: Forecasted) -> Finding:
     forecast = one.forecast
     without = ", ".join(forecast.unknown_sources)
     what = f"left out of the forecast of {forecast.closing.event_name}: source {without}"
@@ -154,7 +183,7 @@ def _too_little(one: Forecasted, of_what: dict[str, str]) -> Finding:
         severity="info",
         message=f"{what}; that takes {MIN_SAMPLES} usage events of a source and {MIN_BOUNDARIES} day's ends "
         "that are fully known",
-        details={**of_what, "samples": forecast.samples, "boundaries": forecast.boundaries},
+        details={**one.of_what, "samples": forecast.samples, "boundaries": forecast.boundaries},
     )
 
 
