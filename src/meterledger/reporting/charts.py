@@ -30,6 +30,8 @@ _SERIES = ("#1b5fc1", "#c2410c", "#0f766e", "#7c3aed", "#9d174d", "#57534e")
 _DASHES = ([1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [12, 4])
 _FONT = "system-ui, sans-serif"
 _HOUR = 3600
+_GAP = 8
+"""Between the labels of an axis, in pixels: the next that has no room is left out."""
 _OPENING = re.compile(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>')
 _TAG = re.compile("<[^>]+>")
 _IDS = re.compile(r'(id="|url\(#)(?=[a-z])')
@@ -166,7 +168,9 @@ def _deadlines(rows: Sequence[DeadlineRow], result: Audit, width: int) -> Any:
         for row in rows
     ]
     base = alt.Chart(alt.InlineData(values=values))
-    axis = alt.Axis(title=None, format="%d %b", labelOverlap=True, tickCount=width // 100)
+    axis = alt.Axis(
+        title=None, format="%d %b", labelOverlap="greedy", labelSeparation=_GAP, tickCount=width // 100
+    )
     y = alt.Y("name:N", sort=None, title=None, axis=alt.Axis(labelLimit=width * 3 // 10, ticks=False))
     x = alt.X("start:T", scale=alt.Scale(type="utc", nice=False), axis=axis)
     period = base.mark_bar(color=_GRID, height=10).encode(x=x, x2="end:T", y=y)
@@ -254,7 +258,8 @@ def _delays(curves: Curves, grace_period: int, width: int) -> Any:
             title="accepted within (time from use to acceptance)",
             values=[edge for edge in BIN_EDGES if edge <= last],
             labelExpr=_labels(),
-            labelOverlap=True,
+            labelOverlap="greedy",
+            labelSeparation=_GAP,
         ),
     )
     y = alt.Y(
