@@ -176,8 +176,7 @@ def test_a_watch_in_a_pipe_prints_a_block_for_each_change(shell: Shell) -> None:
     assert block == [
         "2026-10-31 23:30 UTC",
         "2026-10, deadline 2026-11-01T01:00:00Z (configured)",
-        "  1h 30m left, 1 customer",
-        "  nothing waits",
+        "  1h 30m left, 1 customer, nothing waits",
         "  source default: up to 10-30 23:59, came 10-31 00:20, expected 11-01 00:20",
     ]
     assert "Usage is to be expected still of source default\nThe deadline is over: at_risk\n" in rest

@@ -72,7 +72,7 @@ def _shown(format_: Format) -> "Iterator[Callable[[Look], None]]":
         from rich.live import Live
 
         with Live(console=console(), auto_refresh=False) as live:
-            yield lambda look: live.update(_text(look), refresh=True)
+            yield lambda look: live.update(look_text(look), refresh=True)
         return
     before: list[tuple[object, ...]] = []
 
@@ -83,7 +83,7 @@ def _shown(format_: Format) -> "Iterator[Callable[[Look], None]]":
         if format_ is Format.JSON:
             print_json_line("audit.watch", _document(look))
         else:
-            console().print(_text(look), soft_wrap=True)
+            console().print(look_text(look), soft_wrap=True)
         sys.stdout.flush()
 
     yield show
@@ -136,13 +136,20 @@ def _source_document(source: str, one: "Outlook") -> dict[str, Any]:
     }
 
 
-def _text(look: "Look") -> Text:
+def look_text(look: "Look") -> Text:
     """Return a look for people; no line but with long names is wider than 80 columns."""
-    lines = [Text(f"{_minute(look.as_of, year=True)} UTC")]
+    # Above, for the lines that have no room in a terminal are cut off below.
+    more = f", the next {len(look.deadlines)} of {{}} deadlines" if look.more_deadlines else ""
+    count = count_text(len(look.deadlines) + look.more_deadlines)
+    lines = [Text(f"{_minute(look.as_of, year=True)} UTC{more.format(count)}")]
+    said: set[str] = set()
     for number, one in enumerate(look.deadlines):
-        lines += _deadline_lines(one, look.as_of, with_sources=number == 0)
-    if look.more_deadlines:
-        lines.append(Text(f"and {count_text(look.more_deadlines)} later deadlines", style="dim"))
+        lines += _deadline_lines(one, look.as_of)
+        for source, outlook in one.sources.items():
+            line = _source_line(harmless(source), outlook, one.deadline, look.as_of)
+            if number == 0 or (outlook.state is SourceState.LATE and line.plain not in said):
+                lines.append(line)
+                said.add(line.plain)
     if look.after_deadline:
         lines.append(
             Text(
@@ -159,22 +166,17 @@ def _text(look: "Look") -> Text:
     return Text("\n").join([*lines, Text()])
 
 
-def _deadline_lines(one: "DeadlineAhead", now: Instant, *, with_sources: bool) -> "Iterator[Text]":
+def _deadline_lines(one: "DeadlineAhead", now: Instant) -> "Iterator[Text]":
     deadline = deadline_text(one.deadline)
     when = "held open" if deadline is None else f"{deadline} ({one.deadline_source.value})"
     yield Text(f"{period_text(one.period)}, deadline {when}", style="bold")
     left = "" if deadline is None else f"{duration_text(_seconds_left(one.deadline, now) * SECOND)} left, "
-    customers = f"{count_text(one.customers)} customer{'s' * (one.customers != 1)}"
-    yield Text(f"  {left}{customers}")
+    summary = Text(f"  {left}{count_text(one.customers)} customer{'s' * (one.customers != 1)}")
     waiting = [(what, count) for what, count in one.waiting.items() if count]
+    yield summary if waiting else summary + Text(", nothing waits", style="green")
     for what, count in waiting:
         style = "yellow" if what in _NEEDS_A_PERSON else ""
         yield Text(f"  {what.value.replace('_', ' ')} {count_text(count)}", style=style)
-    if not waiting:
-        yield Text("  nothing waits", style="green")
-    for source, outlook in one.sources.items():
-        if with_sources or outlook.state is SourceState.LATE:
-            yield _source_line(harmless(source), outlook, one.deadline, now)
 
 
 def _source_line(source: str, one: "Outlook", deadline: Instant, now: Instant) -> Text:
