@@ -140,8 +140,8 @@ def test_the_table_says_what_would_do_instead(files: Files) -> None:
     assert "missed: with a grace period of 1h usage would have missed its invoice" in out
     assert "Forecast, with a push every 15m (assumed)" in out
     assert (
-        "So that nothing of api_requests is late: a grace period of 3h in place of 1h would do; or source "
-        "default would have to deliver 45m earlier."
+        "So that nothing of api_requests is late at 2026-11-01T01:00:00Z: a grace period of 3h in place of "
+        "1h would do; or source default would have to deliver 45m earlier."
     ) in out
     assert "late_usage_expected 1 usage event of api_requests (1 to 1)" in out
 

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text
 from meterledger.config.duration import duration_text
-from meterledger.domain.instant import to_text
+from meterledger.domain.instant import to_datetime, to_text
 from meterledger.usecases.findings import counted
+from meterledger.usecases.forecast_advice import advice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
         [
             ("deadline", "left"),
             ("meter", "left"),
-            ("expected late", "right"),
+            ("expected", "right"),
             ("least", "right"),
             ("most", "right"),
             ("rehearsed on", "left"),
@@ -38,11 +39,8 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
     )
     if len(known) > _SHOWN:
         console().print(f"{count_text(len(known) - _SHOWN)} more forecasts: see --format json", markup=False)
-    for one in known[:_SHOWN]:
-        if one.forecast.changes:
-            words = "; or ".join(one.words(change) for change in one.forecast.changes)
-            line = f"So that nothing of {one.forecast.closing.event_name} is late: {words}."
-            console().print(harmless(line), soft_wrap=True, markup=False)
+    for line in advice(known[:_SHOWN]):
+        console().print(harmless(line), soft_wrap=True, markup=False)
 
 
 def _order(one: "Forecasted") -> tuple[object, ...]:
@@ -54,14 +52,14 @@ def _cells(one: "Forecasted") -> list[object]:
     forecast, late = one.forecast, one.forecast.late
     if late is None:
         raise AssertionError("unreachable: only known forecasts are shown")
-    days = counted(forecast.boundaries, "day")
+    weekday = f"{to_datetime(forecast.closing.period.end):%A}"
     return [
         to_text(forecast.closing.deadline),
         forecast.closing.event_name,
         _amount(late.expected),
         _amount(late.least),
         _amount(late.most),
-        f"{days} of its weekday" if forecast.weekday_only else days,
+        counted(forecast.boundaries, weekday if forecast.weekday_only else "day"),
     ]
 
 

@@ -10,11 +10,12 @@ from meterledger.cli.audit_forecast import print_forecasts
 from meterledger.cli.audit_pictures import print_pictures
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text, say
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.instant import SECOND, Instant, to_text
 from meterledger.domain.lateness import MIN_SAMPLES, Landing
 from meterledger.usecases.findings import counted
+from meterledger.usecases.forecast_advice import said_once
 
 if TYPE_CHECKING:
     from meterledger.usecases.audit_answer import Amount, Audit, AuditOptions, Entry
@@ -44,7 +45,7 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     _print_what_if(result)
     _print_recommendation(result)
     print_forecasts(result.forecasts)
-    print_findings(result.findings)
+    print_findings(said_once(result.findings))
     if not quiet and result.verdict != "ok":
         say("Next: `meterledger status` shows what waits; `--by customer`, then `--customer ID --explain`.")
 
@@ -67,7 +68,7 @@ def print_rehearsed(result: "Audit", *, quiet: bool) -> None:
     _print_what_if(result, "What each grace period would have missed, had every day been a month's last")
     _print_recommendation(result)
     print_forecasts(result.forecasts)
-    print_findings(result.findings)
+    print_findings(said_once(result.findings))
 
 
 def print_entries(entries: "list[Entry]", options: "AuditOptions") -> None:
@@ -159,7 +160,7 @@ def _print_what_if(result: "Audit", title: str = WHAT_IF_TITLE) -> None:
 
 def _print_recommendation(result: "Audit") -> None:
     out = console()
-    late = duration_text(result.rehearsed_lateness * SECOND)
+    late = duration_text(result.rehearsed_lateness * SECOND, units=EXACT)
     because = f"usage came up to {late} after a day's end"
     if result.deciding_sources:
         because += f" (source {harmless(', '.join(result.deciding_sources))})"

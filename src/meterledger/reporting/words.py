@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.dues import NEVER
 from meterledger.domain.instant import SECOND, Instant, to_datetime
@@ -78,6 +78,11 @@ def quantity_text(quantity: Quantity) -> str:
 def hours_text(seconds: int) -> str:
     """Write a duration in seconds: ``26h 3m``."""
     return duration_text(seconds * SECOND)
+
+
+def lateness_text(result: Audit) -> str:
+    """Write by how much usage came after a day's end, to the second: it is compared with a grace period."""
+    return duration_text(result.rehearsed_lateness * SECOND, units=EXACT)
 
 
 def grace_text(seconds: int) -> str:
@@ -178,7 +183,7 @@ def _grace_steps(result: Audit) -> list[str]:
     wanted = result.recommended_grace_period
     if wanted is None or wanted <= result.grace_period:
         return []
-    because = f"usage came up to {hours_text(result.rehearsed_lateness)} after a day's end"
+    because = f"usage came up to {lateness_text(result)} after a day's end"
     if result.deciding_sources:
         # A backtick begins a command in these words.
         sources = ", ".join(result.deciding_sources[:3]).replace("`", "'")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text
 from meterledger.domain.forecast import (
     MIN_BOUNDARIES,
     Change,
@@ -97,7 +97,7 @@ class Forecasted:
                     "the last push before the deadline"
                 )
             case ChangeKind.DELIVER_EARLIER:
-                earlier = duration_text((seconds or 0) * SECOND)
+                earlier = duration_text((seconds or 0) * SECOND, units=EXACT)
                 return f"source {change.source} would have to deliver {earlier} earlier"
 
     def findings(self) -> list[Finding]:
