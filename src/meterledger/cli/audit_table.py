@@ -10,7 +10,7 @@ from meterledger.cli.audit_forecast import print_forecasts
 from meterledger.cli.audit_pictures import print_pictures
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import console, count_text, harmless, print_table, quantity_text, say
-from meterledger.config.duration import EXACT, duration_text
+from meterledger.config.duration import EXACT, duration_text, grace_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.instant import SECOND, Instant, to_text
 from meterledger.domain.lateness import MIN_SAMPLES, Landing
@@ -61,11 +61,15 @@ _TOO_FEW = "there is too little usage to judge the grace period of {grace}"
 def print_rehearsed(result: "Audit", *, quiet: bool) -> None:
     """Print what a rehearsal found, from files alone: verdict, delays, what-if, recommendation, forecast."""
     style, _ = _VERDICTS[result.verdict]
-    words = _TOO_FEW if result.samples < MIN_SAMPLES else _REHEARSED[result.verdict]
-    meaning = words.format(grace=duration_text(result.grace_period * SECOND))
+    is_unknown = result.samples < MIN_SAMPLES and result.verdict == "at_risk"
+    words = _TOO_FEW if is_unknown else _REHEARSED[result.verdict]
+    meaning = words.format(grace=grace_text(result.grace_period * SECOND))
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     _print_delays(result, quiet=quiet)
-    _print_what_if(result, "What each grace period would have missed, had every day been a month's last")
+    _print_what_if(
+        result,
+        "What each grace period would have missed, had every day been a month's last",
+    )
     _print_recommendation(result)
     print_forecasts(result.forecasts)
     print_findings(said_once(result.findings))
@@ -154,7 +158,7 @@ def _print_what_if(result: "Audit", title: str = WHAT_IF_TITLE) -> None:
             [f"{grace // 3600} h", *(amount_cell(missed[meter]) for meter in meters)]
             for grace, missed in sorted(by_grace.items())
         ],
-        title=title,
+        title=f"{title}: usage events, their quantity below",
     )
 
 

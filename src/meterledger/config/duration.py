@@ -33,3 +33,9 @@ def duration_text(microseconds: int, *, units: int = 2) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
     first = next(index for index, (count, _) in enumerate(parts) if count)
     return sign + " ".join(f"{count}{unit}" for count, unit in parts[first : first + units] if count)
+
+
+def grace_text(microseconds: int) -> str:
+    """Write a grace period in hours, as Stripe and the config do: ``48h``; any other duration exactly."""
+    hours, rest = divmod(microseconds, HOUR)
+    return duration_text(microseconds, units=EXACT) if rest else f"{hours}h"

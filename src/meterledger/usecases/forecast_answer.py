@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meterledger.config.duration import EXACT, duration_text
+from meterledger.config.duration import EXACT, duration_text, grace_text
 from meterledger.domain.forecast import (
     MIN_BOUNDARIES,
     Change,
@@ -82,7 +82,7 @@ class Forecasted:
     def words(self, change: Change) -> str:
         """Say in a line what a change would do."""
         seconds = change.seconds
-        now = duration_text(self.forecast.closing.grace_period)
+        now = grace_text(self.forecast.closing.grace_period)
         every = duration_text(self.schedule.every)
         match change.kind:
             case ChangeKind.GRACE_PERIOD if seconds is None:
