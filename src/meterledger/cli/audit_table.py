@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 NO_METER = "(no meter)"
 WHAT_IF_TITLE = "What each grace period would have missed of the ended periods"
 _PERCENTILES = ("p50", "p90", "p99", "max")
+_DELAYS = {
+    "import": "from use to its arrival",
+    "delivery": "from its arrival to acceptance by Stripe",
+    "ingestion": "from use to acceptance by Stripe",
+}
 _VERDICTS = {
     "ok": ("green", "everything has landed, or still has time"),
     "at_risk": ("bold yellow", "some usage may miss its invoice"),
@@ -46,8 +51,11 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     _print_recommendation(result)
     print_forecasts(result.forecasts)
     print_findings(said_once(result.findings))
-    if not quiet and result.verdict != "ok":
-        say("Next: `meterledger status` shows what waits; `--by customer`, then `--customer ID --explain`.")
+    if quiet or result.verdict == "ok":
+        return
+    say("Next: `meterledger status` shows what waits; `--by customer`, then `--customer ID --explain`.")
+    if any(entry.amounts[Landing.MISSED].events for entry in result.entries):
+        say("`--lost lost.csv` writes what is on no invoice, to bill it by invoice items.")
 
 
 _REHEARSED = {
@@ -118,12 +126,11 @@ def _deadline_words(deadline: Instant) -> str:
 
 
 def _print_delays(result: "Audit", *, quiet: bool) -> None:
-    if result.delays:
+    for kind in dict.fromkeys(line.kind for line in result.delays):
         print_table(
             [
                 ("source", "left"),
                 ("meter", "left"),
-                ("delay", "left"),
                 ("count", "right"),
                 *((key, "right") for key in _PERCENTILES),
             ],
@@ -131,12 +138,13 @@ def _print_delays(result: "Audit", *, quiet: bool) -> None:
                 [
                     line.source,
                     line.event_name or NO_METER,
-                    line.kind,
                     count_text(line.summary.count),
                     *(duration_text(getattr(line.summary, key) * SECOND) for key in _PERCENTILES),
                 ]
                 for line in result.delays
+                if line.kind == kind
             ],
+            title=f"Delay of {kind}: {_DELAYS[kind]}",
         )
     if quiet:
         return

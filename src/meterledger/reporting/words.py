@@ -148,7 +148,8 @@ def _missed(result: Audit) -> Verdict:
         meaning="An invoice is final at its deadline. Usage that Stripe got later, or has not got yet, is on "
         f"no invoice, though Stripe takes it without an error.{also}",
         steps=[
-            "See below whose usage it is, and bill it by an invoice item, or decide to credit it.",
+            "See below whose usage it is, and bill it by an invoice item, or let it go.",
+            "For the items: `meterledger audit --lost lost.csv` writes a line for each customer and period.",
             *(_risk_steps(result) if at_risk else []),
             *_grace_steps(result),
         ],
