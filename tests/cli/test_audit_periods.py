@@ -26,7 +26,7 @@ def entry(
         deadline,
         DeadlineSource.CONFIGURED,
         "api_requests",
-        customer_id=f"cus_{deadline}",
+        customer_id=f"cus_{(end - NOW) // HOUR}",
         customers=1,
     )
     counts = {

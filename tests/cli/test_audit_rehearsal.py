@@ -140,8 +140,8 @@ def test_the_table_says_what_would_do_instead(files: Files) -> None:
     assert "missed: with a grace period of 1h usage would have missed its invoice" in out
     assert "Forecast, with a push every 15m (assumed)" in out
     assert (
-        "So that nothing of api_requests is late: a grace period of 3h in place of 1h would do; or source "
-        "default would have to deliver 45m earlier."
+        "So that nothing of api_requests is late at 2026-11-01T01:00:00Z: a grace period of 3h in place of "
+        "1h would do; or source default would have to deliver 45m earlier."
     ) in out
     assert "late_usage_expected 1 usage event of api_requests (1 to 1)" in out
 
@@ -250,3 +250,44 @@ def test_options_that_do_not_go_together_are_refused(files: Files, arguments: tu
     files.csv("usage.csv", hourly(4, MINUTE), "received_at")
 
     assert files.rehearse(*arguments).code == 2
+
+
+def test_fail_on_holds_for_a_rehearsal_too(files: Files) -> None:
+    """With --fail-on missed a scarce grace period is no failure, and one that is too short is."""
+    files.csv("usage.csv", hourly(10, 2 * HOUR), "received_at")
+
+    assert files.rehearse("--rehearse", "usage.csv", "--grace", "105m", "--fail-on", "missed").code == 0
+    assert files.rehearse("--rehearse", "usage.csv", "--fail-on", "missed").code == 1
+
+
+def test_a_pattern_that_the_shell_has_resolved_is_fine(files: Files) -> None:
+    """Files behind the first one are rehearsed too; without --rehearse they are refused with what to do."""
+    rows = list(hourly(4, MINUTE))
+    files.csv("a.csv", rows[:40], "received_at")
+    files.csv("b.csv", rows[40:], "received_at")
+    both = files.rehearse("--rehearse", "a.csv", "b.csv", "--format", "json")
+    none = files.rehearse("a.csv")
+
+    assert both.document["rehearsal"]["files"] == 2
+    assert both.document["rehearsal"]["rows"] == len(rows)
+    assert none.code == 2
+    assert "--rehearse FILE" in none.err
+
+
+def test_without_a_config_it_says_so(files: Files) -> None:
+    """A newcomer who has no config yet is told that, and how to make one."""
+    files.csv("usage.csv", hourly(1, MINUTE), "received_at")
+    (files.folder / "meterledger.toml").unlink()
+    ended = files.rehearse("--rehearse", "usage.csv")
+
+    assert ended.code == 3
+    assert "24 rows were refused (unknown_feature)" in ended.err
+    assert "`meterledger init` makes one" in ended.err
+
+
+def test_a_few_usage_events_that_missed_are_called_missed(files: Files) -> None:
+    """What came too late is known, however few there are; the grace period is written as Stripe does."""
+    files.csv("usage.csv", list(hourly(2, 50 * HOUR))[20:30], "received_at")
+    out = files.rehearse("--rehearse", "usage.csv", "--grace", "48h").out
+
+    assert "missed: with a grace period of 48h usage would have missed its invoice" in out

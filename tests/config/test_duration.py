@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterledger.config.duration import duration_text, parse_duration
+from meterledger.config.duration import EXACT, duration_text, parse_duration
 from meterledger.domain.instant import DAY, HOUR, MILLISECOND, MINUTE, SECOND
 from support.properties import steady
 
@@ -58,6 +58,12 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 def test_durations_are_written_in_two_units(microseconds: int, expected: str) -> None:
     """The two largest units are written, the rest is cut."""
     assert expected == duration_text(microseconds)
+
+
+def test_a_limit_is_written_to_the_second() -> None:
+    """What is compared with a limit is not cut: an hour and a second is over the hour."""
+    assert duration_text(HOUR + SECOND, units=EXACT) == "1h 1s"
+    assert duration_text(DAY + 15 * MINUTE, units=EXACT) == "1d 15m"
 
 
 @steady

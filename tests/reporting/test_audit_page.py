@@ -147,6 +147,21 @@ def test_refused_rows_alone_have_a_headline_of_their_own() -> None:
     assert "<code>open</code>" in page
 
 
+def test_findings_stand_the_weightiest_first(scene: Audit) -> None:
+    """An error is read before a warning, whatever was found first."""
+    found = [
+        Finding(code="open_rejections", severity=one, message=one) for one in ("info", "warning", "error")
+    ]
+    page = audit_page(replace(scene, findings=found), RULES)
+
+    assert [cells[0] for cells in rows(page, "findings")] == ["error", "warning", "info"]
+
+
+def test_who_has_missed_usage_is_told_how_to_bill_it(page: str) -> None:
+    """The first step names the command that writes what an invoice item has to say."""
+    assert "<code>meterledger audit --lost lost.csv</code>" in page
+
+
 def test_every_finding_of_the_docs_has_advice() -> None:
     """A finding without a word of what to do would leave its reader alone."""
     codes = set(re.findall(r"^\| `([a-z_]+)` \|", section(DOCS / "auditing.md", "Findings"), re.MULTILINE))

@@ -53,6 +53,10 @@ class Page(NamedTuple):
 
 def audit(
     ctx: typer.Context,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="With --rehearse: more files, as a shell's * gives them."),
+    ] = None,
     *,
     as_of: Annotated[
         str | None,
@@ -165,7 +169,13 @@ def audit(
                 "--lost-events": lost_events,
             },
         )
-        rehearse_files(context, rehearse, source, arrival, options, plain)
+        rehearsed = rehearse_files(context, [*rehearse, *(files or ())], source, arrival, options, plain)
+        raise typer.Exit(fail_on.exit_code(rehearsed))
+    if files:
+        raise UsageError(
+            "audit judges what is in the ledger, not files",
+            hint="read them with `meterledger import`; or judge them alone: --rehearse FILE",
+        )
     if source is not None or arrival is not None:
         raise UsageError("--source and --arrival go with --rehearse", hint="add --rehearse FILE")
     if explain and (customer is None or by is not None):

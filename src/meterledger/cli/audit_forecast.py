@@ -6,6 +6,7 @@ from meterledger.cli.output import console, count_text, harmless, print_table, q
 from meterledger.config.duration import duration_text
 from meterledger.domain.instant import to_text
 from meterledger.usecases.findings import counted
+from meterledger.usecases.forecast_advice import advice
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 _SHOWN = 20
 """Forecasts that are shown, the worst of them; JSON has all."""
 
-_CHANGES_SHOWN = 4
-"""Of what would do, for the worst; as above."""
+_ADVICE_SHOWN = 4
+"""Lines of what would do, for the worst; as above."""
 
 
 def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
@@ -31,7 +32,7 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
         [
             ("deadline", "left"),
             ("meter", "left"),
-            ("expected late", "right"),
+            ("expected", "right"),
             ("least", "right"),
             ("most", "right"),
             ("rehearsed on", "left"),
@@ -41,14 +42,8 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
         "events that would reach Stripe after their deadline, their quantity below",
         caption=_left_out(known, shown),
     )
-    lines = dict.fromkeys(_change_line(one) for one in shown if one.forecast.changes)
-    for line in list(lines)[:_CHANGES_SHOWN]:
+    for line in advice(shown)[:_ADVICE_SHOWN]:
         console().print(harmless(line), soft_wrap=True, markup=False)
-
-
-def _change_line(one: "Forecasted") -> str:
-    words = "; or ".join(one.words(change) for change in one.forecast.changes)
-    return f"So that nothing of {one.closing.event_name} is late: {words}."
 
 
 def _left_out(known: "Sequence[Forecasted]", shown: "Sequence[Forecasted]") -> str:

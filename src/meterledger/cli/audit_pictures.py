@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from meterledger.cli.output import console, count_text, harmless
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import duration_text, grace_text
 from meterledger.domain.instant import SECOND
 from meterledger.domain.lateness import BIN_EDGES, MIN_SAMPLES, Landing
 
@@ -81,7 +81,7 @@ def _print_histogram(line: "DelayLine", grace_period: int) -> None:
 
 def _grace_line(grace_period: int) -> Text:
     within = "" if grace_period in BIN_EDGES else ", within the next line"
-    words = f"  -- grace period {duration_text(grace_period * SECOND)}{within} "
+    words = f"  -- grace period {grace_text(grace_period * SECOND)}{within} "
     return Text(words + "-" * (WIDTH - 1 - len(words)), "bold")
 
 

@@ -1,6 +1,6 @@
 """`meterledger audit --rehearse`: the audit from usage files alone."""
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,7 +17,7 @@ from meterledger.cli.output import (
 from meterledger.cli.refused import print_refused
 from meterledger.config.duration import duration_text
 from meterledger.domain.instant import SECOND
-from meterledger.errors import ExitCode, UsageError
+from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
     from meterledger.cli.context import Context
@@ -32,8 +32,8 @@ def rehearse_files(
     arrival: str | None,
     options: "AuditOptions",
     format_: Format,
-) -> NoReturn:
-    """Rehearse a month's end, print the answer, and leave: 0 if the configured grace period is enough."""
+) -> str:
+    """Rehearse a month's end, print the answer and return the verdict; leave where a file failed."""
     from meterledger.cli.import_ import chosen_source
     from meterledger.usecases.audit_answer import AuditOptions
     from meterledger.usecases.rehearsal import rehearse
@@ -42,7 +42,7 @@ def rehearse_files(
     if options != AuditOptions(grace_period=options.grace_period, push_every=options.push_every):
         raise UsageError(
             "--rehearse looks at files alone, all of them",
-            hint="with it go --source, --arrival, --push-every, --grace and --format",
+            hint="with it go --source, --arrival, --push-every, --grace, --fail-on and --format",
         )
     rehearsed = rehearse(
         context.settings,
@@ -57,8 +57,7 @@ def rehearse_files(
     _print(rehearsed, options, format_, quiet=context.quiet)
     if rehearsed.failed:
         raise typer.Exit(max(error.exit_code for error in rehearsed.failed))
-    is_enough = rehearsed.audit.verdict == "ok"
-    raise typer.Exit(ExitCode.DONE if is_enough else ExitCode.NEEDS_A_PERSON)
+    return rehearsed.audit.verdict
 
 
 def _print(rehearsed: "Rehearsed", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:

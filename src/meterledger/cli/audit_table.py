@@ -9,7 +9,7 @@ from meterledger.cli.audit_periods import NO_METER, amount_cell, print_customers
 from meterledger.cli.audit_pictures import print_pictures
 from meterledger.cli.findings import print_findings
 from meterledger.cli.output import console, count_text, harmless, print_table, say
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text, grace_text
 from meterledger.domain.instant import SECOND
 from meterledger.domain.lateness import MIN_SAMPLES, Landing
 from meterledger.usecases.findings import counted
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 WHAT_IF_TITLE = "What each grace period would have missed of the ended periods"
 _PERCENTILES = ("p50", "p90", "p99", "max")
+_DELAYS = {
+    "import": "from use to its arrival",
+    "delivery": "from its arrival to acceptance by Stripe",
+    "ingestion": "from use to acceptance by Stripe",
+}
 _VERDICTS = {
     "ok": ("green", "everything has landed, or still has time"),
     "at_risk": ("bold yellow", "some usage may miss its invoice"),
@@ -44,10 +49,11 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     _print_recommendation(result)
     print_forecasts(result.forecasts)
     print_findings(result.findings)
-    if not quiet and result.verdict != "ok":
-        say(
-            "Next: `meterledger status` shows what waits; `--customer ID --explain` shows a customer's usage."
-        )
+    if quiet or result.verdict == "ok":
+        return
+    say("Next: `meterledger status` shows what waits; `--customer ID --explain` shows a customer's usage.")
+    if any(entry.amounts[Landing.MISSED].events for entry in result.entries):
+        say("`--lost lost.csv` writes what is on no invoice, to bill it by invoice items.")
 
 
 _REHEARSED = {
@@ -61,23 +67,26 @@ _TOO_FEW = "there is too little usage to judge the grace period of {grace}"
 def print_rehearsed(result: "Audit", *, quiet: bool) -> None:
     """Print what a rehearsal found, from files alone: verdict, delays, what-if, recommendation, forecast."""
     style, _ = _VERDICTS[result.verdict]
-    words = _TOO_FEW if result.samples < MIN_SAMPLES else _REHEARSED[result.verdict]
-    meaning = words.format(grace=duration_text(result.grace_period * SECOND))
+    is_unknown = result.samples < MIN_SAMPLES and result.verdict == "at_risk"
+    words = _TOO_FEW if is_unknown else _REHEARSED[result.verdict]
+    meaning = words.format(grace=grace_text(result.grace_period * SECOND))
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     _print_delays(result, quiet=quiet)
-    _print_what_if(result, "What each grace period would have missed, had every day been a month's last")
+    _print_what_if(
+        result,
+        "What each grace period would have missed, had every day been a month's last",
+    )
     _print_recommendation(result)
     print_forecasts(result.forecasts)
     print_findings(result.findings)
 
 
 def _print_delays(result: "Audit", *, quiet: bool) -> None:
-    if result.delays:
+    for kind in dict.fromkeys(line.kind for line in result.delays):
         print_table(
             [
                 ("source", "left"),
                 ("meter", "left"),
-                ("delay", "left"),
                 ("count", "right"),
                 *((key, "right") for key in _PERCENTILES),
             ],
@@ -85,12 +94,13 @@ def _print_delays(result: "Audit", *, quiet: bool) -> None:
                 [
                     line.source,
                     line.event_name or NO_METER,
-                    line.kind,
                     count_text(line.summary.count),
                     *(duration_text(getattr(line.summary, key) * SECOND) for key in _PERCENTILES),
                 ]
                 for line in result.delays
+                if line.kind == kind
             ],
+            title=f"Delay of {kind}: {_DELAYS[kind]}",
         )
     if quiet:
         return
@@ -112,13 +122,13 @@ def _print_what_if(result: "Audit", title: str = WHAT_IF_TITLE) -> None:
             [f"{grace // 3600} h", *(amount_cell(missed[meter]) for meter in meters)]
             for grace, missed in sorted(by_grace.items())
         ],
-        title=title,
+        title=f"{title}: usage events, their quantity below",
     )
 
 
 def _print_recommendation(result: "Audit") -> None:
     out = console()
-    late = duration_text(result.rehearsed_lateness * SECOND)
+    late = duration_text(result.rehearsed_lateness * SECOND, units=EXACT)
     because = f"usage came up to {late} after a day's end"
     if result.deciding_sources:
         because += f" (source {harmless(', '.join(result.deciding_sources))})"

@@ -16,7 +16,8 @@ def print_findings(findings: "Sequence[Finding]") -> None:
     """Print findings, the weightiest first."""
     from rich.text import Text
 
-    weight = ("error", "warning", "info")
-    for finding in sorted(findings, key=lambda one: weight.index(one.severity)):
+    from meterledger.usecases.findings import weightiest_first
+
+    for finding in weightiest_first(findings):
         line = Text(f"{finding.code} ", style=_STYLES[finding.severity]) + Text(harmless(finding.message))
         console().print(line, soft_wrap=True)

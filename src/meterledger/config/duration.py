@@ -9,6 +9,10 @@ _DURATION = re.compile(r"(?:\d{1,6}(?:ms|[dhms]))+", re.ASCII)
 _PART = re.compile(r"(\d+)(ms|[dhms])", re.ASCII)
 
 
+EXACT = 4
+"""So many units write a duration to the second: what a limit is compared with is not cut."""
+
+
 def parse_duration(text: str) -> int:
     """Return a duration in microseconds; raises ValueError for anything that is no such text."""
     if not _DURATION.fullmatch(text.strip()):
@@ -17,8 +21,8 @@ def parse_duration(text: str) -> int:
     return sum(int(count) * _UNITS[unit] for count, unit in _PART.findall(text))
 
 
-def duration_text(microseconds: int) -> str:
-    """Write a duration in its two largest units, rounded down to seconds: ``26h 3m``, ``45s``."""
+def duration_text(microseconds: int, *, units: int = 2) -> str:
+    """Write a duration in its largest units, the rest cut: ``1d 2h``, ``45s``; with four to the second."""
     seconds = abs(microseconds) // SECOND
     sign = "-" if microseconds < 0 else ""
     if seconds < 60:  # noqa: PLR2004 # seconds of a minute
@@ -28,4 +32,10 @@ def duration_text(microseconds: int) -> str:
     days, hours = divmod(hours, 24)
     parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")]
     first = next(index for index, (count, _) in enumerate(parts) if count)
-    return sign + " ".join(f"{count}{unit}" for count, unit in parts[first : first + 2] if count)
+    return sign + " ".join(f"{count}{unit}" for count, unit in parts[first : first + units] if count)
+
+
+def grace_text(microseconds: int) -> str:
+    """Write a grace period in hours, as Stripe and the config do: ``48h``; any other duration exactly."""
+    hours, rest = divmod(microseconds, HOUR)
+    return duration_text(microseconds, units=EXACT) if rest else f"{hours}h"

@@ -15,6 +15,8 @@ from meterledger.domain.lateness import BIN_EDGES, Landing
 from meterledger.reporting import charts, words
 from meterledger.reporting.figures import MOST_BARS, deadline_rows, delay_curves, missed_curves, source_bars
 from meterledger.usecases.audit_answer import Audit, CustomerAtRisk
+from meterledger.usecases.findings import weightiest_first
+from meterledger.usecases.forecast_advice import advice
 from meterledger.usecases.forecast_answer import Forecasted
 
 MOST_CUSTOMERS = 500
@@ -55,6 +57,9 @@ def audit_page(result: Audit, rules: Rules) -> str:
         most_bars=MOST_BARS,
         what_if=_what_if(result),
         forecasts=_forecasts(result),
+        would_do=advice(_forecasts(result)[:MOST_ROWS]),
+        findings=weightiest_first(result.findings),
+        lateness=words.lateness_text(result),
         totals={where: sum(entry.amounts[where].events for entry in result.entries) for where in Landing},
         edges=BIN_EDGES,
         script=Markup(_script()),  # noqa: S704 # our own file, as it is

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.dues import NEVER
 from meterledger.domain.instant import SECOND, Instant, to_datetime
@@ -80,6 +80,11 @@ def hours_text(seconds: int) -> str:
     return duration_text(seconds * SECOND)
 
 
+def lateness_text(result: Audit) -> str:
+    """Write by how much usage came after a day's end, to the second: it is compared with a grace period."""
+    return duration_text(result.rehearsed_lateness * SECOND, units=EXACT)
+
+
 def grace_text(seconds: int) -> str:
     """Write a grace period as Stripe does, in hours: ``48 h``; other durations as they are."""
     hours, rest = divmod(seconds, 3600)
@@ -143,7 +148,8 @@ def _missed(result: Audit) -> Verdict:
         meaning="An invoice is final at its deadline. Usage that Stripe got later, or has not got yet, is on "
         f"no invoice, though Stripe takes it without an error.{also}",
         steps=[
-            "See below whose usage it is, and bill it by an invoice item, or decide to credit it.",
+            "See below whose usage it is, and bill it by an invoice item, or let it go.",
+            "For the items: `meterledger audit --lost lost.csv` writes a line for each customer and period.",
             *(_risk_steps(result) if at_risk else []),
             *_grace_steps(result),
         ],
@@ -178,7 +184,7 @@ def _grace_steps(result: Audit) -> list[str]:
     wanted = result.recommended_grace_period
     if wanted is None or wanted <= result.grace_period:
         return []
-    because = f"usage came up to {hours_text(result.rehearsed_lateness)} after a day's end"
+    because = f"usage came up to {lateness_text(result)} after a day's end"
     if result.deciding_sources:
         # A backtick begins a command in these words.
         sources = ", ".join(result.deciding_sources[:3]).replace("`", "'")

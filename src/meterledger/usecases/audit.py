@@ -93,7 +93,10 @@ def audited(ledger: Ledger, settings: Settings, options: AuditOptions, *, now: I
 def refuse_unknown(ledger: Ledger, settings: Settings, options: AuditOptions) -> None:
     """Raise UsageError for a misspelt filter: it would leave nothing to judge, and that would be ok."""
     if options.customer is not None and not ledger.reports.knows_customer(options.customer):
-        raise UsageError(f"the ledger has no usage of a customer {options.customer}")
+        raise UsageError(
+            f"the ledger has no usage of a customer {options.customer}",
+            hint="write it as your usage files do; `meterledger customers list` has it beside Stripe's",
+        )
     declared = {meter.event_name for meter in settings.catalogue.meters}
     if options.meter is None or options.meter in declared:
         return

@@ -1,6 +1,6 @@
 """Findings: what a report has to say besides its numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +19,12 @@ class Finding:
     def as_dict(self) -> dict[str, object]:
         """Return it as JSON shows it."""
         return {"code": self.code, "severity": self.severity, "message": self.message, **self.details}
+
+
+def weightiest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings in the order in which people should read them."""
+    weight = ("error", "warning", "info")
+    return sorted(findings, key=lambda one: weight.index(one.severity))
 
 
 def period_assumed() -> Finding:

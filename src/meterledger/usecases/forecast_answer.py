@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from meterledger.config.duration import duration_text
+from meterledger.config.duration import EXACT, duration_text, grace_text
 from meterledger.domain.forecast import (
     MIN_BOUNDARIES,
     Change,
@@ -100,7 +100,7 @@ class Forecasted:
     def words(self, change: Change) -> str:
         """Say in a line what a change would do."""
         seconds = change.seconds
-        now = duration_text(self.forecast.closing.grace_period)
+        now = grace_text(self.forecast.closing.grace_period)
         every = duration_text(self.schedule.every)
         match change.kind:
             case ChangeKind.GRACE_PERIOD if seconds is None:
@@ -115,7 +115,7 @@ class Forecasted:
                     "the last push before the deadline"
                 )
             case ChangeKind.DELIVER_EARLIER:
-                earlier = duration_text((seconds or 0) * SECOND)
+                earlier = duration_text((seconds or 0) * SECOND, units=EXACT)
                 return f"source {change.source} would have to deliver {earlier} earlier"
 
 

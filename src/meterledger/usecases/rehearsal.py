@@ -226,8 +226,11 @@ def _refuse_nothing(reading: _Reading) -> None:
             "--arrival mtime",
         )
     hint = result.hints[0] if result.hints else "see what a file is read as: meterledger sources try FILE"
+    if reading.settings.config_path is None:
+        hint = "there is no config here, and so no meter: `meterledger init` makes one for your features"
     refused = counted(result.refused, "row was refused", "rows were refused")
-    raise InputError(f"there is no usage of a meter to rehearse with; {refused}", hint=hint)
+    why = f" ({', '.join(sorted(result.reasons))})" if result.reasons else ""
+    raise InputError(f"there is no usage of a meter to rehearse with; {refused}{why}", hint=hint)
 
 
 def _fill_delays(reading: _Reading) -> None:
