@@ -1,5 +1,6 @@
 """Drafts with deadlines of their own: audits, refusals and final invoices agree to the unit."""
 
+import json
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -90,7 +91,7 @@ def deadlines(month: PlayedMonth, customer: dict[str, str]) -> dict[str, Any]:
 def refused(month: PlayedMonth, many: int) -> tuple[int, int]:
     """Return how much a preview refuses, and how many customers the audit says will miss so much, unsent."""
     missing = sum(placed(one).get("missed", 0) >= many for one in by_customer(month).values())
-    preview = month.run("preview", "--format", "json").document
+    preview = json.loads(month.tell("preview"))
     assert {one["reason"] for one in preview["blocked"]} == {"closed_period"}
     return sum(one["count"] for one in preview["blocked"]), missing
 
@@ -228,7 +229,7 @@ def test_two_subscriptions_have_a_period_each(month: PlayedMonth) -> None:
 
     month.import_arrived("2026-11-15T13:05:00Z")
     month.done("customers", "pull")
-    preview = month.run("preview", "--format", "json").document
+    preview = json.loads(month.tell("preview"))
     second = {
         one["customer_id"]: one for one in ended(month.audit("--by", "customer"), end="2026-11-15T12:00:00Z")
     }

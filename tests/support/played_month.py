@@ -110,7 +110,7 @@ class Ran:
 class Told:
     """What a report told at an instant."""
 
-    arguments: tuple[str, ...]
+    command: tuple[str, ...]
     at: Instant
     out: str
 
@@ -122,7 +122,7 @@ class PlayedMonth:
 
     Attributes:
         usage: All usage there will be; it is imported when it has arrived.
-        told: What audits told, to be asked for again.
+        told: What reports told, to be asked for again.
     """
 
     desk: SdkDesk
@@ -194,31 +194,33 @@ class PlayedMonth:
         assert ran.code == code, ran.err + ran.out
         return ran.document
 
+    def tell(self, *command: str) -> str:
+        """Return a report, and remember it: it has to be the last that happens at this instant."""
+        out = self.run(*command, "--format", "json").out
+        self.told.append(Told(command=command, at=self.now, out=out))
+        return out
+
     def audit(self, *arguments: str) -> Any:
-        """Return the audit as JSON, and remember it: the last that happens at this instant."""
-        command = ("audit", "--format", "json", *arguments)
-        out = self.run(*command).out
-        self.told.append(Told(arguments=command, at=self.now, out=out))
-        return json.loads(out)
+        """Return the audit."""
+        return json.loads(self.tell("audit", *arguments))
 
     def lost(self) -> tuple[list[Any], list[Any]]:
         """Return the lines of `audit --lost`, and of `--lost-events`."""
-        files = [self.folder / f"{name}-{self.now}.jsonl" for name in ("lost", "lost-events")]
-        self.run("--quiet", "audit", "--lost", str(files[0]), "--lost-events", str(files[1]))
         lines, events = (
-            [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files
+            [json.loads(line) for line in self.tell("audit", option, "-").splitlines()]
+            for option in ("--lost", "--lost-events")
         )
         return lines, events
 
     def check_told_again(self) -> None:
-        """Every audit is told again, to the letter, by the ledger alone: without Stripe, key or clock."""
+        """Every report is told again, to the letter, by the ledger alone: without Stripe, key or clock."""
         self.desk.simulator.stop()
         for name in ("STRIPE_API_KEY", "STRIPE_API_BASE", "METERLEDGER_CLOCK"):
             self.monkeypatch.delenv(name)
         assert self.told
         for one in self.told:
-            again = self.run(*one.arguments, "--as-of", to_text(one.at))
-            assert again.out == one.out, f"{one.arguments} as of {to_text(one.at)}"
+            again = self.run(*one.command, "--format", "json", "--as-of", to_text(one.at))
+            assert again.out == one.out, f"{one.command} as of {to_text(one.at)}"
 
     def drafts(self) -> dict[str, str]:
         """Return subscription -> its draft."""
