@@ -137,6 +137,13 @@ def test_a_binding_is_for_ever(ledger: Ledger) -> None:
     assert ledger.lease.binding() == BINDING
 
 
+def test_a_binding_is_not_known_before_it_was_made(ledger: Ledger) -> None:
+    """Asked as of an instant, a ledger is bound from the instant on at which it was."""
+    ledger.lease.bind(BINDING, NOW)
+    assert ledger.lease.binding(as_of=NOW - 1) is None
+    assert ledger.lease.binding(as_of=NOW) == BINDING
+
+
 def test_an_account_is_learnt_once(ledger: Ledger) -> None:
     """A binding without an account takes the first one it is told, and keeps it."""
     ledger.lease.bind(Binding(account_id=None, stripe_account="", mode="test", host="x"), NOW)

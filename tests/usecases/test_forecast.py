@@ -9,6 +9,7 @@ from meterledger.domain.forecast import ChangeKind
 from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, parse_instant, to_text
 from meterledger.domain.lateness import Landing
 from meterledger.domain.push_schedule import PushSchedule
+from meterledger.ledger.lease import Binding
 from meterledger.usecases.forecast_answer import Forecasted
 from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from support.audits import audited, codes
@@ -213,6 +214,20 @@ def test_the_schedule_is_seen_in_the_pushes_of_the_ledger(built: LedgerBuilder) 
     assert forecasted.as_dict()["push_every_seconds"] == 3600
     assert forecasted.as_dict()["push_schedule"] == "observed"
     assert forecasted.schedule.first_push(END) == END + 10 * MINUTE
+
+
+def test_the_pace_is_that_of_the_ledger_as_it_was_known_then(built: LedgerBuilder) -> None:
+    """Before a ledger is bound to test mode, and slow, a live key's pace counts: also when asked later."""
+    for number in range(40):
+        built.usage(f"r{number}", "2026-10-31T10:00:00Z", recorded="2026-10-31T10:00:00Z")
+    binding = Binding(account_id=None, stripe_account="", mode="test", host="https://api.stripe.com")
+    before = only(audited(built, "2026-10-31T11:00:00Z").forecasts)
+    built.ledger.lease.bind(binding, parse_instant("2026-10-31T12:00:00Z"))
+    again = only(audited(built, "2026-10-31T11:00:00Z", as_of=True).forecasts)
+    after = only(audited(built, "2026-10-31T13:00:00Z").forecasts)
+
+    assert before.sending_seconds == again.sending_seconds == 1
+    assert after.sending_seconds == 2
 
 
 def test_nothing_is_forecast_for_a_deadline_that_is_over(built: LedgerBuilder) -> None:

@@ -99,10 +99,10 @@ class LeaseStore:
         with self._database.transaction():
             self._database.run("release_lease_if_held", token=token)
 
-    def binding(self) -> Binding | None:
-        """Return what the ledger is bound to, if it is."""
+    def binding(self, as_of: Instant | None = None) -> Binding | None:
+        """Return what the ledger is bound to, or was at an instant, if it was."""
         row = self._database.row("read_binding")
-        if row is None:
+        if row is None or (as_of is not None and row["bound_at"] > as_of):
             return None
         return Binding(
             account_id=row["account_id"],

@@ -53,7 +53,7 @@ def forecasts(
         return []
     since = now - (HISTORY_DAYS + 1) * DAY
     schedule = PushSchedule.of(
-        options.push_every, ledger.arrivals.pushes(since=since, as_of=now), _per_second(ledger, settings)
+        options.push_every, ledger.arrivals.pushes(since=since, as_of=now), _per_second(ledger, settings, now)
     )
     reading = _Reading(ledger=ledger, settings=settings, dues=dues, now=now, since=since, groups=groups)
     schedule = reading.read_rhythm(schedule)
@@ -83,9 +83,9 @@ def _closing_groups(entries: Iterable[Entry], now: Instant) -> dict[Closing, _Gr
     return groups
 
 
-def _per_second(ledger: Ledger, settings: Settings) -> float | None:
-    """Return the pace that Stripe allows the ledger; that of a live key where it is not bound yet."""
-    binding = ledger.lease.binding()
+def _per_second(ledger: Ledger, settings: Settings, now: Instant) -> float | None:
+    """Return the pace that Stripe allows the ledger; that of a live key where it was not bound yet."""
+    binding = ledger.lease.binding(as_of=now)
     return meter_events_per_second(
         is_stripe=binding is None or binding.host.endswith(_STRIPE_DOMAIN),
         mode="live" if binding is None else binding.mode,
