@@ -27,6 +27,9 @@ Waiting = tuple[Instant, int]
 DueAt = Callable[[Instant], DueStretch]
 """Answers when usage of one kind, with some event_time, is due."""
 
+_NOTHING: "array[int]" = array("q")
+"""Stands where there is nothing yet, or nothing any more; never added to."""
+
 
 def runs_out_at(due: DueStretch, event_time: Instant, now: Instant) -> tuple[Instant, Instant]:
     """
@@ -91,8 +94,8 @@ class Line:
     strands: list[Strand] = field(default_factory=list)
     judged: list[tuple[Instant, int, Instant]] = field(default_factory=list)
     """What is known to run out of time at an instant: its event_time, its number, and that."""
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    numbers: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: _NOTHING)
+    numbers: "array[int]" = field(default_factory=lambda: _NOTHING)
     gone: int = 0
 
     def strand(self, due_at: DueAt) -> Strand:
@@ -116,6 +119,8 @@ class Line:
             return only.clocks(now)
         merged = sorted(chain(self.judged, *(_each(one, now) for one in strands)))
         self.judged = []
+        for one in strands:
+            one.times = one.numbers = _NOTHING
         self.times = array("q", (event_time for event_time, _, _ in merged))
         self.numbers = array("q", (number for _, number, _ in merged))
         return [
