@@ -6,7 +6,9 @@ import pytest
 
 from meterledger.domain.blocking import BlockReason
 from meterledger.usecases.push import PushOptions
+from meterledger.usecases.sending import Sender
 from support.pushing import CONFIG, DAY, HOUR, MINUTE, SECOND, START, Row, World
+from support.strict_stripe import Fault
 
 
 @pytest.fixture
@@ -94,3 +96,28 @@ def test_a_meter_that_is_missing_at_stripe_blocks(world: World) -> None:
     world.import_rows([Row(key="b")])
     report = world.push()
     assert (report.blocked, report.tally.rejected) == ({BlockReason.NO_METER: 1}, 0)
+
+
+@pytest.mark.parametrize("include_closed", [False, True])
+def test_a_period_that_closes_while_usage_waits_its_turn(tmp_path: Path, *, include_closed: bool) -> None:
+    """Judged again with each claim: unsealed usage, and what an earlier push sealed and never got through."""
+    world = World(tmp_path / "w", BLOCKS_CONFIG)
+    closes_at = START + 3 * DAY
+    world.time.advance(3 * DAY - 20 * MINUTE)
+    world.import_rows([Row(key="sealed", at=START - HOUR), Row(key="later", at=START + HOUR)])
+    world.stripe.fault = lambda _arrival: Fault.LIMITED
+    world.push(PushOptions(limit=1))
+    assert world.select("SELECT state FROM meter_events") == [("pending",)]
+    world.import_rows([Row(key="unsealed", at=START - HOUR, customer="cus_b")])
+    world.stripe.fault = lambda _arrival: None
+    arrived = len(world.stripe.counted)
+
+    def wait(_sender: Sender, _work: int) -> None:
+        world.time.advance(closes_at - world.time.clock())
+
+    report = world.push(PushOptions(include_closed=include_closed), on_start=wait)
+    assert len(world.stripe.counted) - arrived == (3 if include_closed else 1)
+    assert report.blocked == ({} if include_closed else {BlockReason.CLOSED_PERIOD: 2})
+    assert report.pending == 0
+    assert world.push(PushOptions(include_closed=True)).tally.accepted == (0 if include_closed else 2)
+    assert set(world.stripe.counts().values()) == {1}

@@ -95,6 +95,8 @@ class DueStretch(NamedTuple):
     due: Due
     closes_at: Instant
     """When all that may bill the usage is closed for certain, not only the earliest; NEVER if it is not."""
+    dues: tuple[Due, ...]
+    """Of each subscription that may bill the usage, the earliest deadline first: that is the due of all."""
 
 
 class Dues:
@@ -187,11 +189,13 @@ class Dues:
                 dues.append(_due_of(item, event_time, grace, source))
         for period, known in () if dues else self._periods(standings, event_time):
             dues.append(Due(period, period.deadline(grace), source, known))
+        dues.sort(key=lambda due: (due.deadline, due.period))
         return DueStretch(
             max(start, *(due.period.start for due in dues)),
             min(end, *(due.period.end for due in dues)),
-            min(dues, key=lambda due: (due.deadline, due.period)),
+            dues[0],
             max(due.closes_at for due in dues),
+            tuple(dues),
         )
 
     def _items_of(

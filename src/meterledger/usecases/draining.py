@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
+from meterledger.domain.dues import NEVER
+from meterledger.domain.instant import Instant
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.sending_order import Lane
 from meterledger.domain.way import Way
@@ -53,6 +55,8 @@ class Drain:
     claimed: int = 0
     drawn: Counter[Lane] = field(default_factory=Counter)
     """What the chunk at hand has of each lane."""
+    lapse_at: Mapping[int, Instant] = field(default_factory=dict)
+    """When the clock blocks what is sealed and never reached Stripe, by the ids of meter events."""
     all_full: bool = False
     """Nothing is left but for lanes that have enough on their way."""
 
@@ -92,7 +96,7 @@ async def drain(run: Drain, on_start: Callable[[Sender, int], None]) -> None:
     ``on_start`` is called with the sender and the amount of work, before the first request.
     """
     sealed_before = run.planner.sealed_before()
-    resend = sealed_before.resendable
+    resend, run.lapse_at = sealed_before.resendable, sealed_before.lapse_at
     # Claiming what is past the horizon is what puts it in doubt.
     run.ledger.outbox.claim_again(
         sealed_before.past_horizon, push=run.push, token=run.token, now=run.around.clock()
@@ -188,7 +192,11 @@ def _taken(
 ) -> Sequence[StoredMeterEvent | Planned | Sealed]:
     """Seal what waits, unless something holds it back or it is no longer unsealed."""
     if isinstance(one, StoredMeterEvent):
-        return [one]
+        if run.planner.now < run.lapse_at.get(one.id, NEVER):
+            return [one]
+        # Blocked since the push began, and Stripe never had it: its usage is unsealed again.
+        run.ledger.outbox.dissolve(one.id, run.token, run.planner.now)
+        return []
     if isinstance(one, Group):
         return run.rollup.seal(one) if run.rollup is not None else []
     found = usage.get(one.usage_event) if isinstance(one, Single) else None

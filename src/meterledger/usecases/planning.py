@@ -1,13 +1,13 @@
 """What is to be sent, and what is held back: the one plan behind preview, status and push."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 from meterledger.config import Settings
 from meterledger.domain.billing_period import CALENDAR_MONTHS, BillingCycle
-from meterledger.domain.blocking import BlockReason, BlockRules, block_reason, stripe_customer
+from meterledger.domain.blocking import MAX_AGE, BlockReason, BlockRules, block_reason, stripe_customer
 from meterledger.domain.customers import CustomerBook
 from meterledger.domain.delivery import LEDGER_AHEAD_LIMIT, is_past_horizon
 from meterledger.domain.dues import NEVER, Dues, DueStretch
@@ -61,6 +61,8 @@ class SealedBefore:
     """May still be sent as they are."""
     past_horizon: Sequence[StoredMeterEvent] = ()
     """Their unknown outcome is too old for another attempt."""
+    lapse_at: Mapping[int, Instant] = field(default_factory=dict)
+    """When the clock blocks what some of the resendable carry, which never reached Stripe, by their ids."""
 
 
 @dataclass(slots=True)
@@ -222,17 +224,22 @@ class Planner:
         stale: list[StoredMeterEvent] = []
         resendable: list[StoredMeterEvent] = []
         past_horizon: list[StoredMeterEvent] = []
+        lapse_at: dict[int, Instant] = {}
         if unsent := outbox.unsent(self.way):
             never_reached = set(outbox.never_reached())
             attempts = outbox.attempts_of_unsent()
             for event in unsent:
-                if event.id in never_reached and not self._is_sealed_as_today(event):
-                    stale.append(event)
-                elif is_past_horizon(attempts.get(event.id, ()), self.now):
+                if event.id in never_reached:
+                    usage_events = outbox.usage_of(event.id)
+                    if not self._is_sealed_as_today(event, usage_events):
+                        stale.append(event)
+                        continue
+                    lapse_at[event.id] = min(map(self._lapses_at, usage_events))
+                if is_past_horizon(attempts.get(event.id, ()), self.now):
                     past_horizon.append(event)
                 else:
                     resendable.append(event)
-        return SealedBefore(stale=stale, resendable=resendable, past_horizon=past_horizon)
+        return SealedBefore(stale=stale, resendable=resendable, past_horizon=past_horizon, lapse_at=lapse_at)
 
     def stale(self) -> Sequence[StoredMeterEvent]:
         """Return claims that never reached Stripe and that today would be blocked or sealed otherwise."""
@@ -278,8 +285,15 @@ class Planner:
         """Tell whether who is billed for a customer's usage never depends on when it took place."""
         return self._customers is None or self._customers.is_steady(customer_id)
 
-    def _is_sealed_as_today(self, event: StoredMeterEvent) -> bool:
-        usage_events = self.ledger.outbox.usage_of(event.id)
+    def _lapses_at(self, usage: UsageToSeal) -> Instant:
+        """Return from when on the clock blocks usage that nothing blocks now."""
+        too_old_at = usage.event_time + MAX_AGE + 1
+        if self.include_closed:
+            return too_old_at
+        due = self.due_at(usage.customer_id, usage.subscription_id, usage.feature, usage.event_time)
+        return min(too_old_at, due.closes_at)
+
+    def _is_sealed_as_today(self, event: StoredMeterEvent, usage_events: list[UsageToSeal]) -> bool:
         meters = (self.settings.catalogue.meter_of(usage.feature) for usage in usage_events)
         if any(meter and meter.is_ordered for meter in meters):
             # They go by event_time, together with what came in since: all of them are sealed anew.

@@ -195,7 +195,7 @@ class RollUp:
             length = lengths[names] if names in lengths else self._length(*names, at)
             if not length or import_ in keeping:
                 if since == EVER:
-                    self._queue.line(*names, at).add(at, number)
+                    self._queue.strand(*names, at).add(at, number)
                 continue
             start = at - at % length
             if start < since or start >= self._until:
@@ -231,7 +231,7 @@ class RollUp:
         meter = self.planner.settings.catalogue.meter_of(self._features[feature])
         length = meter.rollup.length if meter else 0
         if length and self._queue.bills_alike(customer):
-            lane = self._queue.line(customer, subscription, feature, at).lane
+            lane = self._queue.strand(customer, subscription, feature, at).line.lane
             # Where nobody is billed it is blocked; where the periods are not known it goes one to one.
             if lane[0] and self.planner.cycles_of(lane[1]) is None:
                 length = 0
@@ -264,12 +264,16 @@ class RollUp:
             window = self._buckets.pop(start)
             whole = not all(queue.bills_alike(customer) for customer, *_ in window)
             by_lane: dict[Lane, list[_Bucket]] = {}
+            clocks: dict[Lane, Instant] = {}
             for (customer, subscription, feature, *_), bucket in window.items():
+                names = (customer, subscription, feature)
                 # Who is billed may change within the window: then it is known only when it is judged.
-                lane = _ANY_LANE if whole else queue.line(customer, subscription, feature, start).lane
+                lane = _ANY_LANE if whole else queue.strand(*names, start).line.lane
                 by_lane.setdefault(lane, []).append(bucket)
+                runs_out = queue.runs_out(*names, bucket.first, bucket.latest)
+                clocks[lane] = min(runs_out, clocks.get(lane, runs_out))
             for lane, buckets in by_lane.items():
-                queue.add_other(start, _Window(buckets), queue.lane(lane))
+                queue.add_other(start, _Window(buckets), lane, clocks[lane])
 
     def _window(self, buckets: Iterable[_Bucket]) -> Iterator[Item]:
         """Judge the buckets of one raw window, and put together what goes into one meter event."""
