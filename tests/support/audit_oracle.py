@@ -15,7 +15,7 @@ from typing import Any
 from meterledger.config import Settings
 from meterledger.domain.billing_period import BillingPeriod
 from meterledger.domain.dues import Due, Dues
-from meterledger.domain.instant import DAY, HOUR, MINUTE, SECOND, Instant, to_text
+from meterledger.domain.instant import DAY, MINUTE, SECOND, Instant, to_text
 from meterledger.usecases.audit_answer import AuditOptions
 from support.known_usage import KnownUsage, LedgerRows
 
@@ -292,14 +292,12 @@ class Oracle:
             and self.now - 35 * DAY <= one.event_time < self.now - 32 * DAY
         ]
         cancelable = [one.usage for one in counted if self.is_cancelable(one.usage)]
-        unknown = [one for one in self.rows.unknown_since(self.now) if self.now - one < 23 * HOUR]
         found: Answer = {
             "stamped_on_boundary": sum(one.usage.event_time == one.due.period.start for one in counted),
             "nearing_too_old": len(too_old),
             "cancellations_possible": len(cancelable),
             "too_little_history": len(samples) < 20,
             "period_assumed": any(not one.due.dates_known for one in in_scope),
-            "nearing_horizon": any(self.now - one >= 20 * HOUR for one in unknown),
         }
         if cancelable:
             found["first_until"] = to_text(min(one.accepted_from or 0 for one in cancelable) + DAY)

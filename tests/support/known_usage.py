@@ -102,16 +102,6 @@ class LedgerRows:
                 left_out=self._left_out(one),
             )
 
-    def unknown_since(self, now: Instant) -> list[Instant]:
-        """Return when each attempt began whose meter event had an unknown outcome, and was not in doubt."""
-        return [
-            attempt["started_at"]
-            for number, meter_event in self.meter_events.items()
-            if self._delivery(meter_event, now) == "sending"
-            for attempt in self.attempts[number]
-            if _is_unknown(attempt, now)
-        ]
-
     def latest_of_lane(self, stripe_customer_id: str, event_name: str, now: Instant) -> Instant | None:
         """Return the latest event_time that Stripe has or may have of a customer and meter."""
         return max(

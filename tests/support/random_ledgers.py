@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +50,10 @@ class Lane:
     kind: str
 
 
+Run = list[tuple[Lane, Instant, str, Instant | None]]
+"""Usage events with lane, event_time, fate, and when they are accepted, unless that is left to chance."""
+
+
 @dataclass(slots=True)
 class RandomLedger:
     """Fills a ledger in one transaction, and says which instants are worth asking about."""
@@ -69,7 +73,7 @@ class RandomLedger:
     def __post_init__(self) -> None:
         """Choose what usage of this ledger has in common: in some ledgers nearly all of it."""
         self._customers = self._some_of(CUSTOMERS)
-        self._features = self._some_of(("api_calls", "api_calls", "api_calls", "seats", "gone"))
+        self._features = self._some_of(("api_calls", "api_calls", "api_calls", "seats", "seats", "gone"))
         self._sources = self._some_of(("gateway", "batch", "nightly"))
         self._scales = self._some_of((0, 1, 2))
         self._kinds = self._some_of(("", "", "", "", "backfill", "first"))
@@ -83,9 +87,15 @@ class RandomLedger:
                 self._know_drafts()
             self.dues = known_dues(self.built.ledger, self.built.settings)
             self._choose_nows()
+            usual = self._lane()
             if self.chance.random() < 0.6:
-                self._usual_run(self._lane())
-            self._deliver_all([self._run(self._lane()) for _ in range(self.chance.randrange(1, 7))])
+                self._usual_run(usual)
+            about = [self._run_about_an_edge, self._run_about_an_acceptance, self._run_about_a_limit]
+            styles = [self._run, self._run, self._run, *about, self._run_that_waits]
+            if self.chance.random() < 0.5:
+                self._sources, self._kinds = [usual.source], [usual.kind]
+            runs = range(self.chance.randrange(1, 7))
+            self._deliver_all([self.chance.choice(styles)(self._lane()) for _ in runs])
             for _ in range(self.chance.randrange(3)):
                 self.built.rejection(to_text(self._some_time()), recorded=to_text(self._some_time()))
 
@@ -186,17 +196,46 @@ class RandomLedger:
             name = self._usage(lane, at, at)
             self.built.accepted(name, to_text(at + USUAL))
 
-    def _run(self, lane: Lane) -> list[tuple[Lane, Instant, str]]:
+    def _run(self, lane: Lane) -> Run:
         """Return usage events of a lane that happen one after the other, many of them on one day."""
         at = self._some_time()
         fates = self.chance.choice([("accepted",), ("accepted", "accepted", "window"), FATES, FATES])
         found = []
         for _ in range(self.chance.randrange(1, 14)):
             at = self._next_time(lane, at)
-            found.append((lane, at, self.chance.choice(fates)))
+            found.append((self._of_another_subscription(lane), at, self.chance.choice(fates), None))
         return found
 
-    def _deliver_all(self, runs: list[list[tuple[Lane, Instant, str]]]) -> None:
+    def _run_about_an_edge(self, lane: Lane) -> Run:
+        """Return usage events on both sides of a line, in any order, each accepted soon."""
+        stretch = self._stretch(lane, self._some_time())
+        now = self.chance.choice(self.nows)
+        edges = [one for one in (stretch.start, stretch.end) if abs(one - BEGIN) < 90 * DAY]
+        line = self.chance.choice([*edges, *edges, now - 32 * DAY, now - 35 * DAY, now - DAY])
+        soon = self.chance.choice([0, SECOND, USUAL])
+        times = [line - USUAL, *(line + one for one in BESIDE), line + USUAL] * 2
+        self.chance.shuffle(times)
+        lanes = [lane, replace(lane, source="other")]
+        return [(self.chance.choice(lanes), at, "accepted", at + soon) for at in times]
+
+    def _run_about_a_limit(self, lane: Lane) -> Run:
+        """Return usage events that are not sent and nearly, or just, too old or in the future."""
+        now = self.chance.choice(self.nows)
+        line = now + self.chance.choice([-35 * DAY, -32 * DAY, 5 * MINUTE, 5 * MINUTE])
+        return [(lane, line + one, "none", now) for one in BESIDE]
+
+    def _run_about_an_acceptance(self, lane: Lane) -> Run:
+        """Return usage events of one moment that are accepted on both sides of a line."""
+        due = self._due(lane, self._some_time())
+        now = self.chance.choice(self.nows)
+        lines = [due.period.end, due.deadline - MARGIN, due.deadline, now - DAY, now - DAY, now]
+        line = self.chance.choice([one for one in lines if one < NEVER - MARGIN])
+        back = self.chance.choice([USUAL, HOUR, 7 * HOUR, 80 * HOUR])
+        accepted = [line - USUAL, *(line + one for one in BESIDE), line + USUAL]
+        self.chance.shuffle(accepted)
+        return [(lane, line - back, "accepted", at) for at in accepted]
+
+    def _deliver_all(self, runs: list[Run]) -> None:
         """Deliver runs one after the other, or all of them at the same time."""
         if self.chance.random() < 0.5:
             order = [number for number, run in enumerate(runs) for _ in run]
@@ -232,9 +271,9 @@ class RandomLedger:
             ]
         )
 
-    def _deliver(self, lane: Lane, at: Instant, fate: str) -> None:
+    def _deliver(self, lane: Lane, at: Instant, fate: str, accepted: Instant | None) -> None:
         built, chance = self.built, self.chance
-        accepted = self._last_accepted = self._acceptance(lane, at)
+        accepted = self._last_accepted = accepted or self._acceptance(lane, at)
         built.sealed_for = chance.choice(["", "", "", "", FORMER_METER])
         came = accepted - chance.choice([0, 1, SECOND, USUAL, chance.randrange(6 * HOUR)])
         if lane.feature == "gone" and fate not in {"none", "written_off", "voided", "already_billed"}:
@@ -321,6 +360,19 @@ class RandomLedger:
     def _stretch(self, lane: Lane, at: Instant) -> DueStretch:
         meter = self.built.settings.catalogue.meter_of(lane.feature)
         return self.dues.at(lane.customer, lane.subscription, meter.event_name if meter else None, at)
+
+    def _run_that_waits(self, lane: Lane) -> Run:
+        """Return usage events of the last hours, some of which were sent and some not yet."""
+        now = self.chance.choice(self.nows)
+        times = [now - self.chance.randrange(6 * HOUR) for _ in range(5)]
+        fates = ("none", "none", "not_sent", "accepted")
+        return [(lane, at, self.chance.choice(fates), at) for at in times]
+
+    def _of_another_subscription(self, lane: Lane) -> Lane:
+        """Return the lane, now and then with another subscription of its customer."""
+        if self.chance.random() < 0.6:
+            return lane
+        return replace(lane, subscription=self.chance.choice(SUBSCRIPTIONS.get(lane.customer, (None,))))
 
     def _some_of(self, all_of: Sequence[_T]) -> list[_T]:
         return self.chance.sample(all_of, self.chance.randrange(1, len(all_of) + 1))

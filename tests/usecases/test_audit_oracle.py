@@ -9,8 +9,9 @@ import pytest
 
 from meterledger.domain.grace import Grace
 from meterledger.domain.instant import HOUR, Instant, to_text
-from meterledger.usecases.audit import Audit, AuditOptions, audit
-from meterledger.usecases.audit_answer import Amount
+from meterledger.usecases.audit import Audit, AuditOptions, audit, audited
+from meterledger.usecases.audit_answer import Amount, Entry
+from meterledger.usecases.audit_explain import Totals, explained
 from meterledger.usecases.known_dues import known_dues
 from support.audit_oracle import Oracle
 from support.delivered_ledger import LedgerBuilder, ledger_builder
@@ -20,7 +21,7 @@ from support.random_ledgers import CUSTOMERS, RandomLedger
 SEEDS = range(60)
 SAID = ("stamped_on_boundary", "nearing_too_old", "cancellations_possible")
 """Findings that count usage events."""
-NAMED = ("too_little_history", "period_assumed", "nearing_horizon")
+NAMED = ("too_little_history", "period_assumed")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -35,6 +36,26 @@ def test_the_audit_is_what_its_rules_say_of_each_usage_event(tmp_path: Path, see
             for options in (AuditOptions(as_of=True), some_options(built, chance)):
                 found = audit(built.ledger, built.settings, options, now=now)
                 assert figures(found) == by_the_rules(built, rows, options, now), (to_text(now), options)
+
+
+@pytest.mark.parametrize("seed", SEEDS[::4])
+def test_the_rows_behind_the_figures_stand_where_its_rules_say(tmp_path: Path, seed: int) -> None:
+    """What --explain lists of one customer, row by row, adds up to the same entries."""
+    chance = random.Random(seed)  # noqa: S311 # test data
+    with ledger_builder(tmp_path) as built:
+        random_ledger = RandomLedger(built, chance)
+        random_ledger.fill(tmp_path)
+        rows = LedgerRows.of(built.settings.ledger_path)
+        known = [name for name in CUSTOMERS if built.ledger.reports.knows_customer(name)]
+        for now in random_ledger.nows:
+            options = AuditOptions(as_of=True, customer=chance.choice(known))
+            with built.ledger.database.snapshot():
+                whole = audited(built.ledger, built.settings, options, now=now)
+                totals = Totals()
+                for one in explained(whole, options.customer or ""):
+                    totals.add(one)
+            by_rules = by_the_rules(built, rows, options, now)["entries"]
+            assert entries(totals.entries) == by_rules, (to_text(now), options)
 
 
 def some_options(built: LedgerBuilder, chance: random.Random) -> AuditOptions:
@@ -74,13 +95,7 @@ def figures(found: Audit) -> dict[str, Any]:
     """Return the figures of an audit as the oracle has them."""
     return {
         "verdict": found.verdict,
-        "entries": {
-            (one.period, one.deadline, one.deadline_source, one.event_name, one.customer_id, one.source): (
-                amounts(one.amounts),
-                one.customers,
-            )
-            for one in found.entries
-        },
+        "entries": entries(found.entries),
         "sources": {(one.source, one.event_name): amounts(one.amounts) for one in found.sources},
         "customers_at_risk": {
             (one.customer_id, one.period, one.deadline, one.event_name): amounts(one.amounts)
@@ -108,6 +123,17 @@ def figures(found: Audit) -> dict[str, Any]:
         "recommended": found.recommended_grace_period,
         "left_out": found.left_out,
         "findings": said(found),
+    }
+
+
+def entries(found: list[Entry]) -> dict[Any, Any]:
+    """Return what stands where, and the number of customers."""
+    return {
+        (one.period, one.deadline, one.deadline_source, one.event_name, one.customer_id, one.source): (
+            amounts(one.amounts),
+            one.customers,
+        )
+        for one in found
     }
 
 
