@@ -91,7 +91,7 @@ class RandomLedger:
             if self.chance.random() < 0.6:
                 self._usual_run(usual)
             about = [self._run_about_an_edge, self._run_about_an_acceptance, self._run_about_a_limit]
-            styles = [self._run, self._run, self._run, *about, self._run_that_waits]
+            styles = [self._run, self._run, self._run, *about, self._run_over_midnight, self._run_that_waits]
             if self.chance.random() < 0.5:
                 self._sources, self._kinds = [usual.source], [usual.kind]
             runs = range(self.chance.randrange(1, 7))
@@ -212,7 +212,7 @@ class RandomLedger:
         now = self.chance.choice(self.nows)
         edges = [one for one in (stretch.start, stretch.end) if abs(one - BEGIN) < 90 * DAY]
         line = self.chance.choice([*edges, *edges, now - 32 * DAY, now - 35 * DAY, now - DAY])
-        soon = self.chance.choice([0, SECOND, USUAL])
+        soon = self.chance.choice([0, 0, SECOND, USUAL])
         times = [line - USUAL, *(line + one for one in BESIDE), line + USUAL] * 2
         self.chance.shuffle(times)
         lanes = [lane, replace(lane, source="other")]
@@ -360,6 +360,15 @@ class RandomLedger:
     def _stretch(self, lane: Lane, at: Instant) -> DueStretch:
         meter = self.built.settings.catalogue.meter_of(lane.feature)
         return self.dues.at(lane.customer, lane.subscription, meter.event_name if meter else None, at)
+
+    def _run_over_midnight(self, lane: Lane) -> Run:
+        """Return usage events of two days, all accepted on the second of them: some of them hours late."""
+        at = self._some_time()
+        boundary = at - (at - self._due(lane, at).period.end) % DAY + DAY
+        accepted = [boundary + self.chance.randrange(24 * HOUR) for _ in range(6)]
+        soon = [(self._of_another_subscription(lane), one - 1, "accepted", one) for one in accepted]
+        late = [(lane, boundary - self.chance.randrange(1, HOUR), "accepted", one) for one in accepted]
+        return [self.chance.choice(pair) for pair in zip(soon, late, strict=True)]
 
     def _run_that_waits(self, lane: Lane) -> Run:
         """Return usage events of the last hours, some of which were sent and some not yet."""

@@ -69,7 +69,7 @@ def some_options(built: LedgerBuilder, chance: random.Random) -> AuditOptions:
         by_source=chance.random() < 0.5,
         customer=chance.choice([None, *known]),
         meter=chance.choice([None, None, "api_requests", "seats", *sealed_for]),
-        grace_period=chance.choice([None, None, 3 * HOUR, 72 * HOUR]),
+        grace_period=chance.choice([None, None, 0, 3 * HOUR, 72 * HOUR]),
     )
 
 
