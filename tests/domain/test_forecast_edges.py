@@ -1,6 +1,7 @@
 """The forecast on its lines: what counts exactly on one, and what a microsecond or a second beside it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -186,9 +187,9 @@ def test_of_an_even_number_of_boundaries_the_lower_middle_is_expected() -> None:
     assert (late.least.events, late.expected.events, late.most.events) == (1, 2, 4)
 
 
-def changes_after(every: int = HOUR, **facts: int) -> dict[ChangeKind, int | None]:
+def changes_after(every: int = HOUR, **facts: Any) -> dict[ChangeKind, int | None]:
     """Return what would do, where on each of two days some usage was late like this."""
-    worst = Late(**{"events": 1, "units": 1, "lateness": 2 * HOUR, "spare": 0, **facts})
+    worst = replace(Late(events=1, units=1, lateness=2 * HOUR, spare=0), **facts)
     slight = Late(events=1, units=1, lateness=1, spare=HOUR)
     found = forecast_of(REGULAR, {END - 2 * DAY: worst, END - 3 * DAY: slight}, every=every)
     return {one.kind: one.seconds for one in found.changes}

@@ -200,7 +200,7 @@ class RandomLedger:
         """Return usage events of a lane that happen one after the other, many of them on one day."""
         at = self._some_time()
         fates = self.chance.choice([("accepted",), ("accepted", "accepted", "window"), FATES, FATES])
-        found = []
+        found: Run = []
         for _ in range(self.chance.randrange(1, 14)):
             at = self._next_time(lane, at)
             found.append((self._of_another_subscription(lane), at, self.chance.choice(fates), None))
