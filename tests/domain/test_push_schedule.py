@@ -37,6 +37,14 @@ def test_a_schedule_is_seen_in_three_pushes_or_more() -> None:
     assert PushSchedule.of(None, begun[:2]).basis is ScheduleBasis.ASSUMED
 
 
+def test_pushes_of_one_instant_are_one() -> None:
+    """What was sent by two pushes at each half hour keeps the schedule of one, and two of them show none."""
+    twice = [push for number in range(4) for push in (number * 30 * MINUTE,) * 2]
+
+    assert PushSchedule.of(None, twice) == PushSchedule.of(None, twice[::2])
+    assert PushSchedule.of(None, twice[:4]).basis is ScheduleBasis.ASSUMED
+
+
 def test_a_given_interval_counts_and_keeps_the_phase_of_pushes_that_keep_it() -> None:
     """Another interval than the one seen starts at midnight; the same one goes on as it ran."""
     begun = [MIDNIGHT + hour * HOUR + 7 * MINUTE for hour in range(5)]

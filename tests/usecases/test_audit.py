@@ -188,6 +188,17 @@ def test_a_period_whose_deadline_is_ahead_is_no_closed_one(built: LedgerBuilder)
 
 
 @pytest.mark.parametrize(
+    ("now", "entries"), [("2026-11-01T01:00:00.999999Z", 1), ("2026-11-01T01:00:01Z", 0)]
+)
+def test_a_deadline_is_ahead_until_its_second_is_over(built: LedgerBuilder, now: str, entries: int) -> None:
+    """The scope goes by whole seconds, as what stands against the deadline does."""
+    built.usage("r1", "2026-10-15T00:00:00Z", recorded="2026-10-15T00:10:00Z")
+    built.accepted("r1", "2026-10-15T00:20:00Z")
+
+    assert len(audited(built, now, periods=0).entries) == entries
+
+
+@pytest.mark.parametrize(
     ("now", "verdict"), [("2026-11-01T00:59:00Z", "at_risk"), ("2026-11-01T01:00:01Z", "missed")]
 )
 def test_open_rejections_make_the_verdict(built: LedgerBuilder, now: str, verdict: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from meterledger.domain.instant import DAY, HOUR, SECOND, Instant, parse_instant, to_text
+from meterledger.domain.lateness import Landing
 from meterledger.usecases import audit_reading
 from meterledger.usecases.audit import Audited, AuditOptions, audited
 from meterledger.usecases.audit_explain import ExplainedUsage, explained
 from meterledger.usecases.audit_reading import Reading
+from meterledger.usecases.import_customers import CustomersOptions, import_customers
 from support.customers import import_anchors
 from support.delivered_ledger import LedgerBuilder, ledger_builder
 
@@ -115,6 +117,40 @@ def test_delays_and_rehearsal_are_those_of_the_rows(built: LedgerBuilder, seed: 
             for one in whole.audit.delays
         } == {key: (nearest(found, 50), nearest(found, 99), len(found)) for key, found in delays.items()}
         assert whole.audit.rehearsed_lateness == late
+
+
+def test_usage_of_two_subscriptions_is_counted_apart(tmp_path: Path) -> None:
+    """Of one customer, source and meter, one after the other on one day, and due in two periods."""
+    file = tmp_path / "subscriptions.csv"
+    file.write_text(
+        "customer_id,stripe_customer_id,subscription_id,billing_cycle_anchor\n"
+        "cus_a,cus_a,sub_1,2026-01-05T00:00:00Z\ncus_a,cus_a,sub_2,2026-01-20T00:00:00Z\n"
+    )
+    with ledger_builder(tmp_path) as built:
+        options = CustomersOptions(files=(str(file),))
+        import_customers(built.ledger, built.settings, options, clock=lambda: BEGIN)
+        for minute, subscription in enumerate(["sub_1", "sub_1", "sub_2", "sub_2", "sub_1"], 10):
+            name, at = f"r{minute}", f"2026-11-10T10:{minute}:00Z"
+            built.usage(name, at, recorded=at, subscription=subscription).accepted(name, at)
+        with built.ledger.database.snapshot():
+            found = audit_of(built, "2026-11-25T00:00:00Z").audit.entries
+
+    assert [(to_text(one.period.end)[:10], one.amounts[Landing.LANDED].events) for one in found] == [
+        ("2026-11-20", 2),
+        ("2026-12-05", 3),
+    ]
+
+
+def test_without_a_grace_period_the_margin_is_the_last_of_the_period(tmp_path: Path) -> None:
+    """What is accepted on the day it is used, five minutes before the end, is at risk all the same."""
+    with ledger_builder(tmp_path) as built:
+        for name, accepted in (("r1", "20:01:00"), ("r2", "23:54:59"), ("r3", "23:57:00")):
+            built.usage(name, "2026-10-31T20:00:00Z", recorded="2026-10-31T20:00:30Z")
+            built.accepted(name, f"2026-10-31T{accepted}Z")
+        with built.ledger.database.snapshot():
+            (entry,) = audit_of(built, "2026-11-05T00:00:00Z", grace_period=0).audit.entries
+
+    assert (entry.amounts[Landing.LANDED].events, entry.amounts[Landing.AT_RISK].events) == (2, 1)
 
 
 def is_sampled(row: ExplainedUsage) -> bool:

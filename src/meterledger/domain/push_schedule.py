@@ -81,9 +81,14 @@ class PushSchedule:
 
 
 def _typical_interval(pushes: Sequence[Instant]) -> int | None:
-    """Return the median interval in whole minutes, at least one; None where there are too few pushes."""
-    if len(pushes) < _MIN_PUSHES:
+    """
+    Return the median interval in whole minutes, at least one; None where there are too few pushes.
+
+    What several pushes sent that began at one instant, one push would have sent.
+    """
+    begun = sorted(set(pushes))
+    if len(begun) < _MIN_PUSHES:
         return None
-    gaps = sorted(later - earlier for earlier, later in pairwise(pushes))
+    gaps = sorted(later - earlier for earlier, later in pairwise(begun))
     median = gaps[len(gaps) // 2]
     return min(max(MINUTE, (median + MINUTE // 2) // MINUTE * MINUTE), DAY)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from meterledger.config import Settings
 from meterledger.domain import lateness
 from meterledger.domain.billing_period import BillingPeriod
+from meterledger.domain.dues import Due
 from meterledger.domain.grace import Grace
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.domain.lateness import Condition, Distribution, Landing, Rehearsal
@@ -112,7 +113,7 @@ def _periods_in_scope(reading: Reading, shares: Iterable[Share]) -> set[BillingP
     now = reading.now
     found, others = set(), []
     for share in shares:
-        if share.due.period.end > now or share.due.deadline >= now or share.is_unsettled:
+        if share.due.period.end > now or _is_ahead(share.due, now) or share.is_unsettled:
             found.add(share.due.period)
         else:
             others.append(share)
@@ -135,10 +136,15 @@ def _last_closed(reading: Reading, share: Share, oldest: Instant) -> Iterator[Bi
     customer_id, left, at = reading.customers[share.customer], reading.options.periods, reading.now
     while left and at >= oldest:
         due = reading.dues.at(customer_id, share.subscription_id, share.event_name, at).due
-        if due.period.end <= reading.now and due.deadline < reading.now:
+        if due.period.end <= reading.now and not _is_ahead(due, reading.now):
             yield due.period
             left -= 1
         at = due.period.start - 1
+
+
+def _is_ahead(due: Due, now: Instant) -> bool:
+    """Tell whether a deadline is ahead, in seconds, as for the usage that it is the deadline of."""
+    return lateness.seconds(due.deadline) >= lateness.seconds(now)
 
 
 def _fill_amounts(whole: Audited, shares: Sequence[Share]) -> None:
