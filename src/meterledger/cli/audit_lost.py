@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from meterledger.cli.audit_document import deadline_text
 from meterledger.cli.output import Format, count_text, json_line, say, write_csv
-from meterledger.cli.written_file import written_file
+from meterledger.cli.written_file import refuse_to_overwrite, written_file
 from meterledger.domain.dues import DeadlineSource
 from meterledger.domain.instant import Instant, seconds_floor, to_text
 from meterledger.errors import UsageError
@@ -39,17 +39,20 @@ _EVENT_COLUMNS = (
 )  # fmt: skip
 
 
-def check_lost(*paths: Path | None) -> None:
+def check_lost(*paths: Path | None, page: Path | None = None) -> None:
     """Raise UsageError for names that do not say how to write the file, are taken, or the same."""
     named = [path for path in paths if path is not None]
     for path in named:
-        if str(path) != STDOUT and path.suffix not in (_CSV, _JSONL):
+        if str(path) == STDOUT:
+            continue
+        if path.suffix not in (_CSV, _JSONL):
             raise UsageError(
                 f"{path}: what was lost is written as .csv or .jsonl", hint="name the file so, or -"
             )
-        if str(path) != STDOUT and path.exists():
-            raise UsageError(f"{path} exists", hint="name another file")
-    if len(set(named)) < len(named):
+        refuse_to_overwrite(path)
+        if page is not None and path.resolve() == page.resolve():
+            raise UsageError(f"--output and --lost both name {path}", hint="name two files")
+    if len({path if str(path) == STDOUT else path.resolve() for path in named}) < len(named):
         raise UsageError("--lost and --lost-events name the same file", hint="name two files")
 
 

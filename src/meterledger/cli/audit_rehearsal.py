@@ -17,10 +17,13 @@ from meterledger.cli.output import (
 from meterledger.cli.refused import print_refused
 from meterledger.config.duration import duration_text
 from meterledger.domain.instant import SECOND
-from meterledger.errors import ExitCode, UsageError
+from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meterledger.cli.context import Context
+    from meterledger.errors import ExitCode
     from meterledger.usecases.audit_answer import AuditOptions
     from meterledger.usecases.rehearsal_answer import Rehearsed
 
@@ -32,8 +35,10 @@ def rehearse_files(
     arrival: str | None,
     options: "AuditOptions",
     format_: Format,
+    *,
+    exit_code: "Callable[[str], ExitCode]",
 ) -> NoReturn:
-    """Rehearse a month's end, print the answer, and leave: 0 if the configured grace period is enough."""
+    """Rehearse a month's end, print the answer, and leave with the exit code of the verdict."""
     from meterledger.cli.import_ import chosen_source
     from meterledger.usecases.audit_answer import AuditOptions
     from meterledger.usecases.rehearsal import rehearse
@@ -42,7 +47,7 @@ def rehearse_files(
     if options != AuditOptions(grace_period=options.grace_period, push_every=options.push_every):
         raise UsageError(
             "--rehearse looks at files alone, all of them",
-            hint="with it go --source, --arrival, --push-every, --grace and --format",
+            hint="with it go --source, --arrival, --push-every, --grace, --fail-on and --format",
         )
     rehearsed = rehearse(
         context.settings,
@@ -57,8 +62,7 @@ def rehearse_files(
     _print(rehearsed, options, format_, quiet=context.quiet)
     if rehearsed.failed:
         raise typer.Exit(max(error.exit_code for error in rehearsed.failed))
-    is_enough = rehearsed.audit.verdict == "ok"
-    raise typer.Exit(ExitCode.DONE if is_enough else ExitCode.NEEDS_A_PERSON)
+    raise typer.Exit(exit_code(rehearsed.audit.verdict))
 
 
 def _print(rehearsed: "Rehearsed", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:
