@@ -272,7 +272,7 @@ def _audited(
                 _print(whole.audit, options, format_, quiet=context.quiet)
             sys.stdout.flush()
         except (BrokenPipeError, SystemExit):
-            # Rich makes the one of the other. The reader has had enough, or is dead: the verdict is told by the exit code all the same.
+            # Rich makes the one of the other. The reader has left: the exit code still tells the verdict.
             abandon_stdout()
     return whole.audit.verdict
 

@@ -32,6 +32,15 @@ def is_a_ledger(path: Path) -> bool:
         return False
 
 
+def file_of(path: Path) -> tuple[int, int] | None:
+    """Return which file a path names at this moment; None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_same_file(path: Path, other: Path) -> bool:
     """Tell whether two paths lead to one file that is there, by links too."""
     try:
