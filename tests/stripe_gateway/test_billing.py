@@ -139,7 +139,11 @@ HOSTILE = [
     {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1200, "year")}}]}},
     {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1, "fortnight")}}]}},
     {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1, ["day"])}}]}},
-    {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(True, "month")}}]}},
+    {
+        "items": {
+            "data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(count=True, unit="month")}}]
+        }
+    },
     {"start_date": True},
     {"status": "active\x1b[2J"},
     {"items": {"data": [{**ITEM, "id": "a/b"}]}},
