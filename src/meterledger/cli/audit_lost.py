@@ -1,8 +1,8 @@
 """`meterledger audit --lost FILE`: usage that missed its invoice, ready for invoice items."""
 
-import io
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from meterledger.cli.audit_document import deadline_text
 from meterledger.cli.output import Format, count_text, json_line, say, write_csv
@@ -15,7 +15,7 @@ from meterledger.usecases.lost import Outcome, lost_lines, lost_usage
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Generator
 
     from meterledger.usecases.audit import Audited
     from meterledger.usecases.lost import LostLine, LostUsage
@@ -70,20 +70,27 @@ def write_lost(
 
 
 def _write(
-    path: Path, format_: Format, columns: tuple[str, ...], rows: "Iterable[tuple[object, ...]]"
+    path: Path, format_: Format, columns: tuple[str, ...], rows: "Generator[tuple[object, ...], None, None]"
 ) -> None:
     to_stdout = str(path) == STDOUT
     as_json = format_ is Format.JSON if to_stdout else path.suffix == _JSONL
-    with written_file(None if to_stdout else path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        try:
-            if as_json:
-                text.writelines(json_line(_nested(columns, row)) for row in rows)
-            else:
-                write_csv(text, columns, ([_csv_cell(cell) for cell in row] for row in rows))
-        finally:
-            # The file itself is closed by whoever opened it.
-            text.detach()
+    # What reads the ledger ends before it is closed, also where the rest cannot be written.
+    with written_file(None if to_stdout else path) as file, closing(rows):
+        if as_json:
+            file.writelines(json_line(_nested(columns, row)).encode() for row in rows)
+        else:
+            write_csv(_Utf8(file), columns, ([_csv_cell(cell) for cell in row] for row in rows))
+
+
+class _Utf8:
+    """Text for a file of bytes that is closed by whoever opened it; io's own wrapper would close it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return self._file.write(text.encode())
 
 
 def _nested(columns: tuple[str, ...], row: tuple[object, ...]) -> dict[str, Any]:
