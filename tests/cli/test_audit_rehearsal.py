@@ -239,6 +239,7 @@ def test_a_missing_file_is_an_error_beside_the_answer(files: Files) -> None:
     [
         ("--rehearse", "usage.csv", "--as-of", "2026-10-31T00:00:00Z"),
         ("--rehearse", "usage.csv", "--customer", "cus_a", "--explain"),
+        ("--rehearse", "usage.csv", "--until", "2026-10-31T00:00:00Z"),
         ("--source", "workers"),
         ("--arrival", "mtime"),
         ("--push-every", "0s"),
@@ -291,3 +292,33 @@ def test_a_few_usage_events_that_missed_are_called_missed(files: Files) -> None:
     out = files.rehearse("--rehearse", "usage.csv", "--grace", "48h").out
 
     assert "missed: with a grace period of 48h usage would have missed its invoice" in out
+
+
+@pytest.mark.parametrize("arrival", ["received_at", "mtime"])
+def test_usage_older_than_the_history_that_came_within_it_is_late(files: Files, arrival: str) -> None:
+    """A file of three months ago that comes today has missed every month's end since then."""
+    rows = hourly(10, 90 * DAY)
+    files.csv("usage.csv", rows, "received_at")
+    at = rows[-1][2]
+    assert at is not None
+    os.utime(files.folder / "usage.csv", (at // SECOND, at // SECOND))
+    ended = files.rehearse("--rehearse", "usage.csv", "--arrival", arrival, "--format", "json")
+
+    assert ended.code == 1
+    assert ended.document["verdict"] == "missed"
+    assert ended.document["recommended_grace_period_seconds"] is None
+    assert missed(ended.document) == dict.fromkeys((1, 3, 6, 12, 24, 48, 72), len(rows))
+
+
+def test_a_file_older_than_its_usage_does_not_say_when_it_came(files: Files) -> None:
+    """An archive that sets times of modification to 1970 is no proof that nothing is ever late."""
+    files.jsonl_of_each_day(3, 0)
+    for file in files.folder.glob("*.jsonl"):
+        os.utime(file, (0, 0))
+    none = files.rehearse("--rehearse", ".", "--arrival", "mtime")
+    files.csv("usage.csv", [*hourly(4, MINUTE), ("x", BEGIN + DAY, BEGIN)], "received_at")
+    some = files.rehearse("--rehearse", "usage.csv", "--format", "json")
+
+    assert none.code == 3
+    assert "arrived" in none.err
+    assert some.document["rehearsal"]["without_received_at"] == 1

@@ -195,6 +195,30 @@ def test_a_watch_that_is_stopped_says_so(shell: Shell, number: signal.Signals) -
     assert json.loads(rest)["schema"] == "meterledger.error/1"
 
 
+@pytest.mark.parametrize("form", ["json", "table"])
+def test_a_watch_that_nobody_reads_any_more_is_no_ok(shell: Shell, form: str) -> None:
+    """Exit code 0 is for the verdict ok alone: a log that died has heard none."""
+    with shell.watching("--format", form) as watching:
+        watching.line()
+        assert watching.process.stdout is not None
+        watching.process.stdout.close()
+        watching.process.stdout = None
+        shell.run("import", "last-day.csv")
+        assert watching.process.wait(SECONDS) == 130
+
+
+def test_a_watch_ends_when_its_ledger_is_replaced(shell: Shell) -> None:
+    """What was moved away or restored over would be counted down to the end, with figures of another day."""
+    with shell.watching("--format", "json") as watching:
+        watching.look()
+        (shell.folder / "meterledger.db").rename(shell.folder / "old.db")
+        assert shell.run("init").returncode == 0
+        code, rest = watching.ends()
+
+    assert code == 4
+    assert "replaced or removed" in json.loads(rest)["message"]
+
+
 @pytest.mark.parametrize(
     ("now", "fail_on", "verdict", "code"),
     [

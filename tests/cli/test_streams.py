@@ -118,3 +118,35 @@ def test_json_in_ascii_is_json(folder: Path) -> None:
     ended = meterledger(folder, ["explain", CUSTOMER, "--format", "json"], PYTHONIOENCODING="ascii")
     assert ended.stdout.isascii()
     assert json.loads(ended.stdout)["usage_events"][0]["customer_id"] == CUSTOMER
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_a_reader_that_has_left_changes_neither_the_verdict_nor_the_files(folder: Path, form: str) -> None:
+    """`audit --lost FILE | head` writes the whole file, and pipefail still hears that usage was missed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    name = f"lost-{form}.csv"
+    arguments = ["audit", "--as-of", "2027-01-20T00:00:00Z", "--periods", "9", "--lost", name]
+    ended = meterledger(folder, [*arguments, "--format", form], stdout=writing)
+    os.close(writing)
+    assert ended.returncode == ExitCode.NEEDS_A_PERSON, ended.stderr
+    assert b"1 line in" in ended.stderr
+    assert len((folder / name).read_text(encoding="utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+@pytest.mark.parametrize("what", ["--lost", "--lost-events"])
+def test_lost_usage_that_nobody_takes_is_no_traceback(tmp_path: Path, what: str, form: str) -> None:
+    """A reader that leaves in the middle keeps the verdict; a full disk is an error of its own."""
+    shop = Importing(tmp_path)
+    rows = [row(f"r{number}", customer_id=f"cus_{number}") for number in range(200)]
+    shop.run(shop.write("usage.csv", *rows))
+    arguments = ["audit", "--as-of", "2027-01-20T00:00:00Z", "--periods", "9", what, "-", "--format", form]
+    reading, writing = os.pipe()
+    os.close(reading)
+    left = meterledger(tmp_path, arguments, stdout=writing)
+    os.close(writing)
+    assert left.returncode == ExitCode.NEEDS_A_PERSON, left.stderr
+    full = meterledger(tmp_path, arguments, ">/dev/full")
+    assert full.returncode == ExitCode.USAGE
+    assert b"standard output cannot be written" in full.stderr

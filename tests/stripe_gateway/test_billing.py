@@ -124,11 +124,26 @@ def test_nonsense_is_a_warning(what: str, body: object) -> None:
     assert isinstance(found, Refusal)
 
 
+def _every(count: object, unit: object) -> dict[str, object]:
+    """Return how often a price of the meter recurs, whatever that means."""
+    return {"meter": "mtr_1", "interval": unit, "interval_count": count}
+
+
 HOSTILE = [
     {"id": "../../v1/account"},
     {"id": 7},
     {"customer": None},
     {"billing_cycle_anchor": 10**30},
+    {"billing_cycle_anchor": 253_402_300_799},
+    {"items": {"data": [{**ITEM, "current_period_end": 253_402_300_799}]}},
+    {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1200, "year")}}]}},
+    {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1, "fortnight")}}]}},
+    {"items": {"data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(1, ["day"])}}]}},
+    {
+        "items": {
+            "data": [{**ITEM, "price": {**ITEM["price"], "recurring": _every(count=True, unit="month")}}]
+        }
+    },
     {"start_date": True},
     {"status": "active\x1b[2J"},
     {"items": {"data": [{**ITEM, "id": "a/b"}]}},
@@ -180,6 +195,21 @@ def test_a_list_that_never_ends_is_refused() -> None:
     found, _ = ask("subscriptions", listed(first), listed(ITEM, has_more=True))
     assert isinstance(found, Refusal)
     assert "does not end" in found.warning
+
+
+def test_a_list_that_goes_on_after_itself_is_refused_at_once() -> None:
+    """Four thousand times the same page would take minutes, and bring nothing."""
+    found, requests = ask("invoices", listed({**INVOICE, "id": "in_0"}, has_more=True))
+    assert isinstance(found, Refusal)
+    assert "does not end" in found.warning
+    assert len(requests) == 1
+
+
+def test_an_answer_about_another_invoice_is_no_answer() -> None:
+    """Its deadline would be taken for that of the invoice that was asked for, and a move for made."""
+    found, _ = ask("invoice", answer(200, {**INVOICE, "id": "in_2"}))
+    assert isinstance(found, Refusal)
+    assert "another invoice" in found.warning
 
 
 def test_filters_and_the_next_page() -> None:

@@ -78,6 +78,8 @@ class DraftStripe:
     account: str | None = "acct_1"
     billed: Billed = field(default_factory=Billed)
     meters: dict[str, str] | None = field(default_factory=lambda: {"mtr_1": "calls"})
+    dies_after: int | None = None
+    """How many requests are made before the process dies."""
 
     @property
     def billing(self) -> Billing:
@@ -94,10 +96,18 @@ class DraftStripe:
         return Read(value=self.meters, warning=warning)
 
     def paced(self) -> PacedRequests:
-        """Return requests that wait for nothing."""
+        """Return requests that wait for nothing, and die where that is asked for."""
+
+        async def sleep(_seconds: float) -> None:
+            if self.dies_after is not None:
+                self.dies_after -= 1
+                if self.dies_after < 0:
+                    raise Died
+            await asyncio.sleep(0)
+
         return PacedRequests(
             clock=lambda: self.now,
             monotonic=lambda: self.now / 1_000_000,
-            sleep=lambda _seconds: asyncio.sleep(0),
+            sleep=sleep,
             chance=lambda: 0.5,
         )

@@ -240,8 +240,8 @@ def test_what_more_time_cannot_save_is_told_apart(desk: Desk) -> None:
     assert (one.deadline.unsent, one.deadline.too_late["api_requests"].events) == ({}, 1)
 
 
-def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
-    """One customer's trouble is not another's."""
+def with_second_draft(desk: Desk) -> None:
+    """Add another customer whose draft is behind."""
     desk.stripe.billed.items.append(
         pulled_item(
             item_id="si_2", subscription_id="sub_2", stripe_customer_id="cus_2", event_name="api_requests"
@@ -254,5 +254,55 @@ def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
     )
     desk.stripe.billed.invoices_by_id["in_2"] = other
     desk.built.usage("r9", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
+
+
+def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
+    """One customer's trouble is not another's."""
+    with_second_draft(desk)
     desk.stripe.billed.script = ["400", "done"]
     assert [one.result for one in desk.run().lines] == [Result.REFUSED, Result.EXTENDED]
+
+
+def dies(desk: Desk, after: int, *, dry_run: bool = False) -> bool:
+    """Run a command that dies after so many requests; tell whether it came so far."""
+    desk.stripe.dies_after = after
+    try:
+        desk.run(dry_run=dry_run)
+    except Died:
+        return True
+    finally:
+        desk.stripe.dies_after = None
+    return False
+
+
+@pytest.mark.parametrize("first", range(12))
+@pytest.mark.parametrize("second", [0, 3, 5, 7])
+def test_killed_anywhere_and_run_again_nobody_gets_a_second_extension(
+    desk: Desk, first: int, second: int
+) -> None:
+    """Drafts that the cut-off run had moved are left as they are, looked at in between or cut off again."""
+    with_second_draft(desk)
+    if dies(desk, first):
+        if any(one.result is Result.PLANNED for one in desk.run(dry_run=True).lines):
+            desk.run(answer=False)
+        desk.stripe.now += SECOND
+        if dies(desk, second):
+            desk.run()
+    deadlines = [one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()]
+    assert deadlines == [NEW, NEW]
+    assert len({key for _, _, key in desk.moves}) == 2
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_more_time_can_be_given_again_after_a_whole_run(desk: Desk) -> None:
+    """Only a run that was cut off is gone on with: six hours and six hours are twelve."""
+    with_second_draft(desk)
+    desk.run()
+    assert [one.now_at for one in desk.run().lines] == [NEW + 6 * HOUR] * 2
+
+
+def test_a_deadline_that_changed_before_the_run_came_to_it_is_moved_from_there(desk: Desk) -> None:
+    """Somebody else gave it an hour meanwhile: it gets the time that was shown."""
+    report = desk.run(before_moving=[draft(finalizes_at=at("11-01T02:00"))])
+    assert desk.results(report) == [(Result.EXTENDED, NEW)]
+    assert desk.built.ledger.subscriptions.open_extensions() == []

@@ -1,5 +1,6 @@
 """`meterledger audit`: will usage make its invoice?"""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -10,6 +11,7 @@ from meterledger.cli.audit_html import check_page_options, write_page
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import AuditFormat, Format, print_csv, print_json
 from meterledger.cli.pulling import KeyFile, pull_and_warn
+from meterledger.cli.streams import abandon_stdout
 from meterledger.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -143,7 +145,7 @@ def audit(
         meter=meter,
         push_every=push_every,
     )
-    check_page_options(output, is_html=format_ is AuditFormat.HTML, explain=explain, force=force)
+    check_page_options(output, context, is_html=format_ is AuditFormat.HTML, explain=explain, force=force)
     # What stands beside a page, such as a lost file on stdout, is as tables are.
     plain = Format.TABLE if format_ is AuditFormat.HTML else Format(format_)
     if format_ is AuditFormat.HTML:
@@ -165,12 +167,15 @@ def audit(
                 "--explain": explain,
                 "--stripe": stripe,
                 "--watch": watch,
+                "--until": until,
                 "--lost": lost,
                 "--lost-events": lost_events,
             },
         )
-        rehearsed = rehearse_files(context, [*rehearse, *(files or ())], source, arrival, options, plain)
-        raise typer.Exit(fail_on.exit_code(rehearsed))
+        files_to_rehearse = [*rehearse, *(files or ())]
+        rehearse_files(
+            context, files_to_rehearse, source, arrival, options, plain, exit_code=fail_on.exit_code
+        )
     if files:
         raise UsageError(
             "audit judges what is in the ledger, not files",
@@ -181,6 +186,11 @@ def audit(
     if explain and (customer is None or by is not None):
         raise UsageError(
             "--explain lists the usage events of one customer", hint="name one with --customer, without --by"
+        )
+    if explain:
+        _refuse_beside(
+            "--explain lists on stdout",
+            {"--lost -": lost == Path("-"), "--lost-events -": lost_events == Path("-")},
         )
     if stripe:
         _refuse_beside("--stripe reads what holds now", {"--as-of": as_of})
@@ -259,17 +269,23 @@ def _audited(
     from meterledger.cli.audit_lost import check_lost, write_lost
     from meterledger.usecases.audit import audited
 
-    check_lost(*lost)
+    check_lost(*lost, page=None if page is None else page.output)
     clock = context.clock(as_of)
     with context.ledger() as ledger, ledger.database.snapshot():
         whole = audited(ledger, context.settings, options, now=clock())
-        if explain and options.customer is not None:
-            print_explained(whole, options.customer, format_)
-        elif page is not None:
-            write_page(whole.audit, options, context, page.output, force=page.force)
-        elif Path("-") not in lost:
-            _print(whole.audit, options, format_, quiet=context.quiet)
-        write_lost(whole, *lost, format_, quiet=context.quiet)
+        try:
+            # The files first: whoever reads the report may leave in the middle of it.
+            write_lost(whole, *lost, format_, quiet=context.quiet)
+            if explain and options.customer is not None:
+                print_explained(whole, options.customer, format_)
+            elif page is not None:
+                write_page(whole.audit, options, context, page.output, force=page.force)
+            elif Path("-") not in lost:
+                _print(whole.audit, options, format_, quiet=context.quiet)
+            sys.stdout.flush()
+        except (BrokenPipeError, SystemExit):
+            # Rich makes the one of the other. The reader has left: the exit code still tells the verdict.
+            abandon_stdout()
     return whole.audit.verdict
 
 

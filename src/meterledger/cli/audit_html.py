@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meterledger.cli.output import say
-from meterledger.cli.written_file import refuse_to_overwrite, written_file
+from meterledger.cli.written_file import refuse_own_files, refuse_to_overwrite, written_file
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 _STDOUT = Path("-")
 
 
-def check_page_options(output: Path | None, *, is_html: bool, explain: bool, force: bool) -> None:
+def check_page_options(
+    output: Path | None, context: "Context", *, is_html: bool, explain: bool, force: bool
+) -> None:
     """Raise UsageError where the options contradict each other, or the page could not be made or written."""
     if not is_html:
         if output is not None or force:
@@ -25,7 +27,8 @@ def check_page_options(output: Path | None, *, is_html: bool, explain: bool, for
         raise UsageError("--explain has no page", hint="take --format table, json or csv")
     if output is None and sys.stdout.isatty():
         raise UsageError("a page is no text for a terminal", hint="name a file, such as --output report.html")
-    if output not in (None, _STDOUT):
+    if output is not None and output != _STDOUT:
+        refuse_own_files(output, context)
         refuse_to_overwrite(output, force=force)
     from meterledger.reporting.charts import refuse_without_library
 

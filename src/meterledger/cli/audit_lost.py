@@ -1,12 +1,12 @@
 """`meterledger audit --lost FILE`: usage that missed its invoice, ready for invoice items."""
 
-import io
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from meterledger.cli.audit_document import deadline_text
 from meterledger.cli.output import Format, count_text, json_line, say, write_csv
-from meterledger.cli.written_file import written_file
+from meterledger.cli.written_file import refuse_to_overwrite, written_file
 from meterledger.domain.dues import DeadlineSource
 from meterledger.domain.instant import Instant, seconds_floor, to_text
 from meterledger.errors import UsageError
@@ -15,7 +15,7 @@ from meterledger.usecases.lost import Outcome, lost_lines, lost_usage
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable
+    from collections.abc import Generator
 
     from meterledger.usecases.audit import Audited
     from meterledger.usecases.lost import LostLine, LostUsage
@@ -39,17 +39,20 @@ _EVENT_COLUMNS = (
 )  # fmt: skip
 
 
-def check_lost(*paths: Path | None) -> None:
+def check_lost(*paths: Path | None, page: Path | None = None) -> None:
     """Raise UsageError for names that do not say how to write the file, are taken, or the same."""
     named = [path for path in paths if path is not None]
     for path in named:
-        if str(path) != STDOUT and path.suffix not in (_CSV, _JSONL):
+        if str(path) == STDOUT:
+            continue
+        if path.suffix not in (_CSV, _JSONL):
             raise UsageError(
                 f"{path}: what was lost is written as .csv or .jsonl", hint="name the file so, or -"
             )
-        if str(path) != STDOUT and path.exists():
-            raise UsageError(f"{path} exists", hint="name another file")
-    if len(set(named)) < len(named):
+        refuse_to_overwrite(path)
+        if page is not None and path.resolve() == page.resolve():
+            raise UsageError(f"--output and --lost both name {path}", hint="name two files")
+    if len({path if str(path) == STDOUT else path.resolve() for path in named}) < len(named):
         raise UsageError("--lost and --lost-events name the same file", hint="name two files")
 
 
@@ -67,20 +70,27 @@ def write_lost(
 
 
 def _write(
-    path: Path, format_: Format, columns: tuple[str, ...], rows: "Iterable[tuple[object, ...]]"
+    path: Path, format_: Format, columns: tuple[str, ...], rows: "Generator[tuple[object, ...], None, None]"
 ) -> None:
     to_stdout = str(path) == STDOUT
     as_json = format_ is Format.JSON if to_stdout else path.suffix == _JSONL
-    with written_file(None if to_stdout else path) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        try:
-            if as_json:
-                text.writelines(json_line(_nested(columns, row)) for row in rows)
-            else:
-                write_csv(text, columns, ([_csv_cell(cell) for cell in row] for row in rows))
-        finally:
-            # The file itself is closed by whoever opened it.
-            text.detach()
+    # What reads the ledger ends before it is closed, also where the rest cannot be written.
+    with written_file(None if to_stdout else path) as file, closing(rows):
+        if as_json:
+            file.writelines(json_line(_nested(columns, row)).encode() for row in rows)
+        else:
+            write_csv(_Utf8(file), columns, ([_csv_cell(cell) for cell in row] for row in rows))
+
+
+class _Utf8:
+    """Text for a file of bytes that is closed by whoever opened it; io's own wrapper would close it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        """Write text."""
+        return self._file.write(text.encode())
 
 
 def _nested(columns: tuple[str, ...], row: tuple[object, ...]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`meterledger audit --rehearse`: the audit from usage files alone."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -20,7 +20,10 @@ from meterledger.domain.instant import SECOND
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from meterledger.cli.context import Context
+    from meterledger.errors import ExitCode
     from meterledger.usecases.audit_answer import AuditOptions
     from meterledger.usecases.rehearsal_answer import Rehearsed
 
@@ -32,8 +35,10 @@ def rehearse_files(
     arrival: str | None,
     options: "AuditOptions",
     format_: Format,
-) -> str:
-    """Rehearse a month's end, print the answer and return the verdict; leave where a file failed."""
+    *,
+    exit_code: "Callable[[str], ExitCode]",
+) -> NoReturn:
+    """Rehearse a month's end, print the answer, and leave with the exit code of the verdict."""
     from meterledger.cli.import_ import chosen_source
     from meterledger.usecases.audit_answer import AuditOptions
     from meterledger.usecases.rehearsal import rehearse
@@ -57,7 +62,7 @@ def rehearse_files(
     _print(rehearsed, options, format_, quiet=context.quiet)
     if rehearsed.failed:
         raise typer.Exit(max(error.exit_code for error in rehearsed.failed))
-    return rehearsed.audit.verdict
+    raise typer.Exit(exit_code(rehearsed.audit.verdict))
 
 
 def _print(rehearsed: "Rehearsed", options: "AuditOptions", format_: Format, *, quiet: bool) -> None:

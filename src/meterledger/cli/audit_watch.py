@@ -10,6 +10,7 @@ from meterledger.cli.audit_document import deadline_text
 from meterledger.cli.audit_periods import period_text
 from meterledger.cli.follow import Stop
 from meterledger.cli.output import Format, console, count_text, harmless, print_json_line, say
+from meterledger.cli.streams import abandon_stdout
 from meterledger.config.duration import duration_text
 from meterledger.domain.dues import NEVER
 from meterledger.domain.instant import SECOND, Instant, seconds_floor, to_text
@@ -49,13 +50,19 @@ def watch(
         return clock()
 
     with stop.listening(), context.ledger() as ledger, _shown(format_) as show:
-        look = count_down(
-            Countdown(ledger, context.settings, options, until),
-            interval=interval,
-            clock=asked_anew,
-            wait=stop.wait,
-            show=show,
-        )
+        try:
+            look = count_down(
+                Countdown(ledger, context.settings, options, until),
+                interval=interval,
+                clock=asked_anew,
+                wait=stop.wait,
+                show=show,
+            )
+        except (BrokenPipeError, SystemExit):
+            # Nobody reads it any more (rich makes SystemExit of it): stopped, and no verdict.
+            abandon_stdout()
+            context.interruption_reported = True
+            return None
     if look.ending is None:
         context.interruption_reported = True
         if format_ is Format.JSON:

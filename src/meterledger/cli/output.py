@@ -7,11 +7,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
     from rich.console import Console
     from rich.table import Table
 
@@ -171,7 +172,7 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     write_csv(sys.stdout, columns, rows)
 
 
-def write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(file: "SupportsWrite[str]", columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """
     Write rows as CSV.
 

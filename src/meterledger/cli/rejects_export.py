@@ -9,7 +9,7 @@ import typer
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
-from meterledger.cli.written_file import written_file
+from meterledger.cli.written_file import refuse_own_files, written_file
 
 if TYPE_CHECKING:
     from meterledger.usecases.export_rejects import ExportReport
@@ -41,6 +41,7 @@ def export(
     context = context_of(ctx)
     selection = of_kind(chosen(ids, selection), KindOption.REJECTION)
     selection = replace(selection, matching=replace(selection.matching, with_closed=with_closed))
+    refuse_own_files(output, context)
     with context.ledger() as ledger, written_file(output, force=force) as file:
         report = export_rejects(ledger, selection, file.write)
     _say(report, output, context)

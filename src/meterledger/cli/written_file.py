@@ -6,9 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from meterledger.errors import UsageError
+
+if TYPE_CHECKING:
+    from meterledger.cli.context import Context
 
 
 @contextmanager
@@ -45,9 +48,35 @@ def written_file(path: Path | None, *, force: bool | None = None) -> Iterator[IO
 
 
 def refuse_to_overwrite(path: Path, *, force: bool | None = None) -> None:
-    """Raise UsageError where a file is there already, before work is done for nothing."""
-    if path.exists() and not force:
+    """Raise UsageError where a file cannot be written or would cost another: before work is done."""
+    from meterledger.ledger.own_files import is_a_ledger
+
+    # Unlike pathlib's, these do not raise for a name that is too long, or a folder that may not be read.
+    if not os.path.lexists(path):
+        if not os.path.isdir(path.parent):  # noqa: PTH112 # as above
+            raise UsageError(
+                f"{path} cannot be written: there is no folder {path.parent}", hint="name another file"
+            )
+        return
+    if not force:
         raise _exists(path, force)
+    if os.path.exists(path) and not os.path.isfile(path):  # noqa: PTH110, PTH113 # as above
+        raise UsageError(f"{path} is no file, and is not replaced by one", hint="name a file")
+    if is_a_ledger(path):
+        raise UsageError(f"{path} is a ledger, and is never overwritten", hint="name another file")
+
+
+def refuse_own_files(path: Path | None, context: "Context") -> None:
+    """Raise UsageError for the ledger, a file that stands beside it, or the config."""
+    from meterledger.ledger.own_files import is_own_file, is_same_file
+
+    if path is None:
+        return
+    config = context.config_path
+    if config is not None and is_same_file(path, config):
+        raise UsageError(f"{path} is the config, and is never overwritten", hint="name another file")
+    if is_own_file(path, context.settings.ledger_path):
+        raise UsageError(f"{path} belongs to the ledger, and is never overwritten", hint="name another file")
 
 
 def _exists(path: Path, force: bool | None) -> UsageError:  # as it was given

@@ -196,6 +196,16 @@ class SubscriptionStore:
             for row in self._database.rows("open_deadline_extensions")
         ]
 
+    def extended_beside_open(self, span: int) -> set[str]:
+        """
+        Return the invoices that a run moved before it was cut off; none where no intent is open.
+
+        Args:
+            span: How long a run may last, in microseconds.
+        """
+        rows = self._database.rows("deadlines_extended_beside_open", span=span)
+        return {row["invoice_id"] for row in rows}
+
     def failures_of(self, invoice_id: str, from_deadline: Instant, to_deadline: Instant) -> int:
         """Return how often this very change was answered, and not made."""
         row = self._database.row(

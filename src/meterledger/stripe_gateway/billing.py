@@ -133,6 +133,8 @@ class Billing:
         if answer.status == _NOT_FOUND:
             return None
         found = await self._invoice_of(table(answer.json()))
+        if isinstance(found, PulledInvoice) and found.invoice_id != invoice_id:
+            return Refusal(warning=f"{invoice_id} could not be read: the answer is of another invoice")
         return found or Refusal(warning="an invoice could not be read: an answer of another form")
 
     async def move_deadline(self, invoice_id: str, deadline: Instant, idempotency_key: str) -> Changed:
@@ -183,6 +185,8 @@ class Billing:
         last = id_of(table(rows[-1]).get("id")) if rows else None
         if last is None:
             return Refusal(warning=f"{what} could not be read: a page does not say what comes after it")
+        if last == after:
+            return Refusal(warning=f"{what} could not be read: the list does not end, but repeats a page")
         return Page(rows=tuple(rows), after=last)
 
     async def _answer(

@@ -9,10 +9,10 @@ from meterledger.domain.instant import SECOND, Instant
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,255}", re.ASCII)
 _WORD = re.compile(r"[a-z0-9_]{1,100}", re.ASCII)
-_MAX_SECONDS = 253_402_300_799
-"""The last second that a calendar has."""
-_UNITS = frozenset({"day", "week", "month", "year"})
-_MAX_COUNT = 1200
+_MAX_SECONDS = 32_503_680_000
+"""The year 3000: what follows from it has to lie in a calendar, which ends with the year 9999."""
+_MAX_COUNTS = {"day": 4000, "week": 600, "month": 120, "year": 10}
+"""Unit -> the most of an interval; Stripe takes three years."""
 _MADE_TOGETHER_SECONDS = 60
 """Items made so soon after their subscription came with it, and bill since it began."""
 
@@ -58,7 +58,7 @@ def items_of(
         meter = recurring.get("meter")
         if meter is None:
             continue
-        count = recurring.get("interval_count")
+        unit, count = recurring.get("interval"), recurring.get("interval_count")
         item_id, price_id = id_of(item.get("id")), id_of(price.get("id"))
         start, end = (_instant(item.get(f"current_period_{one}")) for one in ("start", "end"))
         made = _instant(item.get("created"))
@@ -70,9 +70,10 @@ def items_of(
             or start is None
             or end is None
             or start >= end
-            or recurring.get("interval") not in _UNITS
+            or not isinstance(unit, str)
+            or isinstance(count, bool)
             or not isinstance(count, int)
-            or not 1 <= count <= _MAX_COUNT
+            or not 1 <= count <= _MAX_COUNTS.get(unit, 0)
         ):
             return None
         came_later = None not in (made, created) and made > created + _MADE_TOGETHER_SECONDS * SECOND  # type: ignore[operator] # neither is None
@@ -86,7 +87,7 @@ def items_of(
                 status=status,
                 billing_mode=_word(table(subscription.get("billing_mode")).get("type")),
                 anchor=anchor,
-                interval_unit=recurring["interval"],
+                interval_unit=unit,
                 interval_count=count,
                 start=made if came_later and made is not None else began,
                 period_start=start,

@@ -17,7 +17,9 @@ from meterledger.domain.grace import Grace
 from meterledger.domain.instant import DAY, SECOND, Instant, seconds_floor
 from meterledger.domain.rhythm import HISTORY, Arrivals, Outlook, Rhythm, SourceState
 from meterledger.domain.rollup import UsageWindow
+from meterledger.errors import LedgerError
 from meterledger.ledger import Ledger
+from meterledger.ledger.own_files import file_of
 from meterledger.usecases.audit import audit, refuse_unknown
 from meterledger.usecases.audit_answer import AuditOptions
 from meterledger.usecases.known_dues import known_dues
@@ -120,6 +122,8 @@ class Countdown:
     options: AuditOptions
     until: Instant | None = None
     """Until when to go on, over several deadlines; None for those of the periods that are due next."""
+    _opened: tuple[int, int] | None = field(init=False)
+    """Which file the ledger is."""
     _read_up_to: int = 0
     _billed: set[_Billed] = field(default_factory=set)
     _arrived: dict[str, dict[tuple[int, bool], list[tuple[int, int | None, Arrivals]]]] = field(
@@ -132,8 +136,22 @@ class Countdown:
     _ends: set[Instant] = field(default_factory=set)
     """Of all periods that were counted down, over or not."""
 
+    def __post_init__(self) -> None:
+        """Note which file is looked at."""
+        self._opened = file_of(self.ledger.path)
+
     def look(self, now: Instant) -> Look:
-        """Look once; at the end with the audit's verdict."""
+        """
+        Look once; at the end with the audit's verdict.
+
+        Raises:
+            LedgerError: Another ledger stands in the place of the one that is open, or none.
+        """
+        if file_of(self.ledger.path) != self._opened:
+            raise LedgerError(
+                f"the ledger {self.ledger.path} was replaced or removed during the countdown",
+                hint="start it again: it looks at the ledger that is there then",
+            )
         refuse_clock_set_back(self.ledger, now)
         with self.ledger.database.snapshot():
             refuse_unknown(self.ledger, self.settings, self.options)

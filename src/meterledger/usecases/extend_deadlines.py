@@ -13,7 +13,7 @@ from functools import partial
 
 from meterledger.config import Settings
 from meterledger.domain.billing_facts import PulledInvoice
-from meterledger.domain.instant import DAY, SECOND, Instant
+from meterledger.domain.instant import DAY, HOUR, SECOND, Instant
 from meterledger.errors import StripeError
 from meterledger.ledger import Ledger
 from meterledger.ledger.subscriptions import Extension, ExtensionOutcome
@@ -24,6 +24,9 @@ from meterledger.usecases.pull_billing import BillingGateway
 
 LATEST_AHEAD = 5 * 365 * DAY
 """How far ahead Stripe takes `automatically_finalizes_at`: five years."""
+
+LONGEST_RUN = HOUR
+"""How far before an open intent a move may lie, to be one of the same run."""
 
 _SAME_KEY_ANSWERS = 2
 """After so many answers under one key the next attempt takes another: v1 replays what it answered."""
@@ -96,14 +99,21 @@ class Extender:
             UsageError: Nothing is known of the customer.
             StripeError: Stripe cannot be reached before anything was planned.
         """
-        settled = await self._settle_open()
-        report = ExtendReport(lines=self._planned(options, settled))
+        left_open = await self._left_open()
+        made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
+        if left_open:
+            # What the run that was cut off had made is made: it gets no second extension by this one.
+            made |= self.ledger.subscriptions.extended_beside_open(LONGEST_RUN)
+        report = ExtendReport(lines=self._planned(options, made))
         planned = [line for line in report.lines if line.result is Result.PLANNED]
-        if options.dry_run or not planned:
+        if options.dry_run:
             return report
-        if options.confirm is not None and not options.confirm(report.lines):
+        if planned and options.confirm is not None and not options.confirm(report.lines):
             report.declined = True
             return report
+        # Not before: the open intents are what tells that a run was cut off.
+        for extension, read in left_open:
+            self._settle(extension, read, Changed(status=None, message="settled by a later run"))
         for line in planned:
             try:
                 await self._extend(line)
@@ -112,16 +122,15 @@ class Extender:
                 break
         return report
 
-    async def _settle_open(self) -> set[str]:
-        """Settle intents of a run that was cut off, by what the invoices say; return those that were made."""
-        made = set()
+    async def _left_open(self) -> list[tuple[Extension, PulledInvoice | None]]:
+        """Return the intents of a run that was cut off, each with what its invoice says now."""
+        found = []
         for extension in self.ledger.subscriptions.open_extensions():
             read = await self.paced.ask(partial(self.gateway.billing.invoice, extension.invoice_id))
             if isinstance(read, Refusal):
                 raise StripeError(read.warning, hint="the key needs to be allowed to read invoices")
-            if self._settle(extension, read, Changed(status=None, message="settled by a later run")):
-                made.add(extension.invoice_id)
-        return made
+            found.append((extension, read))
+        return found
 
     def _planned(self, options: ExtendOptions, settled: set[str]) -> list[Line]:
         now = self.paced.clock()
@@ -136,22 +145,34 @@ class Extender:
         return lines
 
     async def _extend(self, line: Line) -> None:
-        """Move one deadline: look again, commit the intent, ask, and look what the invoice says."""
+        """Move one deadline: commit the intent, look again, ask, and look what the invoice says."""
+        to = line.to or 0
+        # Before anything is waited for: a run that is cut off anywhere leaves an open intent.
+        extension = self._intended(line.invoice, line.invoice.finalizes_at or 0, to)
         fresh = await self.paced.ask(partial(self.gateway.billing.invoice, line.invoice.invoice_id))
         if isinstance(fresh, Refusal):
             raise StripeError(fresh.warning, hint="the key needs to be allowed to read invoices")
-        to = line.to or 0
         if fresh is None or not fresh.is_draft:
             line.result, line.now_at = Result.FINAL, fresh.finalized_at if fresh else None
-            return
-        if fresh.is_held_open or fresh.finalizes_at is None:
+        elif fresh.is_held_open or fresh.finalizes_at is None:
             line.result = Result.HELD_OPEN
-            return
-        line.now_at = fresh.finalizes_at
-        if fresh.finalizes_at >= to:
+        else:
+            line.now_at = fresh.finalizes_at
+            if fresh.finalizes_at < to:
+                await self._move(line, self._renewed(extension, fresh, fresh.finalizes_at))
+                return
             line.result = Result.UNNEEDED
-            return
-        extension = self._intended(fresh, fresh.finalizes_at, to)
+        self._settle(extension, fresh, Changed(status=None, message="left alone"))
+
+    def _renewed(self, extension: Extension, fresh: PulledInvoice, before: Instant) -> Extension:
+        """Return the intent; another one where the deadline that it starts from is no longer that."""
+        if before == extension.from_deadline:
+            return extension
+        self._settle(extension, fresh, Changed(status=None, message="its deadline had changed"))
+        return self._intended(fresh, before, extension.to_deadline)
+
+    async def _move(self, line: Line, extension: Extension) -> None:
+        """Ask for another deadline, and look what the invoice says."""
         line.result = Result.UNKNOWN
         changed = await self.paced.ask(
             partial(
@@ -190,8 +211,8 @@ class Extender:
     ) -> None:
         if isinstance(read, Refusal):
             raise StripeError(read.warning, hint="what became of it is settled by the next run")
-        told = read.finalizes_at if read is not None and read.is_draft else None
-        if told is not None and told >= extension.to_deadline:
+        told = _deadline_told(read)
+        if _is_made(extension, read):
             self._settle(extension, read, changed)
             line.result, line.now_at = Result.EXTENDED, told
             return
@@ -208,14 +229,24 @@ class Extender:
             return
         # Without an answer it may still be on its way: the next run looks at the invoice again.
 
-    def _settle(self, extension: Extension, read: PulledInvoice | None, changed: Changed) -> bool:
-        told = read.finalizes_at if read is not None and read.is_draft else None
-        is_extended = told is not None and told >= extension.to_deadline
+    def _settle(self, extension: Extension, read: PulledInvoice | None, changed: Changed) -> None:
         outcome = ExtensionOutcome(
-            is_extended=is_extended, http_status=changed.status, message=changed.message, deadline=told
+            is_extended=_is_made(extension, read),
+            http_status=changed.status,
+            message=changed.message,
+            deadline=_deadline_told(read),
         )
         self.ledger.subscriptions.settle_extension(extension.number, outcome, read, self.paced.clock())
-        return is_extended
+
+
+def _deadline_told(read: PulledInvoice | None) -> Instant | None:
+    return read.finalizes_at if read is not None and read.is_draft else None
+
+
+def _is_made(extension: Extension, read: PulledInvoice | None) -> bool:
+    """Tell whether an invoice has the time that was asked for."""
+    told = _deadline_told(read)
+    return told is not None and told >= extension.to_deadline
 
 
 def _plan(one: Deadline, invoice: PulledInvoice, by: int, now: Instant, settled: set[str]) -> Line:

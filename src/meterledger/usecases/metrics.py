@@ -14,6 +14,7 @@ from meterledger.domain.delivery import State
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.errors import UsageError
 from meterledger.ledger import Ledger
+from meterledger.ledger.own_files import is_own_file
 from meterledger.usecases.planning import Planner
 from meterledger.usecases.push import PushReport, sum_up
 
@@ -23,8 +24,6 @@ _MODE = 0o644
 _LAST_SUCCESS = "last_success_timestamp_seconds"
 _BEGINNING = b"# HELP meterledger_"
 """How a file of ours begins; no other content is ever replaced."""
-_LEDGER_FILES = ("", "-wal", "-shm", "-journal", "-watch", ".head")
-"""What stands beside a ledger, by the ending of its name."""
 _MAX_BYTES = 1024 * 1024
 
 _Samples = Iterable[tuple[dict[str, str], float]]
@@ -105,16 +104,11 @@ class MetricsFile:
                 f"the metrics file {self.path} cannot be written",
                 hint="name a file in a folder that exists and can be written",
             )
-        if self._is_the_ledgers() or not self._may_be_replaced():
+        if is_own_file(self.path, self.ledger) or not self._may_be_replaced():
             raise UsageError(
                 f"{self.path} is no metrics file, and would be replaced by one",
                 hint="name another file, one that ends in .prom",
             )
-
-    def _is_the_ledgers(self) -> bool:
-        """Tell whether it is the ledger, or a file that stands beside one, there or not."""
-        own = {self.ledger.name + ending for ending in _LEDGER_FILES}
-        return self.path.name in own and self.path.parent.resolve() == self.ledger.parent.resolve()
 
     def _may_be_replaced(self) -> bool:
         """Tell whether there is nothing, or a file that is empty or as we write it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from meterledger.config import Settings
 from meterledger.domain.billing_period import calendar_month
 from meterledger.domain.forecast import Closing, LateUsage, SourceHistory, forecast
-from meterledger.domain.instant import DAY, SECOND, Instant
+from meterledger.domain.instant import DAY, MINUTE, SECOND, Instant
 from meterledger.domain.lateness import (
     HISTORY_DAYS,
     MIN_SAMPLES,
@@ -34,14 +34,15 @@ from meterledger.usecases.parsing import parsed_chunks
 from meterledger.usecases.rehearsal_answer import Arrival, RehearsalOptions, Rehearsed
 
 _GRACES = grace_periods_seconds()
+_CLOCKS_APART = 5 * MINUTE
+"""What arrived longer before its use did not arrive then: an archive may set the times of its files."""
 
 
 @dataclass(slots=True)
 class _DayEnd:
-    """What of one meter reached Stripe after the end of one day."""
+    """What of one meter and one day reached Stripe after the end of it, on one day."""
 
-    lateness: int = 0
-    """In seconds, of the last of it."""
+    last_reached: Instant = 0
     late: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)] * (len(_GRACES) + 1))
     """Usage events and units at the meter's scale, by how many of the grace periods are too short for it."""
 
@@ -55,7 +56,8 @@ class _OfMeter:
     arrivals: "array[int]" = field(default_factory=lambda: array("q"))
     late: LateUsage
     last_reached: Instant = 0
-    day_ends: dict[Instant, _DayEnd] = field(default_factory=dict)
+    day_ends: dict[tuple[Instant, Instant], _DayEnd] = field(default_factory=dict)
+    """By the day's end after the usage, and the last one before it reached Stripe."""
 
     def note(self, event: UsageEvent, arrival: Instant, reached: Instant) -> None:
         """Note a usage event."""
@@ -66,10 +68,9 @@ class _OfMeter:
         boundary = (event.event_time // DAY + 1) * DAY
         if boundary > reached:
             return
-        day_end = self.day_ends.setdefault(boundary, _DayEnd())
-        lateness = reached // SECOND - boundary // SECOND
-        day_end.lateness = max(day_end.lateness, lateness)
-        too_short = bisect_left(_GRACES, lateness)
+        day_end = self.day_ends.setdefault((boundary, reached // DAY * DAY), _DayEnd())
+        day_end.last_reached = max(day_end.last_reached, reached)
+        too_short = bisect_left(_GRACES, (reached - boundary) // SECOND)
         events, units = day_end.late[too_short]
         day_end.late[too_short] = (events + 1, units + event.units)
 
@@ -80,10 +81,20 @@ class _OfMeter:
             history.note(arrival, arrival)
         return history
 
-    def since(self, now: Instant) -> dict[Instant, _DayEnd]:
-        """Return the day's ends of the history before an instant."""
-        first = now - HISTORY_DAYS * DAY
-        return {boundary: one for boundary, one in self.day_ends.items() if first <= boundary <= now}
+    def since(self, now: Instant) -> list[tuple[Instant, _DayEnd]]:
+        """
+        Return what came after a day's end of the history before an instant, with the first such end.
+
+        What is older than the history and came within it is late to every day's end of it.
+        """
+        first = -(-(now - HISTORY_DAYS * DAY) // DAY) * DAY
+        return [
+            (max(boundary, first), one) for (boundary, last), one in self.day_ends.items() if last >= first
+        ]
+
+    def lateness(self, now: Instant) -> int:
+        """Return the largest lateness at any day's end of the history, in seconds."""
+        return max(((one.last_reached - end) // SECOND for end, one in self.since(now)), default=0)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +159,7 @@ class _Reading:
             return
         self._keys.add(key)
         arrival = event.received_at if modified_at is None else modified_at
-        if arrival is None:
+        if arrival is None or arrival < event.event_time - _CLOCKS_APART:
             self.result.without_received_at += 1
             return
         meter = self.settings.catalogue.meter_of(event.feature)
@@ -220,8 +231,14 @@ def _refuse_nothing(reading: _Reading) -> None:
     if result.failed:
         raise result.failed[0]
     if result.without_received_at:
+        files = counted(result.files, "file")
+        if result.arrival is Arrival.MTIME:
+            raise InputError(
+                f"{files} last changed before the usage in it: that is not when it arrived",
+                hint="take files as they came, or copies that keep their times (cp -p)",
+            )
         raise InputError(
-            f"no row of {counted(result.files, 'file')} says when it arrived: received_at is missing",
+            f"no row of {files} says when it arrived: received_at is missing, or before its use",
             hint="map it in the source; or, for files that came one by one, take the time of each file: "
             "--arrival mtime",
         )
@@ -253,7 +270,7 @@ def _fill_what_if(reading: _Reading, now: Instant) -> None:
     for too_short, grace in enumerate(_GRACES):
         for event_name, one in sorted(reading.meters.items()):
             missed = Amount()
-            for day_end in one.since(now).values():
+            for _, day_end in one.since(now):
                 for events, units in day_end.late[too_short + 1 :]:
                     missed.add(events, Quantity(units, one.scale))
             reading.result.audit.what_if.append(
@@ -269,7 +286,7 @@ def _fill_recommendation(reading: _Reading, now: Instant) -> None:
     margin, retry = invoicing.safety_margin // SECOND, invoicing.retry_time // SECOND
     spare: list[tuple[int, int]] = []
     for event_name, one in reading.meters.items():
-        lateness = max((day_end.lateness for day_end in one.since(now).values()), default=0)
+        lateness = one.lateness(now)
         rehearsal.note(reading.options.source.name, lateness)
         closing = _closing_like(reading.settings, reading.options, event_name, now)
         spare.append((closing.grace_period // SECOND - lateness, retry + margin))
@@ -307,7 +324,8 @@ def _findings(reading: _Reading) -> list[Finding]:
             Finding(
                 code="no_received_at",
                 severity="warning",
-                message=f"{counted(result.without_received_at, 'row')} left out: when it arrived is not said",
+                message=f"{counted(result.without_received_at, 'row')} left out: when it arrived is not "
+                "said, or was before its use",
                 details={"rows": result.without_received_at},
             )
         )

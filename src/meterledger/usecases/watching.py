@@ -10,12 +10,12 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeVar
 
 from meterledger.domain.instant import Instant
 from meterledger.errors import InUseError, KeyRefusedError, LedgerError, MeterledgerError, StripeError
 from meterledger.ledger import Ledger
+from meterledger.ledger.own_files import file_of
 from meterledger.usecases.door import LEASE_ASKED_SECONDS, knock, lease_held
 from meterledger.usecases.follow_lock import only_worker
 from meterledger.usecases.metrics import Figures
@@ -138,9 +138,9 @@ class Worker:
                 await self._pause(LEASE_ASKED_SECONDS)
             try:
                 self._tell(What.STARTED)
-                opened = _file_of(self.ledger.path)
+                opened = file_of(self.ledger.path)
                 while not self._is_over() and not self._report.stopped_at_door:
-                    if _file_of(self.ledger.path) != opened:
+                    if file_of(self.ledger.path) != opened:
                         raise LedgerError(
                             f"the ledger {self.ledger.path} was replaced or removed while it was pushed",
                             hint="start the worker again: it goes on with the ledger that is there then",
@@ -358,12 +358,3 @@ def _has_work(planner: Planner) -> bool:
         return True
     with contextlib.closing(preview(planner, Preview())) as events:
         return next(events, None) is not None
-
-
-def _file_of(path: Path) -> tuple[int, int] | None:
-    """Return which file a path names at this moment; None for none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

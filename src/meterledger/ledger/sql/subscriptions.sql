@@ -74,6 +74,16 @@ FROM deadline_extensions AS e
 WHERE NOT EXISTS (SELECT 1 FROM deadline_extension_outcomes AS o WHERE o.extension = e.id)
 ORDER BY e.id;
 
+-- name: deadlines_extended_beside_open
+-- Invoices that were moved at most so long before the oldest open intent, or after it: by the run that was cut off.
+SELECT DISTINCT e.invoice_id FROM deadline_extensions AS e
+INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
+WHERE o.outcome = 'extended' AND o.recorded_at >= (
+    SELECT MIN(p.requested_at) FROM deadline_extensions AS p
+    WHERE NOT EXISTS (SELECT 1 FROM deadline_extension_outcomes AS q WHERE q.extension = p.id)
+) - :span
+ORDER BY e.invoice_id;
+
 -- name: failed_deadline_extensions
 -- How often this very change was asked for, and an answer came that was no success.
 SELECT COUNT(*) AS count FROM deadline_extensions AS e
