@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from meterledger.domain.instant import Instant
 from meterledger.ledger import Ledger, create_ledger, open_ledger
-from meterledger.ledger.subscriptions import Extension, ExtensionOutcome, Pull
+from meterledger.ledger.subscriptions import Extension, ExtensionOutcome
 from meterledger.usecases.verify import verify
-from support.billing_facts import at, draft, final, line, pulled_item
+from support.billing_facts import at, draft, final, line, pull, pulled_item
 
 EXTENSION = Extension(
     invoice_id="in_1",
@@ -35,19 +34,6 @@ def ledger(path: Path) -> Iterator[Ledger]:
     """Return an empty ledger."""
     with open_ledger(path) as opened:
         yield opened
-
-
-def pull(recorded: Instant, *, whole: bool = True) -> Pull:
-    """Return a reading of both lists."""
-    return Pull(
-        account_id="acct_1",
-        mode="test",
-        host="https://api.stripe.com",
-        stripe_account="",
-        subscriptions_read=whole,
-        invoices_read=whole,
-        recorded_at=recorded,
-    )
 
 
 def test_what_was_said_comes_back_as_it_was(ledger: Ledger) -> None:

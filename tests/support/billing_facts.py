@@ -12,6 +12,20 @@ from meterledger.domain.billing_facts import (
     PulledLine,
 )
 from meterledger.domain.instant import Instant, parse_instant
+from meterledger.ledger.subscriptions import Pull
+
+
+def pull(recorded: Instant, *, account_id: str | None = "acct_1", whole: bool = True) -> Pull:
+    """Return a reading of Stripe's subscriptions and invoices in test mode."""
+    return Pull(
+        account_id=account_id,
+        mode="test",
+        host="https://api.stripe.com",
+        stripe_account="",
+        subscriptions_read=whole,
+        invoices_read=whole,
+        recorded_at=recorded,
+    )
 
 
 def at(text: str) -> Instant:

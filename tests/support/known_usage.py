@@ -48,7 +48,8 @@ class LedgerRows:
     """By usage event."""
     meter_events: dict[int, _Facts]
     attempts: dict[int, list[_Facts]]
-    """By meter event."""
+    """By meter event, as doubts."""
+    doubts: dict[int, list[_Facts]]
     rejects: list[_Facts]
     names: dict[str, dict[int, str]]
     imports: dict[int, _Facts]
@@ -68,6 +69,7 @@ class LedgerRows:
                 links=_by("usage_event", rows("meter_event_usage")),
                 meter_events={one["id"]: one for one in rows("meter_events")},
                 attempts=_by("meter_event", rows("delivery_attempts")),
+                doubts=_by("meter_event", rows("doubts")),
                 rejects=rows("rejects"),
                 names={
                     "source": {one["id"]: one["name"] for one in rows("sources")},
@@ -141,6 +143,8 @@ class LedgerRows:
         """Return the state of a meter event at an instant; what was learnt later is not known."""
         if meter_event["state_at"] <= now and meter_event["state"] in {"rejected", "in_doubt", "canceled"}:
             return str(meter_event["state"])
+        if any(one["since"] <= now < one["until"] for one in self.doubts.get(meter_event["id"], ())):
+            return "in_doubt"
         learnt_at = meter_event["accepted_recorded_at"]
         if learnt_at is not None and learnt_at <= now:
             return "accepted"

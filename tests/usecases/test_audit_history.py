@@ -16,9 +16,6 @@ def built(tmp_path: Path) -> Iterator[LedgerBuilder]:
         yield builder.usage("r1", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the ledger keeps the last state of a meter event, and not when it was in doubt"
-)
 @pytest.mark.parametrize("sent", [True, False])
 def test_what_was_in_doubt_then_was_in_doubt_whatever_was_said_later(
     built: LedgerBuilder, *, sent: bool
@@ -32,7 +29,6 @@ def test_what_was_in_doubt_then_was_in_doubt_whatever_was_said_later(
     assert landings(audited(built, "2026-11-01T01:30:00Z", as_of=True)) == before
 
 
-@pytest.mark.xfail(strict=True, reason="only the oldest unknown outcome is looked at")
 def test_an_outcome_past_the_horizon_hides_none_that_nears_it(built: LedgerBuilder) -> None:
     """Of two unknown outcomes one is 24 hours old, too old to be sent again; the other, of 21, is named."""
     built.usage("r2", "2026-10-31T23:00:00Z", recorded="2026-10-31T23:10:00Z")

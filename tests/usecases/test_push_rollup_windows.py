@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from meterledger.domain.instant import Instant, to_text
+from meterledger.domain.instant import to_text
 from meterledger.ledger import open_ledger
-from meterledger.ledger.subscriptions import Pull
 from meterledger.usecases.push import PushOptions
-from support.billing_facts import pulled_item
+from support.billing_facts import pull, pulled_item
 from support.customers import COLUMNS, take_customers
 from support.pushing import DAY, HOUR, MINUTE, START, Row, World
 from support.rolling_up import assert_sound, config, rolled_up, totals_at, totals_of, world_of
@@ -22,19 +21,6 @@ NOON = START - 10 * DAY + 12 * HOUR
 def template(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Make an empty ledger to copy."""
     return World(tmp_path_factory.mktemp("template"), config())
-
-
-def pull(recorded: Instant) -> Pull:
-    """Return a reading of Stripe's subscriptions."""
-    return Pull(
-        account_id=None,
-        mode="test",
-        host="https://api.stripe.com",
-        stripe_account="",
-        subscriptions_read=True,
-        invoices_read=True,
-        recorded_at=recorded,
-    )
 
 
 def test_a_window_is_split_where_a_period_of_its_customer_ends(template: World, tmp_path: Path) -> None:
@@ -91,7 +77,7 @@ def test_a_window_is_split_where_a_subscription_ends_or_begins(
         period_end=day + 50 * DAY,
     )
     with open_ledger(world.path) as ledger:
-        ledger.subscriptions.record(pull(world.time.clock()), [ended, anew], [])
+        ledger.subscriptions.record(pull(world.time.clock(), account_id=None), [ended, anew], [])
     rows = [Row(key=f"a{number}", at=day + number * HOUR) for number in range(24)]
     world.import_rows(rows)
     world.push(PushOptions(include_closed=True))

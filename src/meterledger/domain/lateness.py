@@ -129,11 +129,6 @@ def _judged_accepted(yardstick: Yardstick, accepted_from: int, accepted_by: int)
     return Rule.LATE if accepted_from > yardstick.deadline else Rule.STRADDLES
 
 
-def seconds(instant: Instant) -> int:
-    """Return the whole second an instant lies in."""
-    return instant // SECOND
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DelaySummary:
     """Percentiles of one kind of delay, in seconds, by nearest rank."""

@@ -97,9 +97,9 @@ class ReportStore:
         """Yield the usage events whose meter event is neither accepted nor taken back."""
         return self._database.stream("unsettled_usage")
 
-    def oldest_unknown_attempt(self, as_of: Instant) -> Instant | None:
-        """Return when the oldest attempt began whose outcome was unknown at an instant."""
-        row = self._database.row("oldest_unknown_attempt", as_of=as_of)
+    def oldest_unknown_attempt(self, as_of: Instant, *, since: Instant) -> Instant | None:
+        """Return when the oldest attempt after an instant began whose outcome was unknown at another."""
+        row = self._database.row("oldest_unknown_attempt", as_of=as_of, since=since)
         return row["started_at"] if row else None
 
     def count_usage_events(self, as_of: Instant) -> int:

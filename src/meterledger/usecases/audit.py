@@ -12,7 +12,7 @@ from meterledger.domain import lateness
 from meterledger.domain.billing_period import BillingPeriod
 from meterledger.domain.dues import Due
 from meterledger.domain.grace import Grace
-from meterledger.domain.instant import SECOND, Instant
+from meterledger.domain.instant import SECOND, Instant, seconds_floor
 from meterledger.domain.lateness import Condition, Distribution, Landing, Rehearsal
 from meterledger.domain.quantity import Quantity
 from meterledger.errors import UsageError
@@ -144,7 +144,7 @@ def _last_closed(reading: Reading, share: Share, oldest: Instant) -> Iterator[Bi
 
 def _is_ahead(due: Due, now: Instant) -> bool:
     """Tell whether a deadline is ahead, in seconds, as for the usage that it is the deadline of."""
-    return lateness.seconds(due.deadline) >= lateness.seconds(now)
+    return seconds_floor(due.deadline) >= seconds_floor(now)
 
 
 def _fill_amounts(whole: Audited, shares: Sequence[Share]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from meterledger.domain import lateness
 from meterledger.domain.dues import Due
-from meterledger.domain.instant import Instant
+from meterledger.domain.instant import Instant, seconds_floor
 from meterledger.domain.lateness import Condition, Landing, Rule
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import Quantity
@@ -70,8 +70,8 @@ def explained(whole: Audited, customer_id: str) -> Iterator[ExplainedUsage]:
         rule = lateness.judged(
             condition,
             reading.yardstick(due, whole.expected.get((row["source"], event_name), 0)),
-            None if accepted_from is None else lateness.seconds(accepted_from),
-            None if accepted_by is None else lateness.seconds(accepted_by),
+            None if accepted_from is None else seconds_floor(accepted_from),
+            None if accepted_by is None else seconds_floor(accepted_by),
         )
         is_blocked = condition is Condition.HELD and row["state"] == "unsealed"
         yield ExplainedUsage(

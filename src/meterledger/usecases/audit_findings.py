@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from meterledger.domain import lateness
 from meterledger.domain.correction import CANCEL_WINDOW
 from meterledger.domain.delivery import RESEND_HORIZON
-from meterledger.domain.instant import to_text
+from meterledger.domain.instant import seconds_floor, to_text
 from meterledger.domain.lateness import Landing
 from meterledger.usecases.audit_reading import UNKNOWN_WARNING, Reading
 from meterledger.usecases.findings import Finding, counted, period_assumed
@@ -20,7 +20,7 @@ def refused_findings(reading: Reading) -> Iterator[tuple[Finding, Landing]]:
         customer_id, event_name = row["customer_id"], reading.meter_name(row["feature"])
         if options.customer in (None, customer_id) and options.meter in (None, event_name):
             due = reading.dues.at(customer_id or "", None, event_name, row["event_time"]).due
-            is_ahead = lateness.seconds(reading.now) <= lateness.seconds(due.deadline)
+            is_ahead = seconds_floor(reading.now) <= seconds_floor(due.deadline)
             refused[row["kind"], Landing.AT_RISK if is_ahead else Landing.MISSED] += 1
     for (kind, where), count in sorted(refused.items()):
         when = (
@@ -78,8 +78,8 @@ def clock_findings(reading: Reading, *, samples: int, assumes_periods: bool) -> 
 
 
 def _unknown_outcomes(reading: Reading) -> Iterator[Finding]:
-    oldest = reading.ledger.reports.oldest_unknown_attempt(reading.now)
-    if oldest is None or not UNKNOWN_WARNING <= reading.now - oldest < RESEND_HORIZON:
+    oldest = reading.ledger.reports.oldest_unknown_attempt(reading.now, since=reading.now - RESEND_HORIZON)
+    if oldest is None or reading.now - oldest < UNKNOWN_WARNING:
         return
     yield Finding(
         code="nearing_horizon",

@@ -16,7 +16,7 @@ from meterledger.domain.blocking import MAX_AGE, MAX_AHEAD
 from meterledger.domain.correction import CANCEL_WINDOW
 from meterledger.domain.delivery import RESEND_HORIZON
 from meterledger.domain.dues import NEVER, Due, Dues, DueStretch
-from meterledger.domain.instant import DAY, HOUR, SECOND, Instant
+from meterledger.domain.instant import DAY, HOUR, SECOND, Instant, seconds_floor
 from meterledger.domain.lateness import Condition, Delays, Landing, Yardstick
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import ZERO, Quantity
@@ -177,8 +177,8 @@ class Reading:
         """Return what usage of a period is measured against."""
         invoicing = self.settings.invoicing
         return Yardstick(
-            deadline=lateness.seconds(due.deadline),
-            now=lateness.seconds(self.now),
+            deadline=seconds_floor(due.deadline),
+            now=seconds_floor(self.now),
             safety_margin=invoicing.safety_margin // SECOND,
             retry_time=invoicing.retry_time // SECOND,
             delivery_delay=delivery_delay,
@@ -262,7 +262,7 @@ class Reading:
         )
         known = self.delays if is_asked_for else self.elsewhere
         yardstick = self.yardstick(due)
-        end = lateness.seconds(due.period.end)
+        end = seconds_floor(due.period.end)
         time_of_day = end % lateness.DAY_SECONDS * SECOND
         share = Share(
             customer=customer,
@@ -292,7 +292,7 @@ class Reading:
 
     def _free_between(self, share: Share) -> tuple[Instant, Instant]:
         """Return between which instants unsealed usage of a share only waits, as far as one can tell."""
-        if lateness.seconds(self.now) > lateness.seconds(share.due.deadline):
+        if seconds_floor(self.now) > seconds_floor(share.due.deadline):
             # Too late is too late, blocked or not.
             return share.start, share.end
         if not self.planner.is_blocked_by_time_alone(share.feature):

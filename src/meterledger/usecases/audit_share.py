@@ -5,9 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from meterledger.domain import lateness
 from meterledger.domain.dues import Due
-from meterledger.domain.instant import DAY, Instant
+from meterledger.domain.instant import DAY, Instant, seconds_floor
 from meterledger.domain.lateness import Delays
 
 MOST_HOURS = 72
@@ -116,7 +115,7 @@ class Share:
 
     def note_after_end(self, known_by: Instant, units: int) -> None:
         """Note a usage event that was accepted, or not even that, so long after the period's end."""
-        late = lateness.seconds(known_by) - lateness.seconds(self.due.period.end)
+        late = seconds_floor(known_by) - seconds_floor(self.due.period.end)
         hours = min(-(-late // HOUR_SECONDS), MOST_HOURS + 1)
         pile = self.after_end.get(hours)
         if pile is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from meterledger.config import Settings
 from meterledger.domain.dues import NEVER, Dues
 from meterledger.domain.forecast import Closing, LateUsage, SourceHistory, forecast
-from meterledger.domain.instant import DAY, SECOND, Instant
+from meterledger.domain.instant import DAY, SECOND, Instant, seconds_floor
 from meterledger.domain.lateness import HISTORY_DAYS, Landing
 from meterledger.domain.pace import meter_events_per_second
 from meterledger.domain.push_schedule import PushSchedule
@@ -74,7 +74,8 @@ def forecasts(
 def _closing_groups(entries: Iterable[Entry], now: Instant) -> dict[Closing, _Group]:
     groups: dict[Closing, _Group] = {}
     for entry in entries:
-        if entry.event_name is None or not now <= entry.deadline < NEVER:
+        is_ahead = seconds_floor(now) <= seconds_floor(entry.deadline) and entry.deadline < NEVER
+        if entry.event_name is None or not is_ahead:
             continue
         closing = Closing(period=entry.period, deadline=entry.deadline, event_name=entry.event_name)
         group = groups.setdefault(closing, _Group(closing=closing))

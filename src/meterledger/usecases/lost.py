@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from meterledger.domain import lateness
 from meterledger.domain.dues import Due
-from meterledger.domain.instant import Instant
+from meterledger.domain.instant import Instant, seconds_floor
 from meterledger.domain.lateness import Condition, Landing, Rule
 from meterledger.domain.meter_event import UsageToSeal
 from meterledger.domain.quantity import Quantity
@@ -94,11 +94,11 @@ class LostLine:
 def lost_usage(whole: Audited) -> Iterator[LostUsage]:
     """Yield what an audit's scope has lost, or may have, by customer and event_time; its snapshot is open."""
     reading = whole.reading
-    now = lateness.seconds(reading.now)
+    now = seconds_floor(reading.now)
     over = [
         entry
         for entry in whole.audit.entries
-        if lateness.seconds(entry.deadline) < now
+        if seconds_floor(entry.deadline) < now
         and (entry.amounts[Landing.MISSED].events or entry.amounts[Landing.AT_RISK].events)
     ]
     if not over:
@@ -175,8 +175,8 @@ def _judged(whole: Audited, row: Row) -> LostUsage | None:
     rule = lateness.judged(
         condition,
         yardstick,
-        None if accepted_from is None else lateness.seconds(accepted_from),
-        None if accepted_by is None else lateness.seconds(accepted_by),
+        None if accepted_from is None else seconds_floor(accepted_from),
+        None if accepted_by is None else seconds_floor(accepted_by),
     )
     outcome = _OUTCOMES.get(rule)
     if outcome is None:

@@ -15,6 +15,7 @@ SELECT
     u.event_time, m.accepted_by, u.quantity, COALESCE(u.received_at, u.recorded_at) AS arrived_at, m.event_name,
     u.subscription_id,
     CASE
+        WHEN m.id IN (SELECT meter_event FROM doubts WHERE since <= :as_of AND until > :as_of) THEN 'in_doubt'
         WHEN m.state = 'accepted' AND m.accepted_from = m.accepted_by AND m.accepted_recorded_at <= :as_of THEN NULL
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
             THEN CASE WHEN m.accepted_from = m.accepted_by THEN NULL ELSE CAST(m.accepted_from AS TEXT) END
@@ -47,6 +48,7 @@ SELECT
         WHEN x.closed_at <= :as_of THEN x.state
         WHEN x.already_billed_at <= :as_of THEN 'already_billed'
         WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.id IN (SELECT meter_event FROM doubts WHERE since <= :as_of AND until > :as_of) THEN 'in_doubt'
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
             THEN CASE WHEN m.accepted_from = m.accepted_by THEN NULL ELSE CAST(m.accepted_from AS TEXT) END
         WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
@@ -85,6 +87,7 @@ SELECT
         WHEN x.closed_at <= :as_of THEN x.state
         WHEN x.already_billed_at <= :as_of THEN 'already_billed'
         WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.id IN (SELECT meter_event FROM doubts WHERE since <= :as_of AND until > :as_of) THEN 'in_doubt'
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
             THEN 'accepted'
         WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
@@ -124,9 +127,14 @@ SELECT id, name FROM features;
 SELECT id, customer_id AS name FROM customers;
 
 -- name: oldest_unknown_attempt
--- How long the oldest unknown outcome has been unknown: after 23 h it can no longer be sent again.
-SELECT MIN(a.started_at) AS started_at FROM delivery_attempts AS a
-INNER JOIN meter_events AS m ON m.id = a.meter_event
-WHERE a.started_at <= :as_of AND (a.finished_at IS NULL OR a.finished_at > :as_of
-    OR (a.outcome = 'unknown' AND (a.settled_at IS NULL OR a.settled_at > :as_of)))
-    AND (m.state = 'sending' OR m.state_at > :as_of);
+-- How long the oldest unknown outcome has been unknown of those that can be settled by sending again: that ends
+-- 23 h after the first such attempt at a meter event.
+SELECT MIN(first_started_at) AS started_at FROM (
+    SELECT MIN(a.started_at) AS first_started_at FROM delivery_attempts AS a
+    INNER JOIN meter_events AS m ON m.id = a.meter_event
+    WHERE a.started_at <= :as_of AND (a.finished_at IS NULL OR a.finished_at > :as_of
+        OR (a.outcome = 'unknown' AND (a.settled_at IS NULL OR a.settled_at > :as_of)))
+        AND (m.state = 'sending' OR m.state_at > :as_of)
+    GROUP BY a.meter_event
+) AS unknown
+WHERE first_started_at > :since;

@@ -9,6 +9,7 @@ SELECT
         WHEN x.closed_at <= :as_of THEN x.state
         WHEN x.already_billed_at <= :as_of THEN 'already_billed'
         WHEN m.id IS NULL THEN 'unsealed'
+        WHEN m.id IN (SELECT meter_event FROM doubts WHERE since <= :as_of AND until > :as_of) THEN 'in_doubt'
         WHEN m.accepted_recorded_at <= :as_of AND NOT (m.state IN ('rejected', 'in_doubt', 'canceled') AND m.state_at <= :as_of)
             THEN 'accepted'
         WHEN m.state_at <= :as_of AND m.state IN ('rejected', 'in_doubt') THEN m.state
