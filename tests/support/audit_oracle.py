@@ -187,10 +187,12 @@ class Oracle:
         found: list[BillingPeriod] = []
         at = self.now
         while len(found) < self.options.periods and at > one.usage.event_time - 1000 * DAY:
-            due = self.dues.at(one.usage.customer_id, one.usage.subscription_id, one.meter, at).due
-            if due.period.end <= self.now and sec(due.deadline) < sec(self.now):
+            stretch = self.dues.at(one.usage.customer_id, one.usage.subscription_id, one.meter, at)
+            due = stretch.due
+            is_closed = due.period.end <= self.now and sec(due.deadline) < sec(self.now)
+            if is_closed and due.period not in found:
                 found.append(due.period)
-            at = due.period.start - 1
+            at = stretch.start - 1
         return found
 
     def entries(self, in_scope: Iterable[Judged]) -> Answer:

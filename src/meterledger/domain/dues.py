@@ -97,6 +97,8 @@ class DueStretch(NamedTuple):
     """When all that may bill the usage is closed for certain, not only the earliest; NEVER if it is not."""
     dues: tuple[Due, ...]
     """Of each subscription that may bill the usage, the earliest deadline first: that is the due of all."""
+    is_billed: bool = True
+    """False where Stripe's subscriptions of the customer are known, and none of them bills the usage."""
 
 
 class Dues:
@@ -187,6 +189,7 @@ class Dues:
                 start = max(start, item.end)
             else:
                 dues.append(_due_of(item, event_time, grace, source))
+        is_billed = bool(dues) or event_name is None or not any(one in self._cycles for one in billed)
         for period, known in () if dues else self._periods(standings, event_time):
             dues.append(Due(period, period.deadline(grace), source, known))
         dues.sort(key=lambda due: (due.deadline, due.period))
@@ -196,6 +199,7 @@ class Dues:
             dues[0],
             max(due.closes_at for due in dues),
             tuple(dues),
+            is_billed,
         )
 
     def _items_of(

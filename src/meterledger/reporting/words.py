@@ -35,6 +35,7 @@ ADVICE: Mapping[str, str] = {
     "one_mtime": "Rehearse with files as they came, not with copies of them.",
     "no_received_at": "Give the rows `received_at`, or rehearse with `--arrival mtime`.",
     "stamped_on_boundary": "Ask the source whether its times mean the start or the end of what they measure.",
+    "no_subscription": "Pull again if the subscriptions are new; else bill the usage by an invoice item.",
     "grace_mismatch": "Make the config and Stripe's setting (Settings, Billing, Invoices) say the same.",
     "first_invoice": "Nothing, if it is meant: such usage belongs to no later invoice.",
     "threshold_invoice": "Push often: an invoice made by a threshold takes no late usage.",

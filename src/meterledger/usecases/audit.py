@@ -28,7 +28,7 @@ from meterledger.usecases.audit_answer import (
     SourceAmounts,
     WhatIf,
 )
-from meterledger.usecases.audit_findings import clock_findings, refused_findings
+from meterledger.usecases.audit_findings import clock_findings, refused_findings, unbilled_findings
 from meterledger.usecases.audit_reading import Reading, SourceAndMeter
 from meterledger.usecases.audit_share import HOUR_SECONDS, MOST_HOURS, Pile, Share
 from meterledger.usecases.forecast import forecasts
@@ -133,13 +133,16 @@ def _periods_in_scope(reading: Reading, shares: Iterable[Share]) -> set[BillingP
 
 def _last_closed(reading: Reading, share: Share, oldest: Instant) -> Iterator[BillingPeriod]:
     """Yield as many closed periods of a customer and meter as are asked for, the last first."""
-    customer_id, left, at = reading.customers[share.customer], reading.options.periods, reading.now
-    while left and at >= oldest:
-        due = reading.dues.at(customer_id, share.subscription_id, share.event_name, at).due
+    customer_id, at = reading.customers[share.customer], reading.now
+    closed: dict[BillingPeriod, None] = {}
+    while len(closed) < reading.options.periods and at >= oldest:
+        stretch = reading.dues.at(customer_id, share.subscription_id, share.event_name, at)
+        due = stretch.due
         if due.period.end <= reading.now and not _is_ahead(due, reading.now):
-            yield due.period
-            left -= 1
-        at = due.period.start - 1
+            closed[due.period] = None
+        # Not the period's start: where a subscription ended, what is assumed after it covers its last period.
+        at = stretch.start - 1
+    yield from closed
 
 
 def _is_ahead(due: Due, now: Instant) -> bool:
@@ -285,6 +288,7 @@ def _conclude(whole: Audited, shares: Iterable[Share]) -> None:
     result.findings = [
         *(finding for finding, _ in refused),
         *clock_findings(reading, samples=result.samples, assumes_periods=assumed),
+        *unbilled_findings(shares),
         *grace_findings(reading.ledger, reading.settings, reading.now),
     ]
 

@@ -1,7 +1,7 @@
 """What an audit has to say besides its figures: refused rows, other clocks, assumed periods."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from meterledger.domain import lateness
 from meterledger.domain.correction import CANCEL_WINDOW
@@ -9,6 +9,7 @@ from meterledger.domain.delivery import RESEND_HORIZON
 from meterledger.domain.instant import seconds_floor, to_text
 from meterledger.domain.lateness import Landing
 from meterledger.usecases.audit_reading import UNKNOWN_WARNING, Reading
+from meterledger.usecases.audit_share import Share
 from meterledger.usecases.findings import Finding, counted, period_assumed
 
 
@@ -75,6 +76,23 @@ def clock_findings(reading: Reading, *, samples: int, assumes_periods: bool) -> 
             f"cancel what is wrong of them, the first until {until}",
             details={"usage_events": reading.cancelable, "first_until": until},
         )
+
+
+def unbilled_findings(shares: Iterable[Share]) -> Iterator[Finding]:
+    """Yield what no subscription bills, by Stripe's own word: it lands, and is on no invoice all the same."""
+    unbilled = [share for share in shares if not share.is_billed]
+    if not unbilled:
+        return
+    count = sum(share.usage.events for share in unbilled)
+    customers = len({share.customer for share in unbilled})
+    meters = sorted({share.event_name or "" for share in unbilled})
+    yield Finding(
+        code="no_subscription",
+        severity="warning",
+        message=f"{counted(count, 'usage event')} of {counted(customers, 'customer')} ({', '.join(meters)}) "
+        "when no subscription that Stripe told of bills them: they are on no invoice",
+        details={"usage_events": count, "customers": customers, "event_names": meters},
+    )
 
 
 def _unknown_outcomes(reading: Reading) -> Iterator[Finding]:

@@ -276,6 +276,7 @@ class Reading:
             start=stretch.start,
             end=stretch.end,
             is_asked_for=is_asked_for,
+            is_billed=stretch.is_billed,
             delays=known.setdefault((source_name, meter), Delays()),
             safe_before=(yardstick.safe_until + 1) * SECOND,
             late_from=(yardstick.deadline + 1) * SECOND,

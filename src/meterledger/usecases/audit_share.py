@@ -61,6 +61,8 @@ class Share:
     start: Instant
     end: Instant
     is_asked_for: bool
+    is_billed: bool
+    """Whether any known subscription bills it, as far as one can tell."""
     delays: Delays
     safe_before: Instant
     """What was accepted before this instant has landed."""
