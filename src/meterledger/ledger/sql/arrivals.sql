@@ -1,11 +1,14 @@
 -- name: arrivals_by_push
 -- How much usage arrived between any two pushes, by source and feature; a push is numbered by the schedule.
 -- Usage arrives when it is recorded; what a load of the past brought, when it was received.
-SELECT source, feature, push, COUNT(*) AS events, MIN(arrival) AS first, MAX(arrival) AS last
+-- First by the instant: what is recorded together has the same one, and then little is left to add up.
+SELECT
+    source, feature, (arrival - :phase + :every - 1) / :every AS push, SUM(events) AS events,
+    MIN(arrival) AS first, MAX(arrival) AS last
 FROM (
-    SELECT u.source, u.feature, u.arrival, (u.arrival - :phase + :every - 1) / :every AS push
+    SELECT source, feature, arrival, COUNT(*) AS events
     FROM (
-        SELECT source, feature, import, received_at, CASE
+        SELECT source, feature, CASE
             WHEN received_at IS NOT NULL AND (recorded_at - received_at > :longest_import
                 OR import IN (SELECT id FROM imports WHERE first_of_source = 1))
                 THEN received_at
@@ -13,12 +16,13 @@ FROM (
         END AS arrival
         FROM usage_events
         WHERE recorded_at <= :as_of AND recorded_at > :since
+            AND import NOT IN (SELECT id FROM imports WHERE backfill = 1)
+            AND (received_at IS NOT NULL OR import NOT IN (SELECT id FROM imports WHERE first_of_source = 1))
     ) AS u
-    WHERE u.arrival > :since
-        AND u.import NOT IN (SELECT id FROM imports WHERE backfill = 1)
-        AND (u.received_at IS NOT NULL OR u.import NOT IN (SELECT id FROM imports WHERE first_of_source = 1))
+    WHERE arrival > :since
+    GROUP BY source, feature, arrival
 ) AS known
-GROUP BY source, feature, push
+GROUP BY source, feature, (arrival - :phase + :every - 1) / :every
 ORDER BY push, first, source, feature;
 
 -- name: usage_arrived_late
