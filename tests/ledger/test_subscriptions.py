@@ -112,7 +112,7 @@ def test_answered_failures_are_counted(ledger: Ledger) -> None:
         number = ledger.subscriptions.begin_extension(EXTENSION, at("11-01T00:30"))
         failed = ExtensionOutcome(is_extended=False, http_status=status, message="x", deadline=None)
         ledger.subscriptions.settle_extension(number, failed, None, at("11-01T00:32"))
-    assert ledger.subscriptions.failures_of("in_1", EXTENSION.from_deadline, EXTENSION.to_deadline) == 2
+    assert ledger.subscriptions.answers_of("in_1", EXTENSION.from_deadline, EXTENSION.to_deadline) == 2
 
 
 _TABLES = {

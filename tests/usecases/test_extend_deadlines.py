@@ -34,6 +34,7 @@ class Desk:
         *,
         customer: str | None = None,
         by: int = 6 * HOUR,
+        to: Instant | None = None,
         dry_run: bool = False,
         answer: bool | None = None,
         before_moving: Sequence[PulledInvoice] = (),
@@ -53,7 +54,13 @@ class Desk:
                 ledger=self.built.ledger, settings=self.built.settings, gateway=self.stripe, paced=paced
             )
             return await extender.run(
-                ExtendOptions(by=by, customer=customer, dry_run=dry_run, confirm=confirm)
+                ExtendOptions(
+                    by=by if to is None else None,
+                    to=to,
+                    customer=customer,
+                    dry_run=dry_run,
+                    confirm=confirm,
+                )
             )
 
         return asyncio.run(extended())
@@ -263,11 +270,11 @@ def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
     assert [one.result for one in desk.run().lines] == [Result.REFUSED, Result.EXTENDED]
 
 
-def dies(desk: Desk, after: int, *, dry_run: bool = False) -> bool:
+def dies(desk: Desk, after: int, *, to: Instant | None = None) -> bool:
     """Run a command that dies after so many requests; tell whether it came so far."""
     desk.stripe.dies_after = after
     try:
-        desk.run(dry_run=dry_run)
+        desk.run(to=to)
     except Died:
         return True
     finally:
@@ -306,3 +313,72 @@ def test_a_deadline_that_changed_before_the_run_came_to_it_is_moved_from_there(d
     report = desk.run(before_moving=[draft(finalizes_at=at("11-01T02:00"))])
     assert desk.results(report) == [(Result.EXTENDED, NEW)]
     assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_to_an_instant_each_draft_gets_what_it_lacks(desk: Desk) -> None:
+    """Whatever their deadlines, they are the same then; who has it, or more, is left alone and told so."""
+    with_second_draft(desk)
+    invoices = desk.stripe.billed.invoices_by_id
+    invoices["in_2"] = replace(invoices["in_2"], finalizes_at=at("11-01T04:00"))
+    assert desk.results(desk.run(to=NEW)) == [(Result.EXTENDED, NEW)] * 2
+    again = desk.run(to=NEW - HOUR)
+    assert desk.results(again) == [(Result.UNNEEDED, NEW)] * 2
+    assert {one.message for one in again.lines} == {"its deadline is there already, or later"}
+    assert [move[:2] for move in desk.moves] == [("in_1", NEW), ("in_2", NEW)]
+
+
+def test_an_instant_between_two_seconds_is_the_second_after_it(desk: Desk) -> None:
+    """Stripe has whole seconds; asked again, it is the same one."""
+    for result in (Result.EXTENDED, Result.UNNEEDED):
+        assert desk.results(desk.run(to=NEW + 1)) == [(result, NEW + SECOND)]
+
+
+def test_an_instant_is_at_most_five_years_ahead(desk: Desk) -> None:
+    """What Stripe would refuse is not asked."""
+    assert [one.result for one in desk.run(to=desk.stripe.now + 5 * 365 * DAY + 1).lines] == [Result.TOO_FAR]
+    assert desk.moves == []
+
+
+@pytest.mark.parametrize("status", ["401", "403", "500"])
+def test_to_an_instant_a_refused_run_is_gone_on_with(desk: Desk, status: str) -> None:
+    """One was moved, the other refused and settled so: run again, none gets its time twice."""
+    with_second_draft(desk)
+    desk.stripe.billed.script = ["done", status]
+    assert desk.results(desk.run(to=NEW)) == [(Result.EXTENDED, NEW), (Result.REFUSED, OLD)]
+    desk.stripe.now += SECOND
+    # The earlier deadline comes first.
+    assert desk.results(desk.run(to=NEW)) == [(Result.EXTENDED, NEW), (Result.UNNEEDED, NEW)]
+
+
+@pytest.mark.parametrize("first", range(12))
+@pytest.mark.parametrize("second", [0, 3, 5, 7])
+def test_killed_anywhere_to_an_instant_nobody_gets_more(desk: Desk, first: int, second: int) -> None:
+    """Cut off twice, however late it is run again: the instant is the instant."""
+    with_second_draft(desk)
+    if dies(desk, first, to=at("11-01T12:00")):
+        desk.stripe.now += 40 * 60 * SECOND
+        dies(desk, second, to=at("11-01T12:00"))
+    desk.stripe.now += 2 * HOUR
+    desk.run(to=at("11-01T12:00"))
+    deadlines = [one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()]
+    assert deadlines == [at("11-01T12:00")] * 2
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+@pytest.mark.parametrize("first", range(12))
+def test_an_instant_goes_on_with_what_a_duration_began(desk: Desk, first: int) -> None:
+    """A run by six hours that was cut off is ended by the instant that it said."""
+    with_second_draft(desk)
+    dies(desk, first)
+    desk.run(to=NEW)
+    assert [one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()] == [NEW, NEW]
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_what_somebody_has_moved_back_is_moved_again(desk: Desk) -> None:
+    """Under another key: for the first one Stripe would repeat its answer, and do nothing."""
+    desk.run(to=NEW)
+    desk.stripe.billed.invoices_by_id["in_1"] = draft()
+    assert desk.results(desk.run(to=NEW)) == [(Result.EXTENDED, NEW)]
+    first, second = (key for _, _, key in desk.moves)
+    assert second == f"{first}:2"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meterledger.cli.context import Context, context_of
+from meterledger.cli.context import Clock, Context, context_of
 from meterledger.cli.output import (
     Format,
     confirmed,
@@ -25,6 +25,7 @@ from meterledger.errors import ExitCode, StripeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from meterledger.stripe_gateway.access import StripeAccess
     from meterledger.usecases.audit_answer import Amount
     from meterledger.usecases.deadlines import Deadline
     from meterledger.usecases.extend_deadlines import ExtendOptions, ExtendReport, Line
@@ -87,7 +88,13 @@ def list_(
 def extend(  # the options of a command
     ctx: typer.Context,
     *,
-    by: Annotated[str, typer.Option("--by", metavar="DURATION", help="How much more time, e.g. 6h.")],
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="DURATION", help="How much more time, e.g. 6h.")
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="INSTANT", help="Until when; who has it already is left alone."),
+    ] = None,
     customer: Annotated[
         str | None, typer.Option(metavar="ID", help="The drafts of this customer_id or Stripe customer.")
     ] = None,
@@ -111,33 +118,41 @@ def extend(  # the options of a command
     from meterledger.usecases.extend_deadlines import ExtendOptions
 
     context = context_of(ctx)
+    if (by is None) is (to is None):
+        raise UsageError("say how much more time: --by DURATION or --to INSTANT", hint="one of both")
     if (customer is None) is not all_at_risk:
         raise UsageError("say which drafts: --customer ID or --all-at-risk")
-    microseconds = context.duration(by, "--by") or 0
-    if microseconds <= 0:
+    microseconds = context.duration(by, "--by")
+    if microseconds is not None and microseconds <= 0:
         raise UsageError(f"--by {by}: there is nothing to move")
     if not (yes or dry_run or sys.stdin.isatty()):
         raise UsageError("there is no terminal to ask on", hint="say --yes, or --dry-run to look first")
     access = access_of(context, api_key_file)
     if live or not dry_run:
         refuse_without_live(access, live=live)
+    clock = context.clock()
+    until = None if to is None else context.instant(to)
+    if until is not None and until <= clock():
+        raise UsageError(f"--to {to}: that instant is over", hint="name one that is ahead")
     options = ExtendOptions(
-        by=microseconds, customer=customer, dry_run=dry_run, confirm=None if yes else _ask(format_)
+        by=microseconds,
+        to=until,
+        customer=customer,
+        dry_run=dry_run,
+        confirm=None if yes else _ask(format_),
     )
-    report, warnings = _extend(context, options, api_key_file)
+    report, warnings = _extend(context, options, access, clock)
     say_warnings(warnings)
     _print_extended(report, warnings, options, format_)
     raise typer.Exit(_exit_code(report, customer))
 
 
 def _extend(
-    context: Context, options: "ExtendOptions", api_key_file: "Any"
+    context: Context, options: "ExtendOptions", access: "StripeAccess", clock: Clock
 ) -> "tuple[ExtendReport, list[str]]":
     from meterledger.usecases.extend_deadlines import Extender
     from meterledger.usecases.pull_billing import pull_billing
 
-    access = access_of(context, api_key_file)
-    clock = context.clock()
     paced = paced_requests(clock)
     with context.ledger() as ledger:
 
@@ -175,12 +190,13 @@ def _exit_code(report: "ExtendReport", customer: str | None) -> ExitCode:
 def _print_extended(
     report: "ExtendReport", warnings: list[str], options: "ExtendOptions", format_: Format
 ) -> None:
-    from meterledger.domain.instant import SECOND
+    from meterledger.domain.instant import SECOND, to_text_or_none
 
     rows = [_extended_row(line) for line in report.lines]
     document = {
         "dry_run": options.dry_run,
-        "by_seconds": options.by // SECOND,
+        "by_seconds": None if options.by is None else options.by // SECOND,
+        "to": to_text_or_none(options.to),
         "extended": sum(row["result"] == "extended" for row in rows),
         "drafts": rows,
         "warnings": warnings,

@@ -17,6 +17,9 @@ from meterledger.domain.instant import Instant
 from meterledger.domain.quantity import Quantity
 from meterledger.ledger.database import Database, Row
 
+SAME_KEY_ANSWERS = 2
+"""After so many answers under one key the next attempt takes another: v1 replays what it answered."""
+
 _LATEST: Instant = 2**63 - 1
 
 
@@ -206,10 +209,15 @@ class SubscriptionStore:
         rows = self._database.rows("deadlines_extended_beside_open", span=span)
         return {row["invoice_id"] for row in rows}
 
-    def failures_of(self, invoice_id: str, from_deadline: Instant, to_deadline: Instant) -> int:
-        """Return how often this very change was answered, and not made."""
+    def answers_of(self, invoice_id: str, from_deadline: Instant, to_deadline: Instant) -> int:
+        """
+        Return how often this very change was answered, and not made.
+
+        Where it was made, and somebody has moved the deadline back, that alone uses its key up.
+        """
         row = self._database.row(
-            "failed_deadline_extensions",
+            "answered_deadline_extensions",
+            same_key_answers=SAME_KEY_ANSWERS,
             invoice_id=invoice_id,
             from_deadline=from_deadline,
             to_deadline=to_deadline,

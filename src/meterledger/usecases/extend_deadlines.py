@@ -16,7 +16,7 @@ from meterledger.domain.billing_facts import PulledInvoice
 from meterledger.domain.instant import DAY, HOUR, SECOND, Instant
 from meterledger.errors import StripeError
 from meterledger.ledger import Ledger
-from meterledger.ledger.subscriptions import Extension, ExtensionOutcome
+from meterledger.ledger.subscriptions import SAME_KEY_ANSWERS, Extension, ExtensionOutcome
 from meterledger.stripe_gateway.billing import Changed, Refusal
 from meterledger.usecases.deadlines import Deadline, list_deadlines
 from meterledger.usecases.paced_requests import PacedRequests
@@ -28,8 +28,7 @@ LATEST_AHEAD = 5 * 365 * DAY
 LONGEST_RUN = HOUR
 """How far before an open intent a move may lie, to be one of the same run."""
 
-_SAME_KEY_ANSWERS = 2
-"""After so many answers under one key the next attempt takes another: v1 replays what it answered."""
+_LATER_ALREADY = "its deadline is there already, or later"
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
 
@@ -63,13 +62,21 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtendOptions:
-    """Which drafts, by how much (microseconds), and whether to ask first."""
+    """Which drafts, by how much or until when, and whether to ask first."""
 
-    by: int
+    by: int | None = None
+    """How much more time, in microseconds; None with ``to``."""
+    to: Instant | None = None
+    """The deadline that each is to have, or a later one; None with ``by``."""
     customer: str | None = None
     """This customer's; None for all that are behind."""
     dry_run: bool = False
     confirm: Callable[[Sequence[Line]], bool] | None = None
+
+    def target(self, deadline: Instant, now: Instant) -> Instant:
+        """Return what a deadline is moved to, in whole seconds, as Stripe has them."""
+        wanted = max(deadline, now) + (self.by or 0) if self.to is None else self.to
+        return (wanted + SECOND - 1) // SECOND * SECOND
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,9 +107,11 @@ class Extender:
             StripeError: Stripe cannot be reached before anything was planned.
         """
         left_open = await self._left_open()
-        made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
-        if left_open:
-            # What the run that was cut off had made is made: it gets no second extension by this one.
+        made: set[str] = set()
+        if left_open and options.to is None:
+            # What the run that was cut off had made is made: it gets no second extension by this one. An
+            # instant needs none of that: who has it is left alone.
+            made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
             made |= self.ledger.subscriptions.extended_beside_open(LONGEST_RUN)
         report = ExtendReport(lines=self._planned(options, made))
         planned = [line for line in report.lines if line.result is Result.PLANNED]
@@ -141,7 +150,7 @@ class Extender:
                 options.customer or one.is_behind or one.invoice.invoice_id in settled
             ):
                 continue
-            lines.append(_plan(one, one.invoice, options.by, now, settled))
+            lines.append(_plan(one, one.invoice, options, now, settled))
         return lines
 
     async def _extend(self, line: Line) -> None:
@@ -161,7 +170,7 @@ class Extender:
             if fresh.finalizes_at < to:
                 await self._move(line, self._renewed(extension, fresh, fresh.finalizes_at))
                 return
-            line.result = Result.UNNEEDED
+            line.result, line.message = Result.UNNEEDED, _LATER_ALREADY
         self._settle(extension, fresh, Changed(status=None, message="left alone"))
 
     def _renewed(self, extension: Extension, fresh: PulledInvoice, before: Instant) -> Extension:
@@ -187,11 +196,11 @@ class Extender:
         self._conclude(line, extension, changed, read)
 
     def _intended(self, invoice: PulledInvoice, before: Instant, to: Instant) -> Extension:
-        failures = self.ledger.subscriptions.failures_of(invoice.invoice_id, before, to)
+        answers = self.ledger.subscriptions.answers_of(invoice.invoice_id, before, to)
         content = f"{invoice.invoice_id}\0{before}\0{to}".encode()
         key = f"meterledger-deadline-{hashlib.sha256(content).hexdigest()[:40]}"
-        if failures >= _SAME_KEY_ANSWERS:
-            key = f"{key}:{failures}"
+        if answers >= SAME_KEY_ANSWERS:
+            key = f"{key}:{answers}"
         extension = Extension(
             invoice_id=invoice.invoice_id,
             stripe_customer_id=invoice.stripe_customer_id,
@@ -249,21 +258,21 @@ def _is_made(extension: Extension, read: PulledInvoice | None) -> bool:
     return told is not None and told >= extension.to_deadline
 
 
-def _plan(one: Deadline, invoice: PulledInvoice, by: int, now: Instant, settled: set[str]) -> Line:
+def _plan(
+    one: Deadline, invoice: PulledInvoice, options: ExtendOptions, now: Instant, settled: set[str]
+) -> Line:
     at = invoice.finalizes_at
+    line = Line(deadline=one, invoice=invoice, result=Result.PLANNED, to=None, now_at=at)
     if invoice.is_held_open or at is None:
-        return Line(deadline=one, invoice=invoice, result=Result.HELD_OPEN, to=None, now_at=at)
+        line.result = Result.HELD_OPEN
+        return line
     if invoice.invoice_id in settled:
-        message = "an earlier run that was cut off had moved it already"
-        return Line(
-            deadline=one,
-            invoice=invoice,
-            result=Result.EXTENDED,
-            to=at,
-            now_at=at,
-            message=message,
-        )
-    # Whole seconds, as Stripe has them, and never before the deadline that stands.
-    to = (max(at, now) + by + SECOND - 1) // SECOND * SECOND
-    result = Result.PLANNED if to <= now + LATEST_AHEAD else Result.TOO_FAR
-    return Line(deadline=one, invoice=invoice, result=result, to=to, now_at=at)
+        line.result, line.to = Result.EXTENDED, at
+        line.message = "an earlier run that was cut off had moved it already"
+        return line
+    line.to = options.target(at, now)
+    if line.to <= at:
+        line.result, line.message = Result.UNNEEDED, _LATER_ALREADY
+    elif line.to > now + LATEST_AHEAD:
+        line.result = Result.TOO_FAR
+    return line

@@ -84,12 +84,13 @@ WHERE o.outcome = 'extended' AND o.recorded_at >= (
 ) - :span
 ORDER BY e.invoice_id;
 
--- name: failed_deadline_extensions
--- How often this very change was asked for, and an answer came that was no success.
-SELECT COUNT(*) AS count FROM deadline_extensions AS e
+-- name: answered_deadline_extensions
+-- How often this very change was asked for, and an answer came that was no success; a success uses the key up.
+SELECT COALESCE(SUM(CASE o.outcome WHEN 'extended' THEN :same_key_answers ELSE 1 END), 0) AS count
+FROM deadline_extensions AS e
 INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
 WHERE e.invoice_id = :invoice_id AND e.from_deadline = :from_deadline AND e.to_deadline = :to_deadline
-    AND o.outcome = 'not_extended' AND o.http_status IS NOT NULL;
+    AND (o.outcome = 'extended' OR o.http_status IS NOT NULL);
 
 -- name: unsent_sealed_usage
 -- Usage of [since, until) that is sealed and not accepted, by the Stripe customer and meter that it goes to.
