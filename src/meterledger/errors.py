@@ -104,5 +104,10 @@ class Interrupted(MeterledgerError):  # noqa: N818 # it is no error, but it ends
 
     exit_code = ExitCode.INTERRUPTED
 
-    def __init__(self) -> None:
-        super().__init__("interrupted; progress is kept", hint="run the same command again to go on")
+    def __init__(
+        self,
+        message: str = "interrupted; progress is kept",
+        *,
+        hint: str = "run the same command again to go on",
+    ) -> None:
+        super().__init__(message, hint=hint)

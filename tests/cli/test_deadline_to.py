@@ -1,5 +1,10 @@
 """`deadline extend --to`: an instant that four drafts get once, however often it is asked for."""
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +15,7 @@ from meterledger.errors import ExitCode
 from support.played_month import END, PlayedMonth, Used, played_month
 
 INSTANT = "2026-11-01T07:00:00Z"
+WAIT_SECONDS = 20.0
 EXTEND = ("deadline", "extend", "--all-at-risk", "--format", "json", "--yes")
 
 
@@ -91,3 +97,33 @@ def test_as_a_table_it_says_who_has_it_already(month: PlayedMonth) -> None:
     assert table.out.count("unneeded") == 4
     csv = month.done("deadline", "extend", "--all-at-risk", "--yes", "--format", "csv", "--to", INSTANT)
     assert csv.out.count("there already, or later") == 4
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("how_long", [("--by", "6h"), ("--to", INSTANT)], ids=["by", "to"])
+def test_a_signal_midway_is_told_and_gone_on_with(
+    month: PlayedMonth, number: signal.Signals, how_long: tuple[str, str]
+) -> None:
+    """Exit code 130, with what was moved, what is not known, and the command that gives nobody more."""
+    fault = {"kind": "slow", "on": "invoices", "method": "POST", "skip": 1, "delay": "5s"}
+    month.desk.simulator.set_faults(fault)
+    command = [sys.executable, "-m", "meterledger", *EXTEND, *how_long]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + WAIT_SECONDS
+        while not month.desk.simulator.faults()["log"] and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == ExitCode.INTERRUPTED, err
+    told = json.loads(out)
+    assert (told["schema"], told["code"]) == ("meterledger.error/1", ExitCode.INTERRUPTED)
+    assert [one["result"] for one in told["drafts"]] == ["extended", "unknown", "planned", "planned"]
+    first, second = (one["invoice_id"] for one in told["drafts"][:2])
+    assert f"1 draft moved: {first}; not known of 1 draft: {second}; 2 drafts not moved: in_" in err
+    assert err.count("interrupted") == 1
+    assert "run the same command again" in told["hint"]
+    assert how_long[0] == "--to" or f"--to {INSTANT} in place of --by" in told["hint"]
+    again = month.done(*EXTEND, "--to", INSTANT).document["drafts"]
+    assert sorted(one["result"] for one in again) == ["extended"] * 2 + ["unneeded"] * 2
+    assert deadlines(month) == {7}
+    month.done("verify")

@@ -80,6 +80,8 @@ class DraftStripe:
     meters: dict[str, str] | None = field(default_factory=lambda: {"mtr_1": "calls"})
     dies_after: int | None = None
     """How many requests are made before the process dies."""
+    dies_of: type[BaseException] = Died
+    """What that is; CancelledError is what a signal makes of it."""
 
     @property
     def billing(self) -> Billing:
@@ -102,7 +104,7 @@ class DraftStripe:
             if self.dies_after is not None:
                 self.dies_after -= 1
                 if self.dies_after < 0:
-                    raise Died
+                    raise self.dies_of
             await asyncio.sleep(0)
 
         return PacedRequests(

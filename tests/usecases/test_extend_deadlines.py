@@ -1,8 +1,9 @@
 """More time for drafts: moved once, proved by the invoice, and never to an earlier time."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,85 +13,17 @@ from meterledger.domain.dues import DeadlineSource
 from meterledger.domain.instant import DAY, HOUR, SECOND, Instant
 from meterledger.errors import StripeError, UsageError
 from meterledger.stripe_gateway.billing import Refusal
-from meterledger.usecases.extend_deadlines import Extender, ExtendOptions, ExtendReport, Line, Result
-from meterledger.usecases.known_dues import known_dues
-from meterledger.usecases.pull_billing import pull_billing
-from support.billing_facts import at, draft, final, line, pulled_item
-from support.delivered_ledger import LedgerBuilder, ledger_builder
-from support.draft_stripe import ACCESS, Died, DraftStripe
-
-OLD, NEW = at("11-01T01:00"), at("11-01T07:00")
-
-
-@dataclass(slots=True)
-class Desk:
-    """A ledger with unsent usage of October, and a Stripe with its draft."""
-
-    built: LedgerBuilder
-    stripe: DraftStripe
-
-    def run(
-        self,
-        *,
-        customer: str | None = None,
-        by: int = 6 * HOUR,
-        to: Instant | None = None,
-        dry_run: bool = False,
-        answer: bool | None = None,
-        before_moving: Sequence[PulledInvoice] = (),
-    ) -> ExtendReport:
-        """Pull, then extend; ``before_moving`` is what happens to invoices while a person is asked."""
-
-        def confirm(_lines: Sequence[Line]) -> bool:
-            self.stripe.billed.invoices_by_id |= {one.invoice_id: one for one in before_moving}
-            return answer is not False
-
-        async def extended() -> ExtendReport:
-            paced = self.stripe.paced()
-            await pull_billing(
-                self.built.ledger, self.stripe, ACCESS, paced=paced, server_date=lambda: self.stripe.now
-            )
-            extender = Extender(
-                ledger=self.built.ledger, settings=self.built.settings, gateway=self.stripe, paced=paced
-            )
-            return await extender.run(
-                ExtendOptions(
-                    by=by if to is None else None,
-                    to=to,
-                    customer=customer,
-                    dry_run=dry_run,
-                    confirm=confirm,
-                )
-            )
-
-        return asyncio.run(extended())
-
-    def results(self, report: ExtendReport) -> list[tuple[Result, Instant | None]]:
-        """Return what became of each draft, and the deadline that it told last."""
-        return [(one.result, one.now_at) for one in report.lines]
-
-    @property
-    def moves(self) -> list[tuple[str, Instant, str]]:
-        """What Stripe was asked to move."""
-        return self.stripe.billed.moves
-
-    @property
-    def due(self) -> tuple[Instant, DeadlineSource]:
-        """The deadline of the usage, as the audit has it."""
-        dues = known_dues(self.built.ledger, self.built.settings)
-        found = dues.at("cus_1", None, "api_requests", at("10-15")).due
-        return found.deadline, found.source
+from meterledger.usecases.extend_deadlines import Result
+from support.billing_facts import at, draft, final, line
+from support.draft_stripe import Died
+from support.extend_desk import NEW, OLD, Desk, extend_desk, with_second_draft
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     """Return a desk ten minutes after the end of October."""
-    stripe = DraftStripe(now=at("11-01T00:10"), meters={"mtr_1": "api_requests"})
-    stripe.billed.items = [pulled_item(event_name="api_requests")]
-    stripe.billed.invoices_by_id = {"in_1": draft()}
-    with ledger_builder(tmp_path) as built:
-        built.usage("r1", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_1")
-        yield Desk(built, stripe)
+    with extend_desk(tmp_path) as found:
+        yield found
 
 
 def test_a_draft_that_is_behind_gets_more_time(desk: Desk) -> None:
@@ -247,22 +180,6 @@ def test_what_more_time_cannot_save_is_told_apart(desk: Desk) -> None:
     assert (one.deadline.unsent, one.deadline.too_late["api_requests"].events) == ({}, 1)
 
 
-def with_second_draft(desk: Desk) -> None:
-    """Add another customer whose draft is behind."""
-    desk.stripe.billed.items.append(
-        pulled_item(
-            item_id="si_2", subscription_id="sub_2", stripe_customer_id="cus_2", event_name="api_requests"
-        )
-    )
-    other = replace(
-        draft(invoice_id="in_2", lines=(line("10-01", "11-01", item="si_2"),)),
-        stripe_customer_id="cus_2",
-        subscription_id="sub_2",
-    )
-    desk.stripe.billed.invoices_by_id["in_2"] = other
-    desk.built.usage("r9", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
-
-
 def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
     """One customer's trouble is not another's."""
     with_second_draft(desk)
@@ -382,3 +299,22 @@ def test_what_somebody_has_moved_back_is_moved_again(desk: Desk) -> None:
     assert desk.results(desk.run(to=NEW)) == [(Result.EXTENDED, NEW)]
     first, second = (key for _, _, key in desk.moves)
     assert second == f"{first}:2"
+
+
+@pytest.mark.parametrize("after", range(14))
+def test_canceled_anywhere_it_says_what_was_moved(desk: Desk, after: int) -> None:
+    """Moved is moved, planned is not; what is open is told; and by the same six hours none gets twelve."""
+    with_second_draft(desk)
+    desk.stripe.dies_after, desk.stripe.dies_of = after, asyncio.CancelledError
+    with contextlib.suppress(asyncio.CancelledError):
+        report = desk.run()
+        told = {one.invoice.invoice_id: one.result for one in report.lines}
+        for name, one in desk.stripe.billed.invoices_by_id.items():
+            known = {OLD: Result.PLANNED, NEW: Result.EXTENDED}[one.finalizes_at or 0]
+            assert told[name] in (known, Result.UNKNOWN)
+        assert report.is_interrupted is report.left_open
+        assert report.is_interrupted or set(told.values()) == {Result.EXTENDED}
+        desk.stripe.dies_after = None
+        if report.is_interrupted:
+            desk.run()
+            assert [one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()] == [NEW, NEW]

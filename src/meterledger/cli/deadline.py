@@ -25,6 +25,7 @@ from meterledger.errors import ExitCode, StripeError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from meterledger.errors import MeterledgerError
     from meterledger.stripe_gateway.access import StripeAccess
     from meterledger.usecases.audit_answer import Amount
     from meterledger.usecases.deadlines import Deadline
@@ -114,6 +115,7 @@ def extend(  # the options of a command
 
     It shows what it would move and asks; without a terminal it wants --yes or --dry-run.
     """
+    from meterledger.cli.extending import ended_early
     from meterledger.usecases.door import refuse_without_live
     from meterledger.usecases.extend_deadlines import ExtendOptions
 
@@ -143,18 +145,21 @@ def extend(  # the options of a command
     )
     report, warnings = _extend(context, options, access, clock)
     say_warnings(warnings)
-    _print_extended(report, warnings, options, format_)
-    raise typer.Exit(_exit_code(report, customer))
+    failure = ended_early(report, options)
+    _print_extended(report, warnings, options, format_, failure)
+    context.interruption_reported = report.is_interrupted
+    raise typer.Exit(_exit_code(report, customer) if failure is None else failure.exit_code)
 
 
 def _extend(
     context: Context, options: "ExtendOptions", access: "StripeAccess", clock: Clock
 ) -> "tuple[ExtendReport, list[str]]":
+    from meterledger.cli.extending import signals_restored, stopped_by_signals
     from meterledger.usecases.extend_deadlines import Extender
     from meterledger.usecases.pull_billing import pull_billing
 
     paced = paced_requests(clock)
-    with context.ledger() as ledger:
+    with context.ledger() as ledger, signals_restored():
 
         async def run(gateway: "Any", server_date: "Any") -> "tuple[ExtendReport, list[str]]":
             pulled = await pull_billing(ledger, gateway, access, paced=paced, server_date=server_date)
@@ -163,7 +168,7 @@ def _extend(
                     "; ".join(pulled.warnings), hint="the key needs to be allowed to read and write invoices"
                 )
             extender = Extender(ledger=ledger, settings=context.settings, gateway=gateway, paced=paced)
-            return await extender.run(options), pulled.warnings
+            return await extender.run(stopped_by_signals(options)), pulled.warnings
 
         return ask_stripe(access, clock, run)
 
@@ -181,14 +186,18 @@ def _ask(format_: Format) -> "Callable[[Sequence[Line]], bool]":
 
 def _exit_code(report: "ExtendReport", customer: str | None) -> ExitCode:
     results = {line.result.value for line in report.lines}
-    if report.stopped is not None or "unknown" in results:
+    if "unknown" in results:
         return ExitCode.STRIPE
     nobody = customer is not None and not report.lines
     return ExitCode.NEEDS_A_PERSON if nobody or results & set(_NOT_DONE) else ExitCode.DONE
 
 
 def _print_extended(
-    report: "ExtendReport", warnings: list[str], options: "ExtendOptions", format_: Format
+    report: "ExtendReport",
+    warnings: list[str],
+    options: "ExtendOptions",
+    format_: Format,
+    failure: "MeterledgerError | None",
 ) -> None:
     from meterledger.domain.instant import SECOND, to_text_or_none
 
@@ -202,8 +211,8 @@ def _print_extended(
         "warnings": warnings,
     }
     match format_:
-        case Format.JSON if report.stopped:
-            print_error_json(report.stopped, document)
+        case Format.JSON if failure:
+            print_error_json(failure, document)
         case Format.JSON:
             print_json("deadline.extend", document)
         case Format.CSV:
@@ -216,8 +225,8 @@ def _print_extended(
             if options.dry_run:
                 say(_WHAT_ELSE)
                 say("Nothing was moved: this was a dry run.")
-    if report.stopped:
-        say_error(report.stopped)
+    if failure:
+        say_error(failure)
 
 
 _COLUMNS = (

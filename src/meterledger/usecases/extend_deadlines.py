@@ -5,6 +5,7 @@ Each move is an intent in the ledger before the request leaves, and it counts as
 invoice itself tells the new deadline.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -86,6 +87,10 @@ class ExtendReport:
     lines: list[Line] = field(default_factory=list)
     stopped: StripeError | None = None
     """What ended it early."""
+    is_interrupted: bool = False
+    """Whether it was canceled: drafts are still planned that it had not come to."""
+    left_open: bool = False
+    """Whether there are moves whose outcome nobody knows."""
     declined: bool = False
 
 
@@ -129,6 +134,11 @@ class Extender:
             except StripeError as error:
                 report.stopped = error
                 break
+            except asyncio.CancelledError:
+                # At a point where something is waited for: the intent of this draft is open.
+                report.is_interrupted = True
+                break
+        report.left_open = bool(self.ledger.subscriptions.open_extensions())
         return report
 
     async def _left_open(self) -> list[tuple[Extension, PulledInvoice | None]]:
