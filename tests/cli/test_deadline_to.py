@@ -1,6 +1,7 @@
 """`deadline extend --to`: an instant that four drafts get once, however often it is asked for."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from meterledger.domain.instant import DAY
 from meterledger.errors import ExitCode
+from support.meddling_proxy import Meddling, MeddlingProxy
 from support.played_month import END, PlayedMonth, Used, played_month
 
 INSTANT = "2026-11-01T07:00:00Z"
@@ -127,3 +129,27 @@ def test_a_signal_midway_is_told_and_gone_on_with(
     assert sorted(one["result"] for one in again) == ["extended"] * 2 + ["unneeded"] * 2
     assert deadlines(month) == {7}
     month.done("verify")
+
+
+def test_a_draft_of_another_form_is_named_and_the_others_are_moved(
+    month: PlayedMonth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1: which one and what is wrong with it, and no word on the key's rights."""
+    name = sorted(month.drafts().values())[1]
+
+    def odd(body: bytes) -> bytes:
+        at = max(body.find(name.encode()), 0)
+        return body[:at] + re.sub(rb'("status": ?")draft', rb"\1DRAFT", body[at:], count=1)
+
+    with MeddlingProxy(month.desk.simulator.url) as proxy:
+        monkeypatch.setenv("STRIPE_API_BASE", proxy.url)
+        proxy.meddle = lambda request: (
+            Meddling(change=odd) if request.target.startswith("/v1/invoices?") else None
+        )
+        ran = month.run(*EXTEND, "--to", INSTANT)
+    assert ran.code == ExitCode.NEEDS_A_PERSON
+    (warning,) = ran.document["warnings"]
+    assert warning.endswith(f"are left out: {name} could not be read: status not as Stripe writes it")
+    assert "allowed" not in ran.err
+    assert [one["result"] for one in ran.document["drafts"]] == ["extended"] * 3
+    assert deadlines(month) == {1, 7}

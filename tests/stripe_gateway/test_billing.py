@@ -168,10 +168,25 @@ def test_a_subscription_of_another_form_is_counted_and_left_out(changes: dict[st
     ids=str,
 )
 def test_an_invoice_of_another_form_is_counted_and_left_out(changes: dict[str, Any]) -> None:
-    """The same for invoices."""
-    found, _ = ask("invoices", listed({**INVOICE, **changes}, INVOICE))
+    """The same for invoices, and it is said which one, and what is wrong with it."""
+    found, _ = ask("invoices", listed({**INVOICE, "id": "in_9", **changes}, INVOICE))
     assert isinstance(found, Page)
     assert (found.unreadable, [one.invoice_id for one in found.rows]) == (1, ["in_1"])
+    (key,) = changes
+    name = "an invoice without a readable id" if key == "id" else "in_9"
+    assert found.odd == (f"{name} could not be read: {key} not as Stripe writes it",)
+    alone, _ = ask("invoice", answer(200, {**INVOICE, **changes}))
+    assert isinstance(alone, Refusal)
+    assert alone.is_odd
+
+
+def test_an_invoice_whose_lines_are_no_list_is_left_out_alone() -> None:
+    """What is wrong with one is no word on the key's rights, nor on the others."""
+    first = {**INVOICE, "id": "in_9", "lines": {"has_more": True, "data": [{"id": "il_1"}]}}
+    found, _ = ask("invoices", listed(first, INVOICE), answer(200, {"object": "nothing"}))
+    assert isinstance(found, Page)
+    assert [one.invoice_id for one in found.rows] == ["in_1"]
+    assert "in_9 could not be read" in found.odd[0]
 
 
 def test_a_draft_that_is_gone_is_none() -> None:

@@ -27,8 +27,12 @@ class Billed:
     invoices_by_id: dict[str, PulledInvoice] = field(default_factory=dict)
     refusals: dict[str, Refusal] = field(default_factory=dict)
     """Read -> what it brings instead."""
+    odd: tuple[str, ...] = ()
+    """What is wrong with invoices that lists leave out."""
     script: list[str] = field(default_factory=list)
-    """What becomes of the next moves: done, answer_lost, request_lost, dies_before, dies_after, a status."""
+    """
+    What becomes of the next moves: done, answer_lost, request_lost, dies_before, dies_after, odd_after, a status.
+    """
     moves: list[tuple[str, Instant, str]] = field(default_factory=list)
     """Invoice, deadline and key of each request that was carried out or refused."""
 
@@ -48,11 +52,14 @@ class Billed:
             for one in self.invoices_by_id.values()
             if (status is None or one.status == status) and one.created >= (created_since or 0)
         ]
-        return self.refusals.get("invoices") or Page(rows=tuple(found))
+        return self.refusals.get("invoices") or Page(
+            rows=tuple(found), unreadable=len(self.odd), odd=self.odd
+        )
 
     async def invoice(self, invoice_id: str) -> PulledInvoice | Refusal | None:
         """Return one invoice."""
-        return self.refusals.get("invoice") or self.invoices_by_id.get(invoice_id)
+        refusal = self.refusals.get("invoice") or self.refusals.get(invoice_id)
+        return refusal or self.invoices_by_id.get(invoice_id)
 
     async def move_deadline(self, invoice_id: str, deadline: Instant, idempotency_key: str) -> Changed:
         """Move a deadline, as the script says."""
@@ -65,6 +72,8 @@ class Billed:
         if what.isdigit():
             return Changed(status=int(what), message="no")
         self.invoices_by_id[invoice_id] = replace(self.invoices_by_id[invoice_id], finalizes_at=deadline)
+        if what == "odd_after":
+            self.refusals[invoice_id] = Refusal(warning=f"{invoice_id}: no status", is_odd=True)
         if what == "dies_after":
             raise Died
         return Changed(status=None if what == "answer_lost" else 200)

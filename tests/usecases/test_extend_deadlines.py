@@ -318,3 +318,46 @@ def test_canceled_anywhere_it_says_what_was_moved(desk: Desk, after: int) -> Non
         if report.is_interrupted:
             desk.run()
             assert [one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()] == [NEW, NEW]
+
+
+ODD = Refusal(warning="in_1 could not be read: status not as Stripe writes it", is_odd=True)
+
+
+def test_an_invoice_of_another_form_stops_none_but_itself(desk: Desk) -> None:
+    """It is named with what is wrong, nothing is asked of it, and the others get their time."""
+    with_second_draft(desk)
+    desk.stripe.billed.refusals["in_1"] = ODD
+    report = desk.run()
+    assert [(one.result, one.message) for one in report.lines] == [
+        (Result.UNREADABLE, ODD.warning),
+        (Result.EXTENDED, ""),
+    ]
+    assert [move[0] for move in desk.moves] == ["in_2"]
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_an_open_move_of_an_invoice_that_cannot_be_read_stays_open(desk: Desk) -> None:
+    """Nobody knows what became of it: it is asked for no second time, until the invoice can be read."""
+    with_second_draft(desk)
+    desk.stripe.billed.script = ["dies_after"]
+    with pytest.raises(Died):
+        desk.run()
+    desk.stripe.billed.refusals["in_1"] = ODD
+    for to in (NEW, None):
+        report = desk.run(to=to)
+        assert {one.invoice.invoice_id: one.message for one in report.lines}["in_1"] == ODD.warning
+        assert report.left_open
+    del desk.stripe.billed.refusals["in_1"]
+    desk.run(to=NEW)
+    assert [move[:2] for move in desk.moves] == [("in_1", NEW), ("in_2", NEW)]
+    assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_an_answer_of_another_form_after_the_move_proves_nothing(desk: Desk) -> None:
+    """Moved or not, the invoice does not tell it: unknown, and found out by the next run."""
+    desk.stripe.billed.script = ["odd_after"]
+    (one,) = desk.run().lines
+    assert (one.result, one.message) == (Result.UNKNOWN, desk.stripe.billed.refusals["in_1"].warning)
+    desk.stripe.billed.refusals.clear()
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+    assert len(desk.moves) == 1

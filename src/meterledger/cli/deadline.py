@@ -30,13 +30,14 @@ if TYPE_CHECKING:
     from meterledger.usecases.audit_answer import Amount
     from meterledger.usecases.deadlines import Deadline
     from meterledger.usecases.extend_deadlines import ExtendOptions, ExtendReport, Line
+    from meterledger.usecases.pull_billing import PullReport
 
 _SHOWN = 50
 _WHAT_ELSE = (
     "It also means: Stripe no longer waits for a failing invoice.created webhook, the draft finalizes at "
     "that time whatever; auto_advance has to stay on; and the customer gets the invoice later."
 )
-_NOT_DONE = ("final", "held_open", "too_far", "refused", "unknown")
+_NOT_DONE = ("final", "held_open", "too_far", "refused", "unreadable", "unknown")
 
 deadline = typer.Typer(help="When invoices finalize, and how to get more time.", no_args_is_help=True)
 
@@ -143,17 +144,17 @@ def extend(  # the options of a command
         dry_run=dry_run,
         confirm=None if yes else _ask(format_),
     )
-    report, warnings = _extend(context, options, access, clock)
-    say_warnings(warnings)
+    report, pulled = _extend(context, options, access, clock)
+    say_warnings(pulled.warnings)
     failure = ended_early(report, options)
-    _print_extended(report, warnings, options, format_, failure)
+    _print_extended(report, pulled.warnings, options, format_, failure)
     context.interruption_reported = report.is_interrupted
-    raise typer.Exit(_exit_code(report, customer) if failure is None else failure.exit_code)
+    raise typer.Exit(_exit_code(report, customer, pulled) if failure is None else failure.exit_code)
 
 
 def _extend(
     context: Context, options: "ExtendOptions", access: "StripeAccess", clock: Clock
-) -> "tuple[ExtendReport, list[str]]":
+) -> "tuple[ExtendReport, PullReport]":
     from meterledger.cli.extending import signals_restored, stopped_by_signals
     from meterledger.usecases.extend_deadlines import Extender
     from meterledger.usecases.pull_billing import pull_billing
@@ -161,14 +162,15 @@ def _extend(
     paced = paced_requests(clock)
     with context.ledger() as ledger, signals_restored():
 
-        async def run(gateway: "Any", server_date: "Any") -> "tuple[ExtendReport, list[str]]":
+        async def run(gateway: "Any", server_date: "Any") -> "tuple[ExtendReport, PullReport]":
             pulled = await pull_billing(ledger, gateway, access, paced=paced, server_date=server_date)
-            if not pulled.pull.invoices_read:
+            # Each draft is read again before it is moved: one of another form stops none but itself.
+            if not (pulled.pull.invoices_read or pulled.odd_invoices):
                 raise StripeError(
                     "; ".join(pulled.warnings), hint="the key needs to be allowed to read and write invoices"
                 )
             extender = Extender(ledger=ledger, settings=context.settings, gateway=gateway, paced=paced)
-            return await extender.run(stopped_by_signals(options)), pulled.warnings
+            return await extender.run(stopped_by_signals(options)), pulled
 
         return ask_stripe(access, clock, run)
 
@@ -184,12 +186,13 @@ def _ask(format_: Format) -> "Callable[[Sequence[Line]], bool]":
     return ask
 
 
-def _exit_code(report: "ExtendReport", customer: str | None) -> ExitCode:
+def _exit_code(report: "ExtendReport", customer: str | None, pulled: "PullReport") -> ExitCode:
     results = {line.result.value for line in report.lines}
     if "unknown" in results:
         return ExitCode.STRIPE
     nobody = customer is not None and not report.lines
-    return ExitCode.NEEDS_A_PERSON if nobody or results & set(_NOT_DONE) else ExitCode.DONE
+    needs_a_person = nobody or pulled.odd_invoices or results & set(_NOT_DONE)
+    return ExitCode.NEEDS_A_PERSON if needs_a_person else ExitCode.DONE
 
 
 def _print_extended(

@@ -1,13 +1,20 @@
 """Reads of subscriptions and invoices, page by page, and the one write of a draft's deadline."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from meterledger.domain.billing_facts import PulledInvoice, PulledItem
 from meterledger.domain.instant import SECOND, Instant
 from meterledger.errors import StripeError
-from meterledger.stripe_gateway.billing_answers import id_of, invoice_of, items_of, rows_of, table
+from meterledger.stripe_gateway.billing_answers import (
+    id_of,
+    invoice_of,
+    items_of,
+    odd_keys_of_invoice,
+    rows_of,
+    table,
+)
 from meterledger.stripe_gateway.wire import WireAnswer
 
 PAGE = 50
@@ -32,6 +39,8 @@ class Page:
 
     rows: tuple[Any, ...]
     unreadable: int = 0
+    odd: tuple[str, ...] = ()
+    """Which invoices could not be read, each with what is wrong with it."""
     after: str | None = None
 
 
@@ -41,6 +50,8 @@ class Refusal:
 
     warning: str
     for_now: bool = False
+    is_odd: bool = False
+    """Whether Stripe answered, and what it answered has another form than it writes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +124,15 @@ class Billing:
         if isinstance(found, Refusal):
             return found
         rows: list[PulledInvoice | None] = []
+        odd = []
         for one in map(table, found.rows):
             read = await self._invoice_of(one)
             if isinstance(read, Refusal):
-                return read
-            rows.append(read)
-        return _readable(rows, found)
+                if not read.is_odd:
+                    return read
+                odd.append(read.warning)
+            rows.append(None if isinstance(read, Refusal) else read)
+        return replace(_readable(rows, found), odd=tuple(odd))
 
     async def invoice(self, invoice_id: str) -> PulledInvoice | Refusal | None:
         """
@@ -134,8 +148,10 @@ class Billing:
             return None
         found = await self._invoice_of(table(answer.json()))
         if isinstance(found, PulledInvoice) and found.invoice_id != invoice_id:
-            return Refusal(warning=f"{invoice_id} could not be read: the answer is of another invoice")
-        return found or Refusal(warning="an invoice could not be read: an answer of another form")
+            return Refusal(
+                warning=f"{invoice_id} could not be read: the answer is of another invoice", is_odd=True
+            )
+        return found
 
     async def move_deadline(self, invoice_id: str, deadline: Instant, idempotency_key: str) -> Changed:
         """Ask once for another `automatically_finalizes_at` of a draft; never raises."""
@@ -150,9 +166,15 @@ class Billing:
             status=answer.status, message=message.encode(errors="replace").decode()[:_MAX_MESSAGE_CHARS]
         )
 
-    async def _invoice_of(self, found: Mapping[str, Any]) -> PulledInvoice | Refusal | None:
-        lines = await self._whole(found.get("lines"), f"/v1/invoices/{id_of(found.get('id'))}/lines", {})
-        return lines if isinstance(lines, Refusal) else invoice_of(found, lines)
+    async def _invoice_of(self, found: Mapping[str, Any]) -> PulledInvoice | Refusal:
+        name = id_of(found.get("id")) or "an invoice without a readable id"
+        if odd := odd_keys_of_invoice(found):
+            keys = ", ".join(odd)
+            return Refusal(warning=f"{name} could not be read: {keys} not as Stripe writes it", is_odd=True)
+        lines = await self._whole(found.get("lines"), f"/v1/invoices/{name}/lines", {})
+        if isinstance(lines, Refusal):
+            return replace(lines, warning=f"{name} could not be read: {lines.warning}")
+        return invoice_of(found, lines) or Refusal(warning=f"{name} could not be read", is_odd=True)
 
     async def _whole(self, listed: object, path: str, parameters: Mapping[str, Any]) -> list[Any] | Refusal:
         """Return all rows of a list that stands in an object with its first rows."""
@@ -167,7 +189,7 @@ class Billing:
                 return page
             rows += page.rows
             has_more = page.after is not None
-        return Refusal(warning=f"{path} does not end after {MAX_FURTHER_PAGES} pages")
+        return Refusal(warning=f"{path} does not end after {MAX_FURTHER_PAGES} pages", is_odd=True)
 
     async def _list(
         self, what: str, path: str, parameters: Mapping[str, Any], after: str | None
@@ -179,14 +201,18 @@ class Billing:
         found = answer.json() if answer.status == _OK else None
         rows = rows_of(found)
         if rows is None:
-            return Refusal(warning=f"{what} could not be read: {answer.status} without a list")
+            return Refusal(warning=f"{what} could not be read: {answer.status} without a list", is_odd=True)
         if table(found).get("has_more") is not True:
             return Page(rows=tuple(rows))
         last = id_of(table(rows[-1]).get("id")) if rows else None
         if last is None:
-            return Refusal(warning=f"{what} could not be read: a page does not say what comes after it")
+            return Refusal(
+                warning=f"{what} could not be read: a page does not say what comes after it", is_odd=True
+            )
         if last == after:
-            return Refusal(warning=f"{what} could not be read: the list does not end, but repeats a page")
+            return Refusal(
+                warning=f"{what} could not be read: the list does not end, but repeats a page", is_odd=True
+            )
         return Page(rows=tuple(rows), after=last)
 
     async def _answer(

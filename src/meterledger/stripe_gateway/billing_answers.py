@@ -103,6 +103,18 @@ def items_of(
     return found
 
 
+def odd_keys_of_invoice(found: Mapping[str, Any]) -> list[str]:
+    """Return the keys of an invoice that are needed, and are not as Stripe writes them."""
+    told = {
+        "object": found.get("object") if found.get("object") == "invoice" else None,
+        "id": id_of(found.get("id")),
+        "customer": _customer(found),
+        "status": _word(found.get("status")),
+        "created": _instant(found.get("created")),
+    }
+    return [key for key, value in told.items() if value is None]
+
+
 def invoice_of(found: Mapping[str, Any], lines: Sequence[Any]) -> PulledInvoice | None:
     """
     Return an invoice with the lines that bill a period which is over; None if it does not say what is needed.
@@ -114,7 +126,7 @@ def invoice_of(found: Mapping[str, Any], lines: Sequence[Any]) -> PulledInvoice 
     created = _instant(found.get("created"))
     parent = table(table(found.get("parent")).get("subscription_details"))
     subscription_id = _id_or_object(parent.get("subscription")) or _id_or_object(found.get("subscription"))
-    if None in (invoice_id, customer, status, created) or found.get("object") != "invoice":
+    if odd_keys_of_invoice(found):
         return None
     error = table(found.get("last_finalization_error"))
     return PulledInvoice(

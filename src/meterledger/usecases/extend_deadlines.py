@@ -45,6 +45,8 @@ class Result(StrEnum):
     HELD_OPEN = "held_open"
     TOO_FAR = "too_far"
     REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    """Right before, the invoice had another form than Stripe's: nothing was asked."""
     UNKNOWN = "unknown"
     """No answer came, and the invoice does not tell the new deadline: the next run looks again."""
 
@@ -111,14 +113,14 @@ class Extender:
             UsageError: Nothing is known of the customer.
             StripeError: Stripe cannot be reached before anything was planned.
         """
-        left_open = await self._left_open()
+        left_open, odd = await self._left_open()
         made: set[str] = set()
-        if left_open and options.to is None:
+        if (left_open or odd) and options.to is None:
             # What the run that was cut off had made is made: it gets no second extension by this one. An
             # instant needs none of that: who has it is left alone.
             made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
             made |= self.ledger.subscriptions.extended_beside_open(LONGEST_RUN)
-        report = ExtendReport(lines=self._planned(options, made))
+        report = ExtendReport(lines=self._planned(options, made, odd))
         planned = [line for line in report.lines if line.result is Result.PLANNED]
         if options.dry_run:
             return report
@@ -141,17 +143,22 @@ class Extender:
         report.left_open = bool(self.ledger.subscriptions.open_extensions())
         return report
 
-    async def _left_open(self) -> list[tuple[Extension, PulledInvoice | None]]:
-        """Return the intents of a run that was cut off, each with what its invoice says now."""
-        found = []
+    async def _left_open(self) -> tuple[list[tuple[Extension, PulledInvoice | None]], dict[str, str]]:
+        """
+        Return the intents of a run that was cut off, each with what its invoice says now.
+
+        And the invoices that cannot be read, with what is wrong: their intents stay open.
+        """
+        found, odd = [], {}
         for extension in self.ledger.subscriptions.open_extensions():
             read = await self.paced.ask(partial(self.gateway.billing.invoice, extension.invoice_id))
             if isinstance(read, Refusal):
-                raise StripeError(read.warning, hint="the key needs to be allowed to read invoices")
-            found.append((extension, read))
-        return found
+                odd[extension.invoice_id] = _odd_or_raise(read)
+            else:
+                found.append((extension, read))
+        return found, odd
 
-    def _planned(self, options: ExtendOptions, settled: set[str]) -> list[Line]:
+    def _planned(self, options: ExtendOptions, settled: set[str], odd: dict[str, str]) -> list[Line]:
         now = self.paced.clock()
         deadlines = list_deadlines(self.ledger, self.settings, now=now, customer=options.customer)
         lines = []
@@ -160,7 +167,10 @@ class Extender:
                 options.customer or one.is_behind or one.invoice.invoice_id in settled
             ):
                 continue
-            lines.append(_plan(one, one.invoice, options, now, settled))
+            line = _plan(one, one.invoice, options, now, settled)
+            if message := odd.get(one.invoice.invoice_id):
+                line.result, line.message = Result.UNKNOWN, message
+            lines.append(line)
         return lines
 
     async def _extend(self, line: Line) -> None:
@@ -170,8 +180,9 @@ class Extender:
         extension = self._intended(line.invoice, line.invoice.finalizes_at or 0, to)
         fresh = await self.paced.ask(partial(self.gateway.billing.invoice, line.invoice.invoice_id))
         if isinstance(fresh, Refusal):
-            raise StripeError(fresh.warning, hint="the key needs to be allowed to read invoices")
-        if fresh is None or not fresh.is_draft:
+            line.message = _odd_or_raise(fresh)
+            line.result, fresh = Result.UNREADABLE, None
+        elif fresh is None or not fresh.is_draft:
             line.result, line.now_at = Result.FINAL, fresh.finalized_at if fresh else None
         elif fresh.is_held_open or fresh.finalizes_at is None:
             line.result = Result.HELD_OPEN
@@ -229,7 +240,8 @@ class Extender:
         read: PulledInvoice | Refusal | None,
     ) -> None:
         if isinstance(read, Refusal):
-            raise StripeError(read.warning, hint="what became of it is settled by the next run")
+            line.message = _odd_or_raise(read, "what became of it is settled by the next run")
+            return
         told = _deadline_told(read)
         if _is_made(extension, read):
             self._settle(extension, read, changed)
@@ -256,6 +268,13 @@ class Extender:
             deadline=_deadline_told(read),
         )
         self.ledger.subscriptions.settle_extension(extension.number, outcome, read, self.paced.clock())
+
+
+def _odd_or_raise(refusal: Refusal, hint: str = "the key needs to be allowed to read invoices") -> str:
+    """Return what is wrong with an invoice of another form; StripeError where it could not be read at all."""
+    if refusal.is_odd:
+        return refusal.warning
+    raise StripeError(refusal.warning, hint=hint)
 
 
 def _deadline_told(read: PulledInvoice | None) -> Instant | None:

@@ -29,6 +29,9 @@ MAX_PAGES = 4000
 MAX_SINGLE_READS = 500
 """Drafts known before that no list shows any more are read one by one."""
 
+_ODD_NAMED = 10
+"""Rows of another form that a warning names."""
+
 _NEVER_BEGAN = "incomplete_expired"
 
 
@@ -57,14 +60,19 @@ class PullReport:
     new_items: int = 0
     new_invoices: int = 0
     warnings: list[str] = field(default_factory=list)
+    odd_invoices: tuple[str, ...] = ()
+    """Where all invoices were listed, what is wrong with those that were left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Listed:
-    """The rows of a list, and whether they are all of it."""
+    """The rows of a list, whether they are all of it, and what is wrong with those that were left out."""
 
     rows: list[Any] = field(default_factory=list)
     is_whole: bool = False
+    has_ended: bool = False
+    """Whether the list was read to its end, perhaps without rows of another form."""
+    odd: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -88,10 +96,15 @@ class _Pulling:
         """Return the drafts, and what was made lately."""
         # Drafts first: what finalizes meanwhile is in the second list as it is then.
         drafts = await self._pages("invoices", self._invoice_pages("draft", None))
-        if not drafts.is_whole and not drafts.rows:
+        if not drafts.has_ended and not drafts.rows:
             return drafts
         lately = await self._pages("invoices", self._invoice_pages(None, now - LOOK_BACK))
-        return _Listed(rows=drafts.rows + lately.rows, is_whole=drafts.is_whole and lately.is_whole)
+        return _Listed(
+            rows=drafts.rows + lately.rows,
+            is_whole=drafts.is_whole and lately.is_whole,
+            has_ended=drafts.has_ended and lately.has_ended,
+            odd=tuple(dict.fromkeys(drafts.odd + lately.odd)),
+        )
 
     def _invoice_pages(
         self, status: str | None, since: Instant | None
@@ -116,6 +129,7 @@ class _Pulling:
     ) -> _Listed:
         rows: list[Any] = []
         unreadable, after = 0, None
+        odd: list[str] = []
         for _ in range(MAX_PAGES):
             page = await self.paced.ask(partial(page_after, after))
             if isinstance(page, Refusal):
@@ -123,14 +137,20 @@ class _Pulling:
                 return _Listed(rows=rows)
             rows += page.rows
             unreadable += page.unreadable
+            odd += page.odd
             after = page.after
             if after is None:
                 break
         else:
             self.warnings.append(f"{what}: there are more than {MAX_PAGES} pages")
         if unreadable:
-            self.warnings.append(f"{what}: {unreadable} have another form than Stripe's, and are left out")
-        return _Listed(rows=rows, is_whole=after is None and not unreadable)
+            which = "; ".join(odd[:_ODD_NAMED])
+            warning = f"{what}: {unreadable} have another form than Stripe's, and are left out"
+            told = f"{warning}: {which}" if which else warning
+            # A draft may be in both lists of invoices.
+            self.warnings += [told] if told not in self.warnings else []
+        has_ended = after is None
+        return _Listed(rows=rows, is_whole=has_ended and not unreadable, has_ended=has_ended, odd=tuple(odd))
 
 
 async def pull_billing(
@@ -183,6 +203,7 @@ async def pull_billing(
         new_items=new_items,
         new_invoices=new_invoices,
         warnings=warnings,
+        odd_invoices=drawn.odd if drawn.has_ended else (),
     )
 
 
