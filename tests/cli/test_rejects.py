@@ -98,13 +98,17 @@ def test_an_export_goes_to_a_private_file_and_back(shop: Workshop) -> None:
     assert sorted(one.name for one in shop.folder.iterdir() if one.name.startswith(".rejects")) == []
 
 
-def test_an_export_goes_to_standard_output(shop: Workshop) -> None:
-    """Data is on stdout, words are on stderr."""
-    ended = shop.command("rejects", "export", "--kind", "conflict")
+@pytest.mark.parametrize("output", [(), ("--output", "-"), ("-o", "-", "--force")], ids=str)
+def test_an_export_goes_to_standard_output(shop: Workshop, output: tuple[str, ...]) -> None:
+    """Data is on stdout, words are on stderr, and no file is called like a dash."""
+    ended = shop.command("rejects", "export", "--kind", "conflict", *output)
 
     assert ended.out.splitlines()[0].endswith(HEADER)
     assert ended.out.splitlines()[1].endswith(row("r0", "2"))
-    assert "1 refused row written" in ended.err
+    assert "1 refused row written." in ended.err
+    assert "import --source" in ended.err
+    assert "FILE" in ended.err
+    assert not (shop.folder / "-").exists()
 
 
 def test_an_export_of_nothing_leaves_no_file(shop: Workshop) -> None:

@@ -31,7 +31,8 @@ class Billed:
     """What is wrong with invoices that lists leave out."""
     script: list[str] = field(default_factory=list)
     """
-    What becomes of the next moves: done, answer_lost, request_lost, dies_before, dies_after, odd_after, a status.
+    What becomes of the next moves: done, answer_lost, request_lost, dies_before, dies_after, odd_after, a
+    status.
     """
     moves: list[tuple[str, Instant, str]] = field(default_factory=list)
     """Invoice, deadline and key of each request that was carried out or refused."""

@@ -123,6 +123,12 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path, name: str) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def test_standard_output_is_no_metrics_file(tmp_path: Path) -> None:
+    """A dash names no file, and what is replaced with each round cannot be printed."""
+    with pytest.raises(UsageError, match="standard output"):
+        MetricsFile(Path("-"), tmp_path / "l.db").refuse_unwritable()
+
+
 @pytest.mark.parametrize(
     "name", ["l.db", "l.db-wal", "l.db-shm", "l.db.head", "l.db-watch", "sub/../l.db-wal", "notes", "pipe"]
 )

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meterledger.cli.output import say
-from meterledger.cli.written_file import refuse_own_files, refuse_to_overwrite, written_file
+from meterledger.cli.written_file import STDOUT, refuse_own_files, refuse_to_overwrite, written_file
 from meterledger.errors import UsageError
 
 if TYPE_CHECKING:
     from meterledger.cli.context import Context
     from meterledger.usecases.audit_answer import Audit, AuditOptions
-
-_STDOUT = Path("-")
 
 
 def check_page_options(
@@ -27,7 +25,7 @@ def check_page_options(
         raise UsageError("--explain has no page", hint="take --format table, json or csv")
     if output is None and sys.stdout.isatty():
         raise UsageError("a page is no text for a terminal", hint="name a file, such as --output report.html")
-    if output is not None and output != _STDOUT:
+    if output is not None and output != STDOUT:
         refuse_own_files(output, context)
         refuse_to_overwrite(output, force=force)
     from meterledger.reporting.charts import refuse_without_library
@@ -54,7 +52,7 @@ def write_page(
         asked=", ".join(asked),
     )
     page = audit_page(result, rules).encode(errors="replace")
-    with written_file(None if output == _STDOUT else output, force=force) as file:
+    with written_file(None if output == STDOUT else output, force=force) as file:
         file.write(page)
-    if output not in (None, _STDOUT) and not context.quiet:
+    if output not in (None, STDOUT) and not context.quiet:
         say(f"{result.verdict}: the report is in {output}. It holds customers' usage: send it with care.")

@@ -9,7 +9,7 @@ import typer
 from meterledger.cli.context import Context, context_of
 from meterledger.cli.output import say
 from meterledger.cli.rejects_filters import Ids, KindOption, chosen, of_kind, with_filters
-from meterledger.cli.written_file import refuse_own_files, written_file
+from meterledger.cli.written_file import STDOUT, refuse_own_files, written_file
 
 if TYPE_CHECKING:
     from meterledger.usecases.export_rejects import ExportReport
@@ -23,7 +23,7 @@ def export(
     *,
     selection: "Selection",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file.")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file; - is stdout.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     with_closed: Annotated[
@@ -41,6 +41,7 @@ def export(
     context = context_of(ctx)
     selection = of_kind(chosen(ids, selection), KindOption.REJECTION)
     selection = replace(selection, matching=replace(selection.matching, with_closed=with_closed))
+    output = None if output == STDOUT else output
     refuse_own_files(output, context)
     with context.ledger() as ledger, written_file(output, force=force) as file:
         report = export_rejects(ledger, selection, file.write)

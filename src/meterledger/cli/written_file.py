@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from meterledger.cli.context import Context
 
 
+STDOUT = Path("-")
+"""What names standard output where one document is written."""
+
+
 @contextmanager
 def written_file(path: Path | None, *, force: bool | None = None) -> Iterator[IO[bytes]]:
     """

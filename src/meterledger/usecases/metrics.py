@@ -99,6 +99,11 @@ class MetricsFile:
     def refuse_unwritable(self) -> None:
         """Raise UsageError if the file cannot be written where it is to stand."""
         folder = self.path.parent
+        if self.path == Path("-"):
+            raise UsageError(
+                "metrics are replaced with each round, and do not go to standard output",
+                hint="name a file, such as --metrics-file meterledger.prom",
+            )
         if self.path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
             raise UsageError(
                 f"the metrics file {self.path} cannot be written",
