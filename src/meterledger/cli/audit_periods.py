@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from meterledger.cli.audit_document import LANDINGS, deadline_text
 from meterledger.cli.output import count_text, print_table, quantity_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.instant import DAY, Instant, to_text
 from meterledger.domain.lateness import Landing
-from meterledger.usecases.audit_answer import Entry
+from meterledger.usecases.audit_answer import CustomerAtRisk, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meterledger.usecases.audit_answer import Amount, AuditOptions, CustomerAtRisk
+    from meterledger.usecases.audit_answer import Amount, AuditOptions
+
+_Row = TypeVar("_Row", Entry, CustomerAtRisk)
 
 NO_METER = "(no meter)"
 
@@ -22,7 +24,7 @@ _MOST_TABLES = 12
 """More periods than this are added up: where each customer has its own, there may be thousands."""
 
 _SHOWN = 20
-"""Rows that name a customer, the worst of them; JSON has all."""
+"""Rows that name a customer; JSON has all."""
 
 _NEAR_DAYS = 8
 """Deadlines of today and the days after it are added up by the day, others by the month."""
@@ -33,7 +35,7 @@ def print_entries(entries: "Sequence[Entry]", options: "AuditOptions", *, now: I
     if len({(entry.period, entry.deadline) for entry in entries}) <= _MOST_TABLES:
         _print_each(entries, options)
     elif options.by_customer:
-        _print_unlanded(entries)
+        _print_unlanded(entries, now)
     else:
         _print_added_up(entries, options, now)
 
@@ -79,6 +81,8 @@ def _print_added_up(entries: "Sequence[Entry]", options: "AuditOptions", now: In
         sums[key].periods += entry.customers
         for where, amount in entry.amounts.items():
             sums[key].whole.amounts[where].add(amount.events, amount.quantity)
+    stretches = list(dict.fromkeys(stretch for stretch, _, _ in sums))
+    in_order = sorted(sums.items(), key=lambda item: (stretches.index(item[0][0]), item[0][1:]))
     columns = [("deadlines", "left"), ("meter", "left"), ("periods", "right")]
     columns += [(where.replace("_", " "), "right") for where in LANDINGS]
     if options.by_source:
@@ -93,23 +97,33 @@ def _print_added_up(entries: "Sequence[Entry]", options: "AuditOptions", now: In
                 count_text(one.periods),
                 *(amount_cell(one.whole.amounts[where]) for where in LANDINGS),
             ]
-            for (stretch, meter, source), one in sums.items()
+            for (stretch, meter, source), one in in_order
         ],
         title="Customers' periods added up by their deadlines: usage events, their quantity below",
         caption="--format csv has each period",
     )
 
 
-def _print_unlanded(entries: "Sequence[Entry]") -> None:
+def _worst(rows: "Sequence[_Row]", now: Instant) -> "list[_Row]":
+    """
+    Return as many rows as are shown, of those which are over and of those which can still be saved.
+
+    First what is over, the most missed usage events first; then what is ahead, with usage at risk before
+    other usage, and the nearest deadline first. Each has half of the rows, and what the other leaves.
+    """
+    over, ahead = [], []
+    for row in rows:
+        is_over = row.amounts[Landing.MISSED].events or row.deadline < now
+        (over if is_over else ahead).append(row)
+    over.sort(key=lambda row: (*(-row.amounts[where].events for where in LANDINGS[:1:-1]), -row.deadline))
+    ahead.sort(key=lambda row: (not row.amounts[Landing.AT_RISK].events, row.deadline))
+    shown = over[: max(_SHOWN // 2, _SHOWN - len(ahead))]
+    return shown + ahead[: _SHOWN - len(shown)]
+
+
+def _print_unlanded(entries: "Sequence[Entry]", now: Instant) -> None:
     """Print the customers' periods of which some usage has not landed, the worst first."""
     unlanded = [one for one in entries if any(one.amounts[where].events for where in LANDINGS[1:])]
-    unlanded.sort(
-        key=lambda one: (
-            not one.amounts[Landing.MISSED].events,
-            not one.amounts[Landing.AT_RISK].events,
-            one.deadline,
-        )
-    )
     landed = len(entries) - len(unlanded)
     more = f"{count_text(len(unlanded) - _SHOWN)} more have not, " if len(unlanded) > _SHOWN else ""
     print_table(
@@ -126,18 +140,23 @@ def _print_unlanded(entries: "Sequence[Entry]") -> None:
                 deadline_text(one.deadline) or "held open",
                 *(amount_cell(one.amounts[where]) for where in LANDINGS),
             ]
-            for one in unlanded[:_SHOWN]
+            for one in _worst(unlanded, now)
         ],
         title="Customers' periods that have not landed whole: usage events, their quantity below",
         caption=f"{more}{count_text(landed)} have; --format csv has all",
     )
 
 
-def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]") -> None:
+def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]", *, now: Instant) -> None:
     """Print whose usage is at risk or missed, the worst first."""
     if not customers:
         return
-    more = len(customers) - _SHOWN
+    worst = _worst(customers, now)
+    more = len(customers) - len(worst)
+    missed, shown = (
+        sum(one.amounts[Landing.MISSED].events > 0 for one in some) for some in (customers, worst)
+    )
+    of_which = f", {count_text(missed - shown)} of them with missed usage" if missed > shown else ""
     print_table(
         [
             ("customer", "left"),
@@ -153,10 +172,10 @@ def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]") -> None:
                 deadline_text(one.deadline) or "held open",
                 *(amount_cell(one.amounts[where]) for where in (Landing.AT_RISK, Landing.MISSED)),
             ]
-            for one in customers[:_SHOWN]
+            for one in worst
         ],
         title="Customers with usage at risk or missed: usage events, their quantity below",
-        caption=f"and {count_text(more)} more; --format json has all" if more > 0 else "",
+        caption=f"and {count_text(more)} more{of_which}; --format json has all" if more > 0 else "",
     )
 
 

@@ -57,7 +57,7 @@ def audit_page(result: Audit, rules: Rules) -> str:
         most_bars=MOST_BARS,
         what_if=_what_if(result),
         forecasts=_forecasts(result),
-        would_do=advice(_forecasts(result)[:MOST_ROWS]),
+        would_do=advice(_forecasts(result))[:MOST_ROWS],
         findings=weightiest_first(result.findings),
         lateness=words.lateness_text(result),
         totals={where: sum(entry.amounts[where].events for entry in result.entries) for where in Landing},
