@@ -86,8 +86,8 @@ def test_many_pieces_of_advice_for_one_meter_are_made_into_one_that_does_for_all
     assert line == (
         "So that nothing of api_requests is late at 2026-02-01T01:00:00Z, 2026-03-01T01:00:00Z, "
         "2026-04-01T01:00:00Z and 2 later deadlines: a grace period of 12h in place of 1h would do; or a "
-        "push every 2m 30s in place of 15m would do; or source a would have to deliver 12m earlier and source b "
-        "would have to deliver 1m earlier."
+        "push every 2m 30s in place of 15m would do; or source a would have to deliver 12m earlier and "
+        "source b would have to deliver 1m earlier."
     )
 
     (line,) = advice([*five, forecasted(NO_GRACE, earlier("a", None), month=4)])
