@@ -102,6 +102,19 @@ def test_sources_are_added_up_each_on_its_own(capsys: pytest.CaptureFixture[str]
     ]
 
 
+def test_meters_of_a_stretch_stand_in_the_same_order(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whichever of them has the nearer deadline."""
+    entries = own_periods()
+    for number, one in enumerate(entries):
+        one.event_name = "api_requests" if number % 2 else "storage"
+    out = printed(capsys, entries)
+
+    assert [line.split()[-6] for line in out if line.startswith("2026-11-2")] == [
+        "api_requests",
+        "storage",
+    ] * 7
+
+
 def test_of_many_customers_the_worst_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     """With --by customer: missed first, then at risk, then by deadline, and how many are not shown."""
     out = printed(capsys, own_periods(), AuditOptions(by_customer=True))
@@ -114,9 +127,9 @@ def test_of_many_customers_the_worst_are_named(capsys: pytest.CaptureFixture[str
     assert "1 more have not, 13 have; --format csv has all" in out
 
 
-def test_customers_at_risk_are_named_up_to_twenty(capsys: pytest.CaptureFixture[str]) -> None:
-    """The worst come first, as the audit has them, and it says how many more there are."""
-    customers = [
+def at_risk(entries: Sequence[Entry]) -> list[CustomerAtRisk]:
+    """Return entries as the audit lists customers."""
+    return [
         CustomerAtRisk(
             customer_id=one.customer_id or "",
             period=one.period,
@@ -124,12 +137,43 @@ def test_customers_at_risk_are_named_up_to_twenty(capsys: pytest.CaptureFixture[
             event_name="api_requests",
             amounts=one.amounts,
         )
-        for one in own_periods()
+        for one in entries
     ]
-    print_customers_at_risk(customers)
+
+
+def test_half_of_the_customers_that_are_named_can_still_be_saved(capsys: pytest.CaptureFixture[str]) -> None:
+    """However many have missed: the most missed of these, and of the others the nearest deadlines."""
+    missed = [entry(NOW - number * DAY, missed=number % 7) for number in range(1, 43) if number % 7]
+    ahead = [entry(NOW + number * DAY, at_risk=1) for number in range(12, 0, -1)]
+    print_customers_at_risk(at_risk([*missed, *ahead, entry(NEVER, at_risk=9)]), now=NOW)
+    out = lines(capsys)
+
+    rows = [line.split()[2:] for line in out if line.startswith("cus_")]
+    assert [(row[0][:10], row[2]) for row in rows[:7]] == [
+        ("2026-11-16", "6"),
+        ("2026-11-09", "6"),
+        ("2026-11-02", "6"),
+        ("2026-10-26", "6"),
+        ("2026-10-19", "6"),
+        ("2026-10-12", "6"),
+        ("2026-11-17", "5"),
+    ]
+    assert [(row[0][:10], row[1]) for row in rows[10:]] == [
+        (f"2026-11-{day}", "1") for day in range(23, 31)
+    ] + [
+        ("2026-12-01", "1"),
+        ("2026-12-02", "1"),
+    ]
+    assert "and 29 more, 26 of them with missed usage; --format json has all" in out
+
+
+def test_customers_at_risk_are_named_up_to_twenty(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says how many more there are; where there is none, nothing is printed."""
+    customers = at_risk(own_periods())
+    print_customers_at_risk(customers, now=NOW)
     out = lines(capsys)
 
     assert sum(line.startswith("cus_") for line in out) == 20
     assert f"and {len(customers) - 20} more; --format json has all" in out
-    print_customers_at_risk([])
+    print_customers_at_risk([], now=NOW)
     assert lines(capsys) == []

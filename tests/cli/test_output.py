@@ -3,8 +3,12 @@
 import csv
 import io
 import json
+from contextlib import redirect_stdout
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meterledger.cli.output import print_csv, print_json
 
@@ -33,6 +37,35 @@ def test_json_escapes_what_a_terminal_would_obey(text: str, capsys: pytest.Captu
     assert all(line.isprintable() for line in shown.split("\n"))
     assert json.loads(shown) == {"schema": "meterledger.test/1", text: [text]}
     assert text not in HARMLESS or json.dumps(text, ensure_ascii=False) in shown
+
+
+def escaped(text: str) -> str:
+    """Write what is no printable character as JSON escapes it."""
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
+
+
+def lists_and_objects(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return what holds more of its kind."""
+    return st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()), inner, max_size=4)
+
+
+ANY_TEXT = st.text(st.characters() | st.characters(categories=["Cs", "Cc", "Cf"]))
+ANY_VALUE: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT, lists_and_objects, max_leaves=20
+)
+
+
+@given(value=ANY_VALUE, encoding=st.sampled_from(["utf-8", "ascii"]))
+def test_json_is_laid_out_as_the_standard_library_does(value: object, encoding: str) -> None:
+    """To the byte: line breaks, empty lists, numbers and escapes."""
+    document = {"schema": "meterledger.test/1", "value": value}
+    whole = json.dumps(document, ensure_ascii=encoding != "utf-8", indent=2)
+    expected = "\n".join(map(escaped, whole.split("\n"))) + "\n"
+    out = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="")
+    with redirect_stdout(out):
+        print_json("test", {"value": value})
+    out.seek(0)
+    assert out.read() == expected
 
 
 @pytest.mark.parametrize("text", list(HOSTILE.values()), ids=list(HOSTILE))

@@ -10,9 +10,9 @@ import pytest
 
 from docs.pages import DOCS, section
 from meterledger.cli.audit_document import audit_document
-from meterledger.domain.billing_period import calendar_month
+from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.dues import DeadlineSource
-from meterledger.domain.instant import parse_instant
+from meterledger.domain.instant import HOUR, parse_instant
 from meterledger.domain.lateness import Landing
 from meterledger.domain.quantity import Quantity
 from meterledger.reporting.audit_page import MOST_CUSTOMERS, MOST_ROWS, Rules, audit_page
@@ -126,6 +126,29 @@ def test_a_large_audit_is_bounded_and_says_what_is_left_out() -> None:
     assert len(rows(page, "deadlines")) == MOST_ROWS
     assert f"{5_000 - MOST_CUSTOMERS:,} more rows are left out here" in page
     assert "meterledger audit --by customer --format csv" in page
+
+
+def test_many_periods_are_added_up_by_their_deadlines() -> None:
+    """Where each customer has one of its own, the table has days and months, and all usage is in it."""
+    month = calendar_month(parse_instant(NOW))
+    entries = [
+        Entry(
+            BillingPeriod(month.start + number * HOUR, month.end + number * HOUR),
+            month.end + (number + 1) * HOUR,
+            DeadlineSource.CONFIGURED,
+            "api_requests",
+            customers=1,
+            amounts={where: Amount(2, Quantity(3, 0)) for where in Landing},
+        )
+        for number in range(MOST_ROWS + 1)
+    ]
+    page = audit_page(Audit(as_of=parse_instant(NOW), grace_period=3600, entries=entries), RULES)
+    found = rows(page, "deadlines")
+
+    assert len(found) < 20
+    assert sum(int(row[2]) for row in found) == MOST_ROWS + 1
+    for column in range(3, 7):
+        assert sum(int(row[column].split()[0]) for row in found) == 2 * (MOST_ROWS + 1)
 
 
 def test_an_audit_of_nothing_is_a_page_too() -> None:

@@ -2,11 +2,12 @@
 
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
 from meterledger.domain.dues import NEVER, DeadlineSource
-from meterledger.domain.instant import DAY, HOUR, Instant, parse_instant
+from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant, parse_instant
 from meterledger.domain.lateness import BIN_EDGES, DelaySummary, Landing
 from meterledger.domain.quantity import ZERO
 from meterledger.reporting.audit_page import Rules, audit_page
 from meterledger.reporting.figures import (
+    MOST_CROWDED,
     MOST_CURVES,
     MOST_DEADLINES,
     deadline_rows,
@@ -67,6 +68,14 @@ def test_one_old_period_does_not_press_the_time_line_together() -> None:
     )
     assert [row.state for row in shown] == ["open"]
     assert left_out == 1
+
+
+def test_of_very_many_deadlines_each_is_named_by_its_minute() -> None:
+    """Their periods begin and end on the same days: the two days tell none from another."""
+    entries = [entry(NOW + number * 7 * MINUTE, Landing.OPEN) for number in range(MOST_CROWDED + 1)]
+    shown, _ = deadline_rows(result(entries=entries))
+
+    assert [row.name for row in shown[:3]] == ["to 02 Nov 09:00", "to 02 Nov 09:07", "to 02 Nov 09:14"]
 
 
 def test_a_draft_that_is_held_open_is_drawn_without_a_deadline() -> None:

@@ -60,6 +60,21 @@ def test_usage_is_judged_by_its_own_customers_deadline(built: LedgerBuilder, tmp
     assert "period_assumed" not in codes(result)
 
 
+def test_it_says_of_how_many_customers_periods_are_assumed(built: LedgerBuilder, tmp_path: Path) -> None:
+    """One of whom nothing is known does not make the dates of all the others an assumption."""
+    knows(built, tmp_path, a="2026-01-05T12:00:00Z", b="2026-01-20T00:00:00Z")
+    for name in ("a", "b", "c"):
+        built.usage(name, "2026-11-05T11:00:00Z", recorded="2026-11-05T11:30:00Z", customer=f"cus_{name}")
+    (some,) = (one for one in audits.audited(built, NOW).findings if one.code == "period_assumed")
+    (alone,) = (
+        one for one in audits.audited(built, NOW, customer="cus_c").findings if one.code == "period_assumed"
+    )
+
+    assert some.message.startswith("billing periods of 1 of 3 customers are assumed to be calendar months")
+    assert some.details == {"assumed": 1, "customers": 3}
+    assert alone.message.startswith("billing periods are assumed to be calendar months in UTC; if they are")
+
+
 def test_closed_periods_are_counted_by_each_customers_cycle(built: LedgerBuilder, tmp_path: Path) -> None:
     """One closed period back is another stretch of time for each customer; what is older is left out."""
     knows(built, tmp_path, a="2026-01-05T12:00:00Z", b="2026-01-20T00:00:00Z")

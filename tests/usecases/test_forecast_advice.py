@@ -67,3 +67,29 @@ def test_the_same_advice_is_given_once() -> None:
         "So that nothing of api_requests is late at 2026-07-01T01:00:00Z, 2026-08-01T01:00:00Z, "
         "2026-09-01T01:00:00Z and 1 later deadline: a grace period"
     )
+
+
+def test_many_pieces_of_advice_for_one_meter_are_made_into_one_that_does_for_all() -> None:
+    """The longest of what is needed; pushes as often as keeps each push that would have been in time."""
+    hour = 3600
+    five = [
+        forecasted(
+            Change(kind=ChangeKind.GRACE_PERIOD, seconds=number * hour),
+            Change(kind=ChangeKind.PUSH_EVERY, seconds=900 // (number % 2 + 2)),
+            earlier("a", number * 60),
+            *([earlier("b", 60)] if number == 3 else []),
+            month=number,
+        )
+        for number in (6, 3, 12, 2, 1)
+    ]
+    (line,) = advice(five)
+    assert line == (
+        "So that nothing of api_requests is late at 2026-02-01T01:00:00Z, 2026-03-01T01:00:00Z, "
+        "2026-04-01T01:00:00Z and 2 later deadlines: a grace period of 12h in place of 1h would do; or a "
+        "push every 2m 30s in place of 15m would do; or source a would have to deliver 12m earlier and "
+        "source b would have to deliver 1m earlier."
+    )
+
+    (line,) = advice([*five, forecasted(NO_GRACE, earlier("a", None), month=4)])
+    assert line.startswith("No single change would bring all of api_requests in time at 2026-02-01")
+    assert len(advice(five[:4])) == 4

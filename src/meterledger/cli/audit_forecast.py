@@ -18,7 +18,7 @@ _SHOWN = 20
 """Forecasts that are shown, the worst of them; JSON has all."""
 
 _ADVICE_SHOWN = 4
-"""Lines of what would do, for the worst; as above."""
+"""Lines of what would do, those for the worst; as above."""
 
 
 def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
@@ -42,7 +42,7 @@ def print_forecasts(forecasts: "Sequence[Forecasted]") -> None:
         "events that would reach Stripe after their deadline, their quantity below",
         caption=_left_out(known, shown),
     )
-    for line in advice(shown)[:_ADVICE_SHOWN]:
+    for line in advice(known)[:_ADVICE_SHOWN]:
         console().print(harmless(line), soft_wrap=True, markup=False)
 
 

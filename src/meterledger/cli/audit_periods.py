@@ -1,20 +1,20 @@
 """The audit's periods for people: one by one, or added up by their deadlines where there are many."""
 
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from meterledger.cli.audit_document import LANDINGS, deadline_text
 from meterledger.cli.output import count_text, print_table, quantity_text
 from meterledger.domain.billing_period import BillingPeriod, calendar_month
-from meterledger.domain.instant import DAY, Instant, to_text
+from meterledger.domain.instant import to_text
 from meterledger.domain.lateness import Landing
-from meterledger.usecases.audit_answer import Entry
+from meterledger.usecases.audit_digest import added_up, worst
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from meterledger.usecases.audit_answer import Amount, AuditOptions, CustomerAtRisk
+    from meterledger.domain.instant import Instant
+    from meterledger.usecases.audit_answer import Amount, AuditOptions, CustomerAtRisk, Entry
 
 NO_METER = "(no meter)"
 
@@ -22,18 +22,15 @@ _MOST_TABLES = 12
 """More periods than this are added up: where each customer has its own, there may be thousands."""
 
 _SHOWN = 20
-"""Rows that name a customer, the worst of them; JSON has all."""
-
-_NEAR_DAYS = 8
-"""Deadlines of today and the days after it are added up by the day, others by the month."""
+"""Rows that name a customer; JSON has all."""
 
 
-def print_entries(entries: "Sequence[Entry]", options: "AuditOptions", *, now: Instant) -> None:
+def print_entries(entries: "Sequence[Entry]", options: "AuditOptions", *, now: "Instant") -> None:
     """Print where usage stands by period and deadline; added up by deadline where those are many."""
     if len({(entry.period, entry.deadline) for entry in entries}) <= _MOST_TABLES:
         _print_each(entries, options)
     elif options.by_customer:
-        _print_unlanded(entries)
+        _print_unlanded(entries, now)
     else:
         _print_added_up(entries, options, now)
 
@@ -62,23 +59,7 @@ def _print_each(entries: "Sequence[Entry]", options: "AuditOptions") -> None:
         )
 
 
-@dataclass(slots=True)
-class _Sum:
-    """What the periods with a deadline in a stretch of time add up to."""
-
-    periods: int
-    whole: Entry
-
-
-def _print_added_up(entries: "Sequence[Entry]", options: "AuditOptions", now: Instant) -> None:
-    sums: dict[tuple[str, str, str], _Sum] = {}
-    for entry in sorted(entries, key=lambda entry: entry.deadline):
-        key = (_stretch(entry.deadline, now), entry.event_name or NO_METER, entry.source or "")
-        if key not in sums:
-            sums[key] = _Sum(0, Entry(entry.period, entry.deadline, entry.deadline_source, entry.event_name))
-        sums[key].periods += entry.customers
-        for where, amount in entry.amounts.items():
-            sums[key].whole.amounts[where].add(amount.events, amount.quantity)
+def _print_added_up(entries: "Sequence[Entry]", options: "AuditOptions", now: "Instant") -> None:
     columns = [("deadlines", "left"), ("meter", "left"), ("periods", "right")]
     columns += [(where.replace("_", " "), "right") for where in LANDINGS]
     if options.by_source:
@@ -87,29 +68,22 @@ def _print_added_up(entries: "Sequence[Entry]", options: "AuditOptions", now: In
         columns,
         [
             [
-                stretch,
-                meter,
-                *([source] if options.by_source else []),
+                one.deadlines,
+                one.event_name or NO_METER,
+                *([one.source] if options.by_source else []),
                 count_text(one.periods),
-                *(amount_cell(one.whole.amounts[where]) for where in LANDINGS),
+                *(amount_cell(one.amounts[where]) for where in LANDINGS),
             ]
-            for (stretch, meter, source), one in sums.items()
+            for one in added_up(entries, now)
         ],
         title="Customers' periods added up by their deadlines: usage events, their quantity below",
         caption="--format csv has each period",
     )
 
 
-def _print_unlanded(entries: "Sequence[Entry]") -> None:
+def _print_unlanded(entries: "Sequence[Entry]", now: "Instant") -> None:
     """Print the customers' periods of which some usage has not landed, the worst first."""
     unlanded = [one for one in entries if any(one.amounts[where].events for where in LANDINGS[1:])]
-    unlanded.sort(
-        key=lambda one: (
-            not one.amounts[Landing.MISSED].events,
-            not one.amounts[Landing.AT_RISK].events,
-            one.deadline,
-        )
-    )
     landed = len(entries) - len(unlanded)
     more = f"{count_text(len(unlanded) - _SHOWN)} more have not, " if len(unlanded) > _SHOWN else ""
     print_table(
@@ -126,18 +100,23 @@ def _print_unlanded(entries: "Sequence[Entry]") -> None:
                 deadline_text(one.deadline) or "held open",
                 *(amount_cell(one.amounts[where]) for where in LANDINGS),
             ]
-            for one in unlanded[:_SHOWN]
+            for one in worst(unlanded, now, most=_SHOWN)
         ],
         title="Customers' periods that have not landed whole: usage events, their quantity below",
         caption=f"{more}{count_text(landed)} have; --format csv has all",
     )
 
 
-def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]") -> None:
+def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]", *, now: "Instant") -> None:
     """Print whose usage is at risk or missed, the worst first."""
     if not customers:
         return
-    more = len(customers) - _SHOWN
+    named = worst(customers, now, most=_SHOWN)
+    more = len(customers) - len(named)
+    missed, shown = (
+        sum(one.amounts[Landing.MISSED].events > 0 for one in some) for some in (customers, named)
+    )
+    of_which = f", {count_text(missed - shown)} of them with missed usage" if missed > shown else ""
     print_table(
         [
             ("customer", "left"),
@@ -153,10 +132,10 @@ def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]") -> None:
                 deadline_text(one.deadline) or "held open",
                 *(amount_cell(one.amounts[where]) for where in (Landing.AT_RISK, Landing.MISSED)),
             ]
-            for one in customers[:_SHOWN]
+            for one in named
         ],
         title="Customers with usage at risk or missed: usage events, their quantity below",
-        caption=f"and {count_text(more)} more; --format json has all" if more > 0 else "",
+        caption=f"and {count_text(more)} more{of_which}; --format json has all" if more > 0 else "",
     )
 
 
@@ -173,19 +152,6 @@ def amount_cell(amount: "Amount") -> str:
     return f"{count_text(amount.events)}\n{quantity_text(str(amount.quantity))}"
 
 
-def _deadline_words(deadline: Instant) -> str:
+def _deadline_words(deadline: "Instant") -> str:
     text = deadline_text(deadline)
     return "held open" if text is None else f"deadline {text}"
-
-
-def _stretch(deadline: Instant, now: Instant) -> str:
-    """Write the day of a deadline, or its month where it is over or far away."""
-    text = deadline_text(deadline)
-    if text is None:
-        return "held open"
-    if deadline < now:
-        return f"{text[:7]} (over)"
-    near_until = (now // DAY + _NEAR_DAYS) * DAY
-    if deadline < near_until:
-        return text[:10]
-    return f"later in {text[:7]}" if to_text(near_until - 1)[:7] == text[:7] else text[:7]

@@ -41,7 +41,7 @@ def print_audit(result: "Audit", options: "AuditOptions", *, quiet: bool) -> Non
     console().print(Text(f"{result.verdict}: ", style=style) + Text(meaning))
     print_entries(result.entries, options, now=result.as_of)
     if not options.by_customer:
-        print_customers_at_risk(result.customers_at_risk)
+        print_customers_at_risk(result.customers_at_risk, now=result.as_of)
     _print_delays(result, quiet=quiet)
     if not quiet:
         print_pictures(result)

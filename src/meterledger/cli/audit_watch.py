@@ -31,6 +31,7 @@ _ENDINGS = {
     Ending.LANDED: "Everything has landed, and by their rhythm all sources have delivered",
     Ending.NOTHING: "No deadline is ahead",
 }
+_WIDTH = 80
 _NEEDS_A_PERSON = (Waiting.BLOCKED, Waiting.IN_DOUBT, Waiting.REJECTED, *list(Waiting)[-2:])
 
 
@@ -149,21 +150,19 @@ def look_text(look: "Look") -> Text:
     more = f", the next {len(look.deadlines)} of {{}} deadlines" if look.more_deadlines else ""
     count = count_text(len(look.deadlines) + look.more_deadlines)
     lines = [Text(f"{_minute(look.as_of, year=True)} UTC{more.format(count)}")]
+    if look.after_deadline:
+        late = f"{count_text(look.after_deadline)} wait though their deadline is over: see `audit`"
+        lines.append(Text(late, style="bold red"))
     said: set[str] = set()
     for number, one in enumerate(look.deadlines):
-        lines += _deadline_lines(one, look.as_of)
+        # Of many, which are minutes apart, the nearest is in full; the others have a line each.
+        is_short = bool(look.more_deadlines and number)
+        lines += _short_lines(one, look.as_of) if is_short else _deadline_lines(one, look.as_of)
         for source, outlook in one.sources.items():
             line = _source_line(harmless(source), outlook, one.deadline, look.as_of)
             if number == 0 or (outlook.state is SourceState.LATE and line.plain not in said):
                 lines.append(line)
                 said.add(line.plain)
-    if look.after_deadline:
-        lines.append(
-            Text(
-                f"{count_text(look.after_deadline)} wait though their deadline is over: see `audit`",
-                style="bold red",
-            )
-        )
     if look.ending is not None:
         style = "green" if look.verdict == "ok" else "bold red"
         if look.outstanding:
@@ -174,16 +173,50 @@ def look_text(look: "Look") -> Text:
 
 
 def _deadline_lines(one: "DeadlineAhead", now: Instant) -> "Iterator[Text]":
+    period, deadline = period_text(one.period), f"deadline {_deadline_words(one)}"
+    if len(f"{period}, {deadline}") <= _WIDTH:
+        yield Text(f"{period}, {deadline}", style="bold")
+    else:
+        yield Text(f"{period},", style="bold")
+        yield Text(f"  {deadline}", style="bold")
+    summary, waiting = Text("  ") + _left(one, now), list(_waiting(one))
+    yield summary if waiting else summary + _nothing_waits()
+    yield from (Text("  ") + text for text in waiting)
+
+
+def _short_lines(one: "DeadlineAhead", now: Instant) -> "Iterator[Text]":
+    """Yield a line for a deadline that is not the next one, or two where much waits."""
+    line = Text(f"{_deadline_words(one)}: ", style="bold") + _left(one, now)
+    waiting = Text(", ", style="").join(_waiting(one))
+    if not waiting:
+        yield line + _nothing_waits()
+    elif len(line) + len(", ") + len(waiting) <= _WIDTH:
+        yield line + Text(", ", style="") + waiting
+    else:
+        yield line
+        yield Text("  ") + waiting
+
+
+def _deadline_words(one: "DeadlineAhead") -> str:
     deadline = deadline_text(one.deadline)
-    when = "held open" if deadline is None else f"{deadline} ({one.deadline_source.value})"
-    yield Text(f"{period_text(one.period)}, deadline {when}", style="bold")
-    left = "" if deadline is None else f"{duration_text(_seconds_left(one.deadline, now) * SECOND)} left, "
-    summary = Text(f"  {left}{count_text(one.customers)} customer{'s' * (one.customers != 1)}")
-    waiting = [(what, count) for what, count in one.waiting.items() if count]
-    yield summary if waiting else summary + Text(", nothing waits", style="green")
-    for what, count in waiting:
-        style = "yellow" if what in _NEEDS_A_PERSON else ""
-        yield Text(f"  {what.value.replace('_', ' ')} {count_text(count)}", style=style)
+    return "held open" if deadline is None else f"{deadline} ({one.deadline_source.value})"
+
+
+def _left(one: "DeadlineAhead", now: Instant) -> Text:
+    """Write how much time is left, and for how many."""
+    left = f"{duration_text(_seconds_left(one.deadline, now) * SECOND)} left, " * (one.deadline != NEVER)
+    return Text(f"{left}{count_text(one.customers)} customer{'s' * (one.customers != 1)}", style="")
+
+
+def _waiting(one: "DeadlineAhead") -> "Iterator[Text]":
+    for what, count in one.waiting.items():
+        if count:
+            style = "yellow" if what in _NEEDS_A_PERSON else ""
+            yield Text(f"{what.value.replace('_', ' ')} {count_text(count)}", style=style)
+
+
+def _nothing_waits() -> Text:
+    return Text(", nothing waits", style="green")
 
 
 def _source_line(source: str, one: "Outlook", deadline: Instant, now: Instant) -> Text:

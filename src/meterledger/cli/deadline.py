@@ -330,8 +330,14 @@ def _print_deadlines(found: "Sequence[Deadline]") -> None:
 
 
 def _print_lines(lines: "Sequence[Line]") -> None:
+    from collections import Counter
+
     from meterledger.domain.instant import to_text
 
+    # What is not done needs a person, and would be lost among hundreds of drafts.
+    shown = sorted(lines, key=lambda line: line.result.value not in _NOT_DONE)
+    results = Counter(line.result.value.replace("_", " ") for line in shown)
+    counts = ", ".join(f"{count_text(count)} {result}" for result, count in results.items())
     print_table(
         [
             ("customer", "fold"),
@@ -350,9 +356,9 @@ def _print_lines(lines: "Sequence[Line]") -> None:
                 line.result.value.replace("_", " "),
                 _amount_text(line.deadline.unsent),
             ]
-            for line in lines[:_SHOWN]
+            for line in shown[:_SHOWN]
         ],
-        caption=_rest(len(lines)),
+        caption=f"{counts}: {rest}" if (rest := _rest(len(lines))) else "",
     )
     late = sum(amount.events for line in lines for amount in line.deadline.too_late.values())
     if late:

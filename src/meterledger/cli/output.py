@@ -101,8 +101,25 @@ def print_line(text: str) -> None:
 def print_json(schema: str, document: dict[str, Any]) -> None:
     """Print one JSON document on stdout; what a terminal would obey is escaped, and read back as it was."""
     whole = {"schema": f"meterledger.{schema}/1", **document}
-    text = json.dumps(whole, ensure_ascii=not _takes_any_character(), indent=2)
-    sys.stdout.writelines(f"{_escaped(line)}\n" for line in text.split("\n"))
+    text = _indented(whole, ensure_ascii=not _takes_any_character())
+    sys.stdout.write(_escaped_lines(text) + "\n")
+
+
+def _indented(document: dict[str, Any], *, ensure_ascii: bool) -> str:
+    """Return what json makes with ``indent=2``, for which it has no fast encoder: an audit may have 20 MB."""
+    import msgspec
+
+    try:
+        return msgspec.json.format(json.dumps(document, ensure_ascii=ensure_ascii), indent=2)
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        # Half a surrogate pair, which msgspec takes for no text.
+        return json.dumps(document, ensure_ascii=ensure_ascii, indent=2)
+
+
+def _escaped_lines(text: str) -> str:
+    if text.replace("\n", "").isprintable():
+        return text
+    return "\n".join(map(_escaped, text.split("\n")))
 
 
 def print_json_line(schema: str, document: dict[str, Any]) -> None:

@@ -15,12 +15,13 @@ from meterledger.domain.lateness import BIN_EDGES, Landing
 from meterledger.reporting import charts, words
 from meterledger.reporting.figures import MOST_BARS, deadline_rows, delay_curves, missed_curves, source_bars
 from meterledger.usecases.audit_answer import Audit, CustomerAtRisk
+from meterledger.usecases.audit_digest import added_up, worst
 from meterledger.usecases.findings import weightiest_first
 from meterledger.usecases.forecast_advice import advice
 from meterledger.usecases.forecast_answer import Forecasted
 
 MOST_CUSTOMERS = 500
-"""Rows of customers: those with missed usage come first, then by deadline."""
+"""Rows of customers: half for those with missed usage, half for those that can still be saved."""
 
 MOST_ROWS = 200
 """Rows of any other table."""
@@ -57,7 +58,8 @@ def audit_page(result: Audit, rules: Rules) -> str:
         most_bars=MOST_BARS,
         what_if=_what_if(result),
         forecasts=_forecasts(result),
-        would_do=advice(_forecasts(result)[:MOST_ROWS]),
+        stretches=added_up(result.entries, result.as_of) if len(result.entries) > MOST_ROWS else [],
+        would_do=advice(_forecasts(result))[:MOST_ROWS],
         findings=weightiest_first(result.findings),
         lateness=words.lateness_text(result),
         totals={where: sum(entry.amounts[where].events for entry in result.entries) for where in Landing},
@@ -75,7 +77,7 @@ def _forecasts(result: Audit) -> list[Forecasted]:
 
 
 def _shown(result: Audit) -> list[CustomerAtRisk]:
-    return result.customers_at_risk[:MOST_CUSTOMERS]
+    return worst(result.customers_at_risk, result.as_of, most=MOST_CUSTOMERS)
 
 
 def _pictures(result: Audit) -> dict[str, object]:

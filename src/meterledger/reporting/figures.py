@@ -16,6 +16,9 @@ MOST_CURVES = 6
 
 MOST_BARS = 10
 MOST_DEADLINES = 14
+MOST_CROWDED = 100
+"""With more deadlines than this, a period is named by the minute of its end."""
+
 _MOST_TROUBLED = 9
 _TROUBLE = (Landing.MISSED, Landing.AT_RISK)
 _FAR = 400 * DAY
@@ -124,7 +127,10 @@ def deadline_rows(result: Audit) -> tuple[list[DeadlineRow], int]:
     chosen = sorted((kept + others)[:MOST_DEADLINES], key=lambda row: (row[1], row[0]))
     shown: list[DeadlineRow] = []
     for period, deadline, state in chosen:
-        name = _short_period(period) + (", held open" if deadline == NEVER else "")
+        # Where each customer has a period of its own, many begin and end on the same two days.
+        own = f"to {to_datetime(period.end):%d %b %H:%M}"
+        name = own if len(rows) > MOST_CROWDED else _short_period(period)
+        name += ", held open" if deadline == NEVER else ""
         shown.append(
             DeadlineRow(
                 name=_unlike(name, {row.name for row in shown}),

@@ -31,6 +31,7 @@ from meterledger.usecases.audit_answer import (
 from meterledger.usecases.audit_findings import clock_findings, refused_findings, unbilled_findings
 from meterledger.usecases.audit_reading import Reading, SourceAndMeter
 from meterledger.usecases.audit_share import HOUR_SECONDS, MOST_HOURS, Pile, Share
+from meterledger.usecases.findings import period_assumed
 from meterledger.usecases.forecast import forecasts
 from meterledger.usecases.forecast_answer import forecast_findings
 from meterledger.usecases.grace_findings import grace_findings
@@ -284,10 +285,11 @@ def _conclude(whole: Audited, shares: Iterable[Share]) -> None:
         result.verdict = "missed"
     elif Landing.AT_RISK in landings:
         result.verdict = "at_risk"
-    assumed = any(not share.due.dates_known for share in shares)
+    assumed = {share.customer for share in shares if not share.due.dates_known}
     result.findings = [
         *(finding for finding, _ in refused),
-        *clock_findings(reading, samples=result.samples, assumes_periods=assumed),
+        *([period_assumed(len(assumed), len({share.customer for share in shares}))] if assumed else ()),
+        *clock_findings(reading, samples=result.samples),
         *unbilled_findings(shares),
         *grace_findings(reading.ledger, reading.settings, reading.now),
     ]

@@ -1,4 +1,4 @@
-"""What an audit has to say besides its figures: refused rows, other clocks, assumed periods."""
+"""What an audit has to say besides its figures: refused rows, and other clocks."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from meterledger.domain.instant import seconds_floor, to_text
 from meterledger.domain.lateness import Landing
 from meterledger.usecases.audit_reading import UNKNOWN_WARNING, Reading
 from meterledger.usecases.audit_share import Share
-from meterledger.usecases.findings import Finding, counted, period_assumed
+from meterledger.usecases.findings import Finding, counted
 
 
 def refused_findings(reading: Reading) -> Iterator[tuple[Finding, Landing]]:
@@ -38,10 +38,8 @@ def refused_findings(reading: Reading) -> Iterator[tuple[Finding, Landing]]:
         )
 
 
-def clock_findings(reading: Reading, *, samples: int, assumes_periods: bool) -> Iterator[Finding]:
-    """Yield what is said of assumed periods, of too little history, and of other clocks that run out."""
-    if assumes_periods:
-        yield period_assumed()
+def clock_findings(reading: Reading, *, samples: int) -> Iterator[Finding]:
+    """Yield what is said of too little history, and of other clocks that run out."""
     if samples < lateness.MIN_SAMPLES:
         yield Finding(
             code="too_little_history",

@@ -27,13 +27,28 @@ def weightiest_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: weight.index(one.severity))
 
 
-def period_assumed() -> Finding:
-    """Say that periods are taken for calendar months without anybody having said so."""
+def period_assumed(assumed: int = 0, customers: int = 0) -> Finding:
+    """
+    Say that periods are taken for calendar months without anybody having said so.
+
+    Args:
+        assumed: Of how many customers, where that is known; JSON has both counts then.
+        customers: Of how many that were looked at.
+    """
+    message = (
+        "billing periods are assumed to be calendar months in UTC; if they are, say so in the "
+        'config: anchors = "calendar" below [invoicing]'
+    )
+    if assumed < customers:
+        message = (
+            f"billing periods of {assumed:,} of {counted(customers, 'customer')} are assumed to be calendar "
+            "months in UTC: a customers file or `meterledger customers pull` says when they begin"
+        )
     return Finding(
         code="period_assumed",
         severity="info",
-        message="billing periods are assumed to be calendar months in UTC; if they are, say so in the "
-        'config: anchors = "calendar" below [invoicing]',
+        message=message,
+        details={"assumed": assumed, "customers": customers} if customers else {},
     )
 
 
