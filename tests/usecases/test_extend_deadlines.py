@@ -242,18 +242,28 @@ def test_what_more_time_cannot_save_is_told_apart(desk: Desk) -> None:
 
 def with_second_draft(desk: Desk) -> None:
     """Add another customer whose draft is behind."""
+    with_another_draft(desk, 2)
+
+
+def with_another_draft(desk: Desk, number: int) -> None:
+    """Add a customer of this number whose draft is behind."""
+    item, customer, subscription = f"si_{number}", f"cus_{number}", f"sub_{number}"
     desk.stripe.billed.items.append(
         pulled_item(
-            item_id="si_2", subscription_id="sub_2", stripe_customer_id="cus_2", event_name="api_requests"
+            item_id=item,
+            subscription_id=subscription,
+            stripe_customer_id=customer,
+            event_name="api_requests",
         )
     )
     other = replace(
-        draft(invoice_id="in_2", lines=(line("10-01", "11-01", item="si_2"),)),
-        stripe_customer_id="cus_2",
-        subscription_id="sub_2",
+        draft(invoice_id=f"in_{number}", lines=(line("10-01", "11-01", item=item),)),
+        stripe_customer_id=customer,
+        subscription_id=subscription,
     )
-    desk.stripe.billed.invoices_by_id["in_2"] = other
-    desk.built.usage("r9", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
+    desk.stripe.billed.invoices_by_id[other.invoice_id] = other
+    at_night = "2026-11-01T00:05:00Z"
+    desk.built.usage(f"r9-{number}", "2026-10-15T00:00:00Z", recorded=at_night, customer=customer)
 
 
 def test_every_draft_is_moved_even_if_one_is_refused(desk: Desk) -> None:
@@ -306,3 +316,45 @@ def test_a_deadline_that_changed_before_the_run_came_to_it_is_moved_from_there(d
     report = desk.run(before_moving=[draft(finalizes_at=at("11-01T02:00"))])
     assert desk.results(report) == [(Result.EXTENDED, NEW)]
     assert desk.built.ledger.subscriptions.open_extensions() == []
+
+
+def test_a_deadline_that_was_moved_back_is_moved_again_under_another_key(desk: Desk) -> None:
+    """Stripe replays what it answered under a key: the same change once more needs one of its own."""
+    desk.run()
+    desk.stripe.billed.invoices_by_id["in_1"] = draft(finalizes_at=OLD)
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
+    assert [deadline for _, deadline, _ in desk.moves] == [NEW, NEW]
+    assert len({key for _, _, key in desk.moves}) == 2
+
+
+def test_what_the_cut_off_run_had_moved_and_a_person_moved_back_is_not_called_extended(desk: Desk) -> None:
+    """Extended is what the draft tells now, not what it told when it was moved."""
+    with_second_draft(desk)
+    desk.stripe.billed.script = ["done", "dies_before"]
+    with pytest.raises(Died):
+        desk.run()
+    desk.stripe.billed.invoices_by_id["in_1"] = draft(finalizes_at=OLD)
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)] * 2
+    assert {one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()} == {NEW}
+
+
+def test_moves_without_an_answer_end_the_run(desk: Desk) -> None:
+    """Each is waited for half a minute: after two in a row the rest waits for the next run, which goes on."""
+    for number in range(2, 7):
+        with_another_draft(desk, number)
+    desk.stripe.billed.script = ["done", "request_lost", "done", "request_lost", "request_lost"]
+    report = desk.run()
+    assert "2 moves in a row" in (report.stopped.message if report.stopped else "")
+    assert [one.result.value for one in report.lines] == [
+        *("extended", "unknown", "extended", "unknown", "unknown", "planned")
+    ]
+    assert [one.result for one in desk.run().lines] == [Result.EXTENDED] * 6
+    assert {one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()} == {NEW}
+
+
+def test_a_stripe_that_stays_busy_says_what_it_did_not_do(desk: Desk) -> None:
+    """429 to each try of a move: the run ends, says so, and the next one makes it."""
+    desk.stripe.billed.script = ["429"] * 5
+    report = desk.run()
+    assert "a deadline could not be moved (429): no" in (report.stopped.message if report.stopped else "")
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]

@@ -6,7 +6,7 @@ invoice itself tells the new deadline.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -25,11 +25,14 @@ from meterledger.usecases.pull_billing import BillingGateway
 LATEST_AHEAD = 5 * 365 * DAY
 """How far ahead Stripe takes `automatically_finalizes_at`: five years."""
 
+MOST_UNANSWERED = 2
+"""Moves in a row without an answer that end a run: each of them is waited for."""
+
 LONGEST_RUN = HOUR
 """How far before an open intent a move may lie, to be one of the same run."""
 
 _SAME_KEY_ANSWERS = 2
-"""After so many answers under one key the next attempt takes another: v1 replays what it answered."""
+"""After so many answers, or a success, the next attempt takes another key: v1 replays what it answered."""
 _FORBIDDEN = 403
 _UNAUTHORIZED = 401
 
@@ -103,7 +106,7 @@ class Extender:
         made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
         if left_open:
             # What the run that was cut off had made is made: it gets no second extension by this one.
-            made |= self.ledger.subscriptions.extended_beside_open(LONGEST_RUN)
+            made |= self._still_moved(self.ledger.subscriptions.extended_beside_open(LONGEST_RUN))
         report = ExtendReport(lines=self._planned(options, made))
         planned = [line for line in report.lines if line.result is Result.PLANNED]
         if options.dry_run:
@@ -114,13 +117,24 @@ class Extender:
         # Not before: the open intents are what tells that a run was cut off.
         for extension, read in left_open:
             self._settle(extension, read, Changed(status=None, message="settled by a later run"))
+        report.stopped = await self._extend_all(planned)
+        return report
+
+    async def _extend_all(self, planned: Sequence[Line]) -> StripeError | None:
+        """Move one deadline after the other; return what ended that early."""
+        unanswered = 0
         for line in planned:
             try:
                 await self._extend(line)
             except StripeError as error:
-                report.stopped = error
-                break
-        return report
+                return error
+            unanswered = unanswered + 1 if line.result is Result.UNKNOWN else 0
+            if unanswered == MOST_UNANSWERED and line is not planned[-1]:
+                return StripeError(
+                    f"Stripe gave no answer to {unanswered} moves in a row, and the drafts do not tell them",
+                    hint="run the same command again: it looks at them first, and goes on from there",
+                )
+        return None
 
     async def _left_open(self) -> list[tuple[Extension, PulledInvoice | None]]:
         """Return the intents of a run that was cut off, each with what its invoice says now."""
@@ -131,6 +145,12 @@ class Extender:
                 raise StripeError(read.warning, hint="the key needs to be allowed to read invoices")
             found.append((extension, read))
         return found
+
+    def _still_moved(self, moved: Mapping[str, Instant]) -> set[str]:
+        """Return those of the moved drafts that nobody has moved back since, as they were pulled just now."""
+        invoices = self.ledger.subscriptions.facts().invoices if moved else {}
+        told = {key: _deadline_told(invoices[key].invoice) for key in moved if key in invoices}
+        return {key for key, at in told.items() if at is not None and at >= moved[key]}
 
     def _planned(self, options: ExtendOptions, settled: set[str]) -> list[Line]:
         now = self.paced.clock()
@@ -187,11 +207,11 @@ class Extender:
         self._conclude(line, extension, changed, read)
 
     def _intended(self, invoice: PulledInvoice, before: Instant, to: Instant) -> Extension:
-        failures = self.ledger.subscriptions.failures_of(invoice.invoice_id, before, to)
+        answers = self.ledger.subscriptions.answers_to(invoice.invoice_id, before, to)
         content = f"{invoice.invoice_id}\0{before}\0{to}".encode()
         key = f"meterledger-deadline-{hashlib.sha256(content).hexdigest()[:40]}"
-        if failures >= _SAME_KEY_ANSWERS:
-            key = f"{key}:{failures}"
+        if answers >= _SAME_KEY_ANSWERS:
+            key = f"{key}:{answers}"
         extension = Extension(
             invoice_id=invoice.invoice_id,
             stripe_customer_id=invoice.stripe_customer_id,
