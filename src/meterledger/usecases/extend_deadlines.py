@@ -94,9 +94,9 @@ class Extender:
     gateway: BillingGateway
     paced: PacedRequests
 
-    async def run(self, options: ExtendOptions) -> ExtendReport:
+    async def run(self, options: ExtendOptions, on_moving: Callable[[], None] = lambda: None) -> ExtendReport:
         """
-        Settle what an earlier run left open, plan, ask, and move.
+        Settle what an earlier run left open, plan, ask, and move; ``on_moving`` is told before it moves.
 
         Raises:
             UsageError: Nothing is known of the customer.
@@ -114,6 +114,7 @@ class Extender:
         if planned and options.confirm is not None and not options.confirm(report.lines):
             report.declined = True
             return report
+        on_moving()
         # Not before: the open intents are what tells that a run was cut off.
         for extension, read in left_open:
             self._settle(extension, read, Changed(status=None, message="settled by a later run"))
