@@ -1,7 +1,6 @@
 """What a terminal shows while Stripe is asked for thousands of pages."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
