@@ -96,7 +96,7 @@ def test_an_import_is_taken_back_not_before_it_came(world: World, *, already_bil
 
 
 def test_an_audit_before_the_latest_pull_is_refused(world: World) -> None:
-    """What Stripe said is an instant of the ledger's own too: deadlines are not judged by a clock set back."""
+    """A pull's instant is the ledger's own too: deadlines are not judged by a clock set back."""
     with world.ledger() as ledger:
         ledger.subscriptions.record(pull(START), [], [])
         audit(ledger, world.settings, AuditOptions(), now=START - MINUTE)
