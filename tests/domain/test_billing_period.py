@@ -13,7 +13,8 @@ from meterledger.domain.billing_period import (
 from meterledger.domain.instant import DAY, HOUR, Instant, parse_instant, to_text
 from support.properties import steady
 
-INSTANTS = st.integers(parse_instant("0001-01-01T00:00:00Z"), parse_instant("9998-12-31T23:59:59Z"))
+INSTANTS_FROM, INSTANTS_TO = parse_instant("0001-01-01T00:00:00Z"), parse_instant("9998-12-31T23:59:59Z")
+INSTANTS = st.integers(INSTANTS_FROM, INSTANTS_TO)
 
 
 def dates(period: BillingPeriod) -> tuple[str, str]:
@@ -87,3 +88,24 @@ def test_a_billing_cycle_is_counted_from_its_anchor(  # one row of a table
 def test_calendar_months_are_a_cycle_too(instant: Instant) -> None:
     """The cycle anchored at the epoch is the calendar."""
     assert CALENDAR_MONTHS.period_at(instant) == calendar_month(instant)
+
+
+@steady
+@given(
+    st.one_of(
+        INSTANTS,
+        st.integers(INSTANTS_FROM, INSTANTS_FROM + 4000 * DAY),
+        st.integers(INSTANTS_TO - 4000 * DAY, INSTANTS_TO + DAY),
+    ),
+    st.integers(parse_instant("1970-01-01T00:00:00Z"), parse_instant("3000-01-01T00:00:00Z")),
+    st.sampled_from([("day", 1), ("day", 4000), ("week", 1), ("month", 1), ("month", 36), ("year", 10)]),
+)
+def test_every_instant_of_the_calendar_is_in_a_period_that_can_be_written(
+    instant: Instant, anchor: Instant, interval: tuple[str, int]
+) -> None:
+    """A time of the year 1, which some programs write for none, is in a period as every other is."""
+    period = BillingCycle(anchor, *interval).period_at(instant)
+
+    assert period.holds(instant)
+    assert all(dates(period))
+    assert to_text(period.deadline(72 * HOUR))

@@ -150,3 +150,12 @@ def test_what_no_ledger_can_hold_is_an_error_of_use(path: Path, value: object) -
     """Text that is no UTF-8 and numbers beyond 64 bits come from options, and are not looked up."""
     with open_ledger(path) as ledger, pytest.raises(UsageError, match=r"UTF-8|larger"):
         ledger.database.rows("source_by_name", name=value)
+
+
+@pytest.mark.parametrize("read", ["stream", "tuples"])
+def test_who_stops_reading_after_the_end_of_a_ledger_hears_nothing(path: Path, read: str) -> None:
+    """An error on the way leaves a half read result behind, which is let go of when the ledger is closed."""
+    with open_ledger(path) as ledger:
+        rows = getattr(ledger.database, read)("latest_own_instant")
+        next(rows)
+    rows.close()

@@ -106,13 +106,36 @@ def test_extended_needs_the_invoices_word(ledger: Ledger) -> None:
     assert ledger.subscriptions.open_extensions()
 
 
-def test_answered_failures_are_counted(ledger: Ledger) -> None:
+def test_answers_are_counted(ledger: Ledger) -> None:
     """What was answered under a key is replayed by Stripe: it has to be known how often that was."""
     for status in (500, None, 500):
         number = ledger.subscriptions.begin_extension(EXTENSION, at("11-01T00:30"))
         failed = ExtensionOutcome(is_extended=False, http_status=status, message="x", deadline=None)
         ledger.subscriptions.settle_extension(number, failed, None, at("11-01T00:32"))
-    assert ledger.subscriptions.answers_of("in_1", EXTENSION.from_deadline, EXTENSION.to_deadline) == 2
+    same = ("in_1", EXTENSION.from_deadline, EXTENSION.to_deadline)
+    assert ledger.subscriptions.answers_of(*same) == 2
+    number = ledger.subscriptions.begin_extension(EXTENSION, at("11-01T00:40"))
+    made = ExtensionOutcome(is_extended=True, http_status=None, message="", deadline=EXTENSION.to_deadline)
+    ledger.subscriptions.settle_extension(number, made, None, at("11-01T00:42"))
+    assert ledger.subscriptions.answers_of(*same) == 4
+
+
+def test_a_settled_move_costs_no_look_at_all_that_was_pulled(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of drafts are moved one by one: each is compared with itself alone."""
+    ledger.subscriptions.record(pull(at("11-01")), [pulled_item()], [draft()])
+    number = ledger.subscriptions.begin_extension(EXTENSION, at("11-01T00:40"))
+    made = ExtensionOutcome(is_extended=True, http_status=200, message="", deadline=EXTENSION.to_deadline)
+    moved = draft(finalizes_at=EXTENSION.to_deadline)
+
+    def refuse(_statement: str, **_arguments: object) -> None:
+        raise AssertionError("every row is read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger.database, "stream", refuse)
+        ledger.subscriptions.settle_extension(number, made, moved, at("11-01T00:42"))
+    assert ledger.subscriptions.facts().invoices["in_1"].invoice == moved
 
 
 _TABLES = {

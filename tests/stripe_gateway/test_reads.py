@@ -60,6 +60,14 @@ def test_a_host_that_cannot_be_reached_stops(what: str, reply: Answer | None) ->
         run_read(reply, what)
 
 
+@pytest.mark.parametrize("what", READS)
+def test_a_host_that_says_nothing_is_told_in_words(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waited half a minute reads that no answer came, and not the name of an exception."""
+    monkeypatch.setattr("meterledger.stripe_gateway.transport.TOTAL_TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(StripeError, match=r"cannot be reached: no answer within 0\.2 seconds"):
+        run_read(Answer(hangs=True), what)
+
+
 NONSENSE = {
     "empty-object": answer(200, {}),
     "list": answer(200, []),

@@ -93,15 +93,25 @@ def extend_desk(folder: Path) -> Iterator[Desk]:
 
 def with_second_draft(desk: Desk) -> None:
     """Add another customer whose draft is behind."""
+    with_another_draft(desk, 2)
+
+
+def with_another_draft(desk: Desk, number: int) -> None:
+    """Add a customer of this number whose draft is behind."""
+    item, customer, subscription = f"si_{number}", f"cus_{number}", f"sub_{number}"
     desk.stripe.billed.items.append(
         pulled_item(
-            item_id="si_2", subscription_id="sub_2", stripe_customer_id="cus_2", event_name="api_requests"
+            item_id=item,
+            subscription_id=subscription,
+            stripe_customer_id=customer,
+            event_name="api_requests",
         )
     )
     other = replace(
-        draft(invoice_id="in_2", lines=(line("10-01", "11-01", item="si_2"),)),
-        stripe_customer_id="cus_2",
-        subscription_id="sub_2",
+        draft(invoice_id=f"in_{number}", lines=(line("10-01", "11-01", item=item),)),
+        stripe_customer_id=customer,
+        subscription_id=subscription,
     )
-    desk.stripe.billed.invoices_by_id["in_2"] = other
-    desk.built.usage("r9", "2026-10-15T00:00:00Z", recorded="2026-11-01T00:05:00Z", customer="cus_2")
+    desk.stripe.billed.invoices_by_id[other.invoice_id] = other
+    at_night = "2026-11-01T00:05:00Z"
+    desk.built.usage(f"r9-{number}", "2026-10-15T00:00:00Z", recorded=at_night, customer=customer)

@@ -75,6 +75,16 @@ def test_it_says_of_how_many_customers_periods_are_assumed(built: LedgerBuilder,
     assert alone.message.startswith("billing periods are assumed to be calendar months in UTC; if they are")
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9998-12-31T23:59:59Z"])
+def test_one_time_at_the_calendars_end_stops_nobody(built: LedgerBuilder, tmp_path: Path, at: str) -> None:
+    """A zero time is in a period that began before the year 1: it is blocked, and the rest is judged."""
+    knows(built, tmp_path, a="2024-02-29T12:00:00Z")
+    built.usage("zero", at, recorded="2026-11-10T01:00:00Z", customer="cus_a")
+    built.usage("a", "2026-11-10T00:00:00Z", recorded="2026-11-10T01:00:00Z", customer="cus_a")
+    result = audits.audited(built, NOW)
+    assert sum(amount.events for entry in result.entries for amount in entry.amounts.values()) == 2
+
+
 def test_closed_periods_are_counted_by_each_customers_cycle(built: LedgerBuilder, tmp_path: Path) -> None:
     """One closed period back is another stretch of time for each customer; what is older is left out."""
     knows(built, tmp_path, a="2026-01-05T12:00:00Z", b="2026-01-20T00:00:00Z")

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from meterledger.errors import LedgerError
+from meterledger.usecases.audit import audit
+from meterledger.usecases.audit_answer import AuditOptions
 from meterledger.usecases.verify import verify
 from meterledger.usecases.void_import import void_import
+from support.billing_facts import pull
 from support.crash_points import Crash, CrashPoints
 from support.pushing import DAY, MINUTE, SECOND, START, Row, World
 from support.strict_stripe import Fault
@@ -89,3 +93,12 @@ def test_an_import_is_taken_back_not_before_it_came(world: World, *, already_bil
         report = void_import(ledger, 1, note="wrong file", clock=world.time.clock)
     assert (report.voided, report.dissolved) == ((1, 0) if already_billed else (1, 1))
     assert is_sound(world)
+
+
+def test_an_audit_before_the_latest_pull_is_refused(world: World) -> None:
+    """A pull's instant is the ledger's own too: deadlines are not judged by a clock set back."""
+    with world.ledger() as ledger:
+        ledger.subscriptions.record(pull(START), [], [])
+        audit(ledger, world.settings, AuditOptions(), now=START - MINUTE)
+        with pytest.raises(LedgerError, match="the clock says"):
+            audit(ledger, world.settings, AuditOptions(), now=START - DAY)

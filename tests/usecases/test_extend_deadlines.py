@@ -16,7 +16,7 @@ from meterledger.stripe_gateway.billing import Refusal
 from meterledger.usecases.extend_deadlines import Result
 from support.billing_facts import at, draft, final, line
 from support.draft_stripe import Died
-from support.extend_desk import NEW, OLD, Desk, extend_desk, with_second_draft
+from support.extend_desk import NEW, OLD, Desk, extend_desk, with_another_draft, with_second_draft
 
 
 @pytest.fixture
@@ -361,3 +361,36 @@ def test_an_answer_of_another_form_after_the_move_proves_nothing(desk: Desk) -> 
     desk.stripe.billed.refusals.clear()
     assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]
     assert len(desk.moves) == 1
+
+
+def test_what_the_cut_off_run_had_moved_and_a_person_moved_back_is_not_called_extended(desk: Desk) -> None:
+    """Extended is what the draft tells now, not what it told when it was moved."""
+    with_second_draft(desk)
+    desk.stripe.billed.script = ["done", "dies_before"]
+    with pytest.raises(Died):
+        desk.run()
+    desk.stripe.billed.invoices_by_id["in_1"] = draft(finalizes_at=OLD)
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)] * 2
+    assert {one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()} == {NEW}
+
+
+def test_moves_without_an_answer_end_the_run(desk: Desk) -> None:
+    """Each is waited for half a minute: after two in a row the rest waits for the next run, which goes on."""
+    for number in range(2, 7):
+        with_another_draft(desk, number)
+    desk.stripe.billed.script = ["done", "request_lost", "done", "request_lost", "request_lost"]
+    report = desk.run()
+    assert "2 moves in a row" in (report.stopped.message if report.stopped else "")
+    assert [one.result.value for one in report.lines] == [
+        *("extended", "unknown", "extended", "unknown", "unknown", "planned")
+    ]
+    assert [one.result for one in desk.run().lines] == [Result.EXTENDED] * 6
+    assert {one.finalizes_at for one in desk.stripe.billed.invoices_by_id.values()} == {NEW}
+
+
+def test_a_stripe_that_stays_busy_says_what_it_did_not_do(desk: Desk) -> None:
+    """429 to each try of a move: the run ends, says so, and the next one makes it."""
+    desk.stripe.billed.script = ["429"] * 5
+    report = desk.run()
+    assert "a deadline could not be moved (429): no" in (report.stopped.message if report.stopped else "")
+    assert desk.results(desk.run()) == [(Result.EXTENDED, NEW)]

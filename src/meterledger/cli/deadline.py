@@ -1,6 +1,7 @@
 """`meterledger deadline`: when invoices finalize, and more time for drafts that are behind."""
 
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +19,7 @@ from meterledger.cli.output import (
     say,
     say_error,
 )
-from meterledger.cli.pulling import KeyFile, paced_requests, pull_and_warn, say_warnings
+from meterledger.cli.pulling import KeyFile, paced_requests, pull_and_warn, requests_shown, say_warnings
 from meterledger.cli.reading import access_of, ask_stripe
 from meterledger.errors import ExitCode, StripeError, UsageError
 
@@ -163,14 +164,21 @@ def _extend(
     with context.ledger() as ledger, signals_restored():
 
         async def run(gateway: "Any", server_date: "Any") -> "tuple[ExtendReport, PullReport]":
-            pulled = await pull_billing(ledger, gateway, access, paced=paced, server_date=server_date)
+            with requests_shown(context) as paced.on_request:
+                pulled = await pull_billing(ledger, gateway, access, paced=paced, server_date=server_date)
             # Each draft is read again before it is moved: one of another form stops none but itself.
             if not (pulled.pull.invoices_read or pulled.odd_invoices):
                 raise StripeError(
                     "; ".join(pulled.warnings), hint="the key needs to be allowed to read and write invoices"
                 )
             extender = Extender(ledger=ledger, settings=context.settings, gateway=gateway, paced=paced)
-            return await extender.run(stopped_by_signals(options)), pulled
+            with ExitStack() as shown:
+
+                def show() -> None:
+                    """Not before: what asks a person wants the terminal for itself."""
+                    paced.on_request = shown.enter_context(requests_shown(context))
+
+                return await extender.run(stopped_by_signals(options), show), pulled
 
         return ask_stripe(access, clock, run)
 

@@ -2,16 +2,20 @@
 
 import random
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meterledger.cli.context import Clock, Context
-from meterledger.cli.output import say
+from meterledger.cli.output import count_text, say
+from meterledger.cli.progress import progress_bar
 from meterledger.cli.reading import access_of, ask_stripe
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from meterledger.ledger import Ledger
     from meterledger.usecases.paced_requests import PacedRequests
     from meterledger.usecases.pull_billing import PullReport
@@ -35,6 +39,24 @@ def paced_requests(clock: Clock) -> "PacedRequests":
     )
 
 
+@contextmanager
+def requests_shown(context: Context) -> "Iterator[Callable[[], None]]":
+    """Yield what is told of each request: an account with many subscriptions takes minutes."""
+    with progress_bar(wanted=not context.quiet) as bar:
+        if bar is None:
+            yield lambda: None
+            return
+        task = bar.add_task("Asking Stripe", total=None, rate="")
+        made = 0
+
+        def told() -> None:
+            nonlocal made
+            made += 1
+            bar.update(task, rate=f"{count_text(made)} request{'s' * (made != 1)}")
+
+        yield told
+
+
 def pull_from_stripe(
     context: Context, ledger: "Ledger", api_key_file: Path | None, clock: Clock
 ) -> "PullReport":
@@ -42,13 +64,15 @@ def pull_from_stripe(
     from meterledger.usecases.pull_billing import pull_billing
 
     access = access_of(context, api_key_file)
-    return ask_stripe(
-        access,
-        clock,
-        lambda gateway, server_date: pull_billing(
-            ledger, gateway, access, paced=paced_requests(clock), server_date=server_date
-        ),
-    )
+    paced = paced_requests(clock)
+    with requests_shown(context) as paced.on_request:
+        return ask_stripe(
+            access,
+            clock,
+            lambda gateway, server_date: pull_billing(
+                ledger, gateway, access, paced=paced, server_date=server_date
+            ),
+        )
 
 
 def pull_and_warn(context: Context, ledger: "Ledger", api_key_file: Path | None, clock: Clock) -> None:

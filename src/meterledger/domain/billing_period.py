@@ -7,7 +7,7 @@ that the 31st stays the 31st: calendar months in UTC, and each subscription's ow
 
 from calendar import monthrange
 from dataclasses import dataclass
-from datetime import date
+from datetime import MAXYEAR, MINYEAR, date
 from functools import lru_cache
 
 from meterledger.domain.instant import DAY, EPOCH, HOUR, Instant, to_datetime
@@ -42,7 +42,8 @@ class BillingCycle:
     count: int
 
     def period_at(self, instant: Instant) -> BillingPeriod:
-        """Return the period that an instant lies in."""
+        """Return the period that an instant lies in; the first and the last end with the calendar."""
+        instant = min(max(instant, _FIRST), _LAST - 1)
         number = self._about(instant)
         start, end = self._boundary(number), self._boundary(number + 1)
         while start > instant:
@@ -62,9 +63,15 @@ class BillingCycle:
 
     def _boundary(self, number: int) -> Instant:
         if self.unit in _DAYS:
-            return self.anchor + number * self.count * _DAYS[self.unit]
-        return _months_later(self.anchor, number * self.count * _MONTHS[self.unit])
+            found = self.anchor + number * self.count * _DAYS[self.unit]
+        else:
+            found = _months_later(self.anchor, number * self.count * _MONTHS[self.unit])
+        return min(max(found, _FIRST), _LAST)
 
+
+_FIRST: Instant = (date.min.toordinal() - EPOCH.toordinal()) * DAY
+_LAST: Instant = (date(MAXYEAR, 12, 1).toordinal() - EPOCH.toordinal()) * DAY
+"""No usage is of that last year, and deadlines after this end can still be written."""
 
 _DAYS = {"day": DAY, "week": 7 * DAY}
 _MONTHS = {"month": 1, "year": 12}
@@ -88,8 +95,14 @@ def _month_from_epoch(number: int) -> BillingPeriod:
 
 
 def _months_later(anchor: Instant, months: int) -> Instant:
-    """Return the same day and time so many months later, or the month's last day where it is shorter."""
+    """
+    Return the same day and time so many months later, or the month's last day where it is shorter.
+
+    Where no calendar has it, its first or last instant of use.
+    """
     first = to_datetime(anchor).date()
     year, month = divmod(first.year * 12 + first.month - 1 + months, 12)
+    if not MINYEAR <= year <= MAXYEAR:
+        return _FIRST if year < MINYEAR else _LAST
     day = min(first.day, monthrange(year, month + 1)[1])
     return anchor + (date(year, month + 1, day).toordinal() - first.toordinal()) * DAY

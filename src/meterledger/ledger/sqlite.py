@@ -60,7 +60,8 @@ class SqliteDatabase:
     def stream(self, statement: str, /, **arguments: object) -> "Iterator[Row]":
         """Yield rows as they are read."""
         with _errors_translated():
-            yield from self._execute(self._statements[statement], arguments)
+            # Not the cursor itself: whoever stops reading would close it, maybe after its connection.
+            yield from chain(self._execute(self._statements[statement], arguments))
 
     def tuples(self, statement: str, /, **arguments: object) -> "Iterator[tuple[Any, ...]]":
         """Yield rows as plain tuples: several times as quick, for millions of them."""
@@ -68,7 +69,7 @@ class SqliteDatabase:
         cursor = self._connection.cursor()
         cursor.row_factory = None
         with _errors_translated():
-            yield from cursor.execute(found.numbered, found.arguments(arguments))
+            yield from chain(cursor.execute(found.numbered, found.arguments(arguments)))
 
     def run(self, statement: str, /, **arguments: object) -> int:
         """Run a statement that changes rows, and return how many."""

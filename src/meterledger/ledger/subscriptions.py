@@ -135,7 +135,7 @@ class SubscriptionStore:
                     for one in known.latest()
                     if one.item_id not in listed and one.ended_at is None
                 ]
-            new_invoices = [one for one in invoices if _is_news(known, one)]
+            new_invoices = [one for one in invoices if _is_news(known.invoices.get(one.invoice_id), one)]
             self._database.run(
                 "add_billing_pull",
                 account_id=pull.account_id,
@@ -182,7 +182,7 @@ class SubscriptionStore:
                 deadline=outcome.deadline,
                 recorded_at=now,
             )
-            if read_back is not None and _is_news(self.facts(), read_back):
+            if read_back is not None and _is_news(self._latest_invoice(read_back.invoice_id), read_back):
                 self._add_invoice(read_back, now)
 
     def open_extensions(self) -> list[Extension]:
@@ -199,15 +199,17 @@ class SubscriptionStore:
             for row in self._database.rows("open_deadline_extensions")
         ]
 
-    def extended_beside_open(self, span: int) -> set[str]:
+    def extended_beside_open(self, span: int) -> dict[str, Instant]:
         """
-        Return the invoices that a run moved before it was cut off; none where no intent is open.
+        Return the invoices that a run moved before it was cut off, each with the deadline that it was given.
+
+        None where no intent is open.
 
         Args:
             span: How long a run may last, in microseconds.
         """
         rows = self._database.rows("deadlines_extended_beside_open", span=span)
-        return {row["invoice_id"] for row in rows}
+        return {row["invoice_id"]: row["to_deadline"] for row in rows}
 
     def answers_of(self, invoice_id: str, from_deadline: Instant, to_deadline: Instant) -> int:
         """
@@ -230,6 +232,17 @@ class SubscriptionStore:
             "unsent_sealed_usage", since=since, until=until
         ):
             yield UnsentUsage(customer, event_name, event_time, Quantity(quantity, scale))
+
+    def _latest_invoice(self, invoice_id: str) -> InvoiceVersion | None:
+        """Return an invoice as it was last seen, without a look at all others."""
+        row = self._database.row("latest_billing_invoice", invoice_id=invoice_id)
+        if row is None:
+            return None
+        lines = [
+            PulledLine(item_id=item_id, price_id=price_id, start=start, end=end)
+            for item_id, start, end, price_id in self._database.tuples("billing_lines_of", invoice=row["id"])
+        ]
+        return InvoiceVersion(row["recorded_at"], _invoice(row, lines))
 
     def _add_invoice(self, invoice: PulledInvoice, now: Instant) -> None:
         row = self._database.row(
@@ -260,9 +273,8 @@ def _known_item(known: BillingFacts, item_id: str) -> PulledItem | None:
     return versions[-1].item if versions else None
 
 
-def _is_news(known: BillingFacts, invoice: PulledInvoice) -> bool:
+def _is_news(before: InvoiceVersion | None, invoice: PulledInvoice) -> bool:
     """Tell whether an invoice says something new: what was final, or gone, is no draft any more."""
-    before = known.invoices.get(invoice.invoice_id)
     if before is None:
         return True
     return before.invoice != invoice and (before.invoice.is_draft or not invoice.is_draft)

@@ -70,6 +70,12 @@ class Changed:
         """Whether Stripe was only busy, and certainly did not do it."""
         return self.status in (_CONFLICT, _TOO_MANY_REQUESTS)
 
+    @property
+    def warning(self) -> str:
+        """What to tell if Stripe stays busy."""
+        said = f": {self.message}" if self.message else ""
+        return f"a deadline could not be moved ({self.status}){said}"
+
 
 class Billing:
     """Subscriptions and invoices of one account."""

@@ -356,7 +356,7 @@ def _declared(meter: Any) -> DeclaredMeter:
 def _why(error: Exception) -> str:
     cause = error.__cause__
     system = getattr(cause, "os_error", cause)
-    text = getattr(system, "strerror", None) or str(cause or error) or type(cause).__name__
+    text = getattr(system, "strerror", None) or str(cause or error) or str(error) or type(cause).__name__
     return "connection refused" if isinstance(system, ConnectionRefusedError) else text
 
 

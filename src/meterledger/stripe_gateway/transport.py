@@ -95,7 +95,8 @@ class Transport(stripe.HTTPClient):
                     body += await answer.content.read(MAX_ANSWER_BYTES - len(body))
                 return WireAnswer(status=answer.status, headers=_lower(answer.headers), body=body)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            message = str(error) or type(error).__name__
+            silence = f"no answer within {TOTAL_TIMEOUT_SECONDS} seconds"
+            message = str(error) or (silence if isinstance(error, TimeoutError) else type(error).__name__)
             raise stripe.APIConnectionError(message) from error  # type: ignore[no-untyped-call] # the SDK's
 
     def sleep_async(self, secs: float) -> Awaitable[None]:

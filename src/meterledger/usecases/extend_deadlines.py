@@ -7,7 +7,7 @@ invoice itself tells the new deadline.
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -25,6 +25,9 @@ from meterledger.usecases.pull_billing import BillingGateway
 
 LATEST_AHEAD = 5 * 365 * DAY
 """How far ahead Stripe takes `automatically_finalizes_at`: five years."""
+
+MOST_UNANSWERED = 2
+"""Moves in a row without an answer that end a run: each of them is waited for."""
 
 LONGEST_RUN = HOUR
 """How far before an open intent a move may lie, to be one of the same run."""
@@ -105,9 +108,9 @@ class Extender:
     gateway: BillingGateway
     paced: PacedRequests
 
-    async def run(self, options: ExtendOptions) -> ExtendReport:
+    async def run(self, options: ExtendOptions, on_moving: Callable[[], None] = lambda: None) -> ExtendReport:
         """
-        Settle what an earlier run left open, plan, ask, and move.
+        Settle what an earlier run left open, plan, ask, and move; ``on_moving`` is told before it moves.
 
         Raises:
             UsageError: Nothing is known of the customer.
@@ -119,7 +122,7 @@ class Extender:
             # What the run that was cut off had made is made: it gets no second extension by this one. An
             # instant needs none of that: who has it is left alone.
             made = {extension.invoice_id for extension, read in left_open if _is_made(extension, read)}
-            made |= self.ledger.subscriptions.extended_beside_open(LONGEST_RUN)
+            made |= self._still_moved(self.ledger.subscriptions.extended_beside_open(LONGEST_RUN))
         report = ExtendReport(lines=self._planned(options, made, odd))
         planned = [line for line in report.lines if line.result is Result.PLANNED]
         if options.dry_run:
@@ -127,21 +130,34 @@ class Extender:
         if planned and options.confirm is not None and not options.confirm(report.lines):
             report.declined = True
             return report
+        on_moving()
         # Not before: the open intents are what tells that a run was cut off.
         for extension, read in left_open:
             self._settle(extension, read, Changed(status=None, message="settled by a later run"))
+        await self._extend_all(report, planned)
+        report.left_open = bool(self.ledger.subscriptions.open_extensions())
+        return report
+
+    async def _extend_all(self, report: ExtendReport, planned: Sequence[Line]) -> None:
+        """Move one deadline after the other; note what ended that early."""
+        unanswered = 0
         for line in planned:
             try:
                 await self._extend(line)
             except StripeError as error:
                 report.stopped = error
-                break
+                return
             except asyncio.CancelledError:
                 # At a point where something is waited for: the intent of this draft is open.
                 report.is_interrupted = True
-                break
-        report.left_open = bool(self.ledger.subscriptions.open_extensions())
-        return report
+                return
+            unanswered = unanswered + 1 if line.result is Result.UNKNOWN else 0
+            if unanswered == MOST_UNANSWERED and line is not planned[-1]:
+                report.stopped = StripeError(
+                    f"Stripe gave no answer to {unanswered} moves in a row, and the drafts do not tell them",
+                    hint="run the same command again: it looks at them first, and goes on from there",
+                )
+                return
 
     async def _left_open(self) -> tuple[list[tuple[Extension, PulledInvoice | None]], dict[str, str]]:
         """
@@ -157,6 +173,12 @@ class Extender:
             else:
                 found.append((extension, read))
         return found, odd
+
+    def _still_moved(self, moved: Mapping[str, Instant]) -> set[str]:
+        """Return those of the moved drafts that nobody has moved back since, as they were pulled just now."""
+        invoices = self.ledger.subscriptions.facts().invoices if moved else {}
+        told = {key: _deadline_told(invoices[key].invoice) for key in moved if key in invoices}
+        return {key for key, at in told.items() if at is not None and at >= moved[key]}
 
     def _planned(self, options: ExtendOptions, settled: set[str], odd: dict[str, str]) -> list[Line]:
         now = self.paced.clock()

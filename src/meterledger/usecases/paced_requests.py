@@ -23,6 +23,8 @@ class PacedRequests:
     monotonic: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     chance: Callable[[], float]
+    on_request: Callable[[], None] = lambda: None
+    """Told of each request before it is made: there may be thousands."""
     _bucket: TokenBucket | None = field(init=False, default=None)
 
     async def ask(self, request: Callable[[], Awaitable[Any]]) -> Any:
@@ -35,6 +37,7 @@ class PacedRequests:
         answer = None
         for tries in range(1, TRIES + 1):
             await self.sleep(self._wait_seconds())
+            self.on_request()
             answer = await request()
             if not getattr(answer, "for_now", False):
                 return answer

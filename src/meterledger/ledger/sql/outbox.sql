@@ -258,6 +258,10 @@ SELECT MAX(instant) AS instant FROM (
     SELECT MAX(finished_at) FROM pushes
     UNION ALL
     SELECT MAX(started_at) FROM delivery_attempts
+    UNION ALL
+    SELECT MAX(recorded_at) FROM billing_pulls
+    UNION ALL
+    SELECT MAX(requested_at) FROM deadline_extensions
 ) AS latest;
 
 -- name: note_meter

@@ -49,6 +49,15 @@ INNER JOIN (
 ) AS known ON v.id = known.first OR v.id = known.latest
 ORDER BY v.id;
 
+-- name: latest_billing_invoice
+SELECT id, invoice_id, subscription_id, stripe_customer_id, status, billing_reason, created_at, auto_advance,
+    finalizes_at, finalized_at, finalization_error, recorded_at
+FROM billing_invoices WHERE invoice_id = :invoice_id ORDER BY id DESC LIMIT 1;
+
+-- name: billing_lines_of
+SELECT item_id, start_at, end_at, price_id FROM billing_lines WHERE invoice = :invoice
+ORDER BY item_id, start_at, end_at, price_id;
+
 -- name: billing_lines
 SELECT l.invoice, l.item_id, l.start_at, l.end_at, l.price_id
 FROM billing_lines AS l
@@ -76,16 +85,17 @@ ORDER BY e.id;
 
 -- name: deadlines_extended_beside_open
 -- Invoices that were moved at most so long before the oldest open intent, or after it: by the run that was cut off.
-SELECT DISTINCT e.invoice_id FROM deadline_extensions AS e
+SELECT e.invoice_id, MAX(e.to_deadline) AS to_deadline FROM deadline_extensions AS e
 INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
 WHERE o.outcome = 'extended' AND o.recorded_at >= (
     SELECT MIN(p.requested_at) FROM deadline_extensions AS p
     WHERE NOT EXISTS (SELECT 1 FROM deadline_extension_outcomes AS q WHERE q.extension = p.id)
 ) - :span
-ORDER BY e.invoice_id;
+GROUP BY e.invoice_id ORDER BY e.invoice_id;
 
 -- name: answered_deadline_extensions
--- How often this very change was asked for, and an answer came that was no success; a success uses the key up.
+-- How often this very change was asked for and answered: 1 for each answer that was no success, and what uses
+-- the key up for a success.
 SELECT COALESCE(SUM(CASE o.outcome WHEN 'extended' THEN :same_key_answers ELSE 1 END), 0) AS count
 FROM deadline_extensions AS e
 INNER JOIN deadline_extension_outcomes AS o ON o.extension = e.id
