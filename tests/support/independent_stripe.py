@@ -116,9 +116,8 @@ class IndependentStripe:
 
     def settle(self) -> None:
         """Let arrive what is still on its way."""
-        for timer in self._late:
-            timer.join()
-        self._late.clear()
+        while self._late:
+            self._late.pop().join()
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what was on its way has arrived by then."""
@@ -251,8 +250,8 @@ class IndependentStripe:
         timer = threading.Timer(
             self.chance.random() * 0.3, self.post, (way, key, text, events, Mishap.ANSWER_LOST, arrived)
         )
-        self._late.append(timer)
         timer.start()
+        self._late.append(timer)
 
     def _carried_out(
         self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None, arrived: float
