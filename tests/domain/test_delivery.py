@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterledger.domain.delivery import (
+    IDENTIFIER_KEPT,
     MAX_BACKOFF_SECONDS,
     MIN_BACKOFF_SECONDS,
     RESEND_HORIZON,
@@ -324,6 +325,40 @@ def test_a_key_that_stripe_answered_for_good_is_not_used_again() -> None:
     assert next_idempotency_key(KEY, [refused]) == f"{KEY}:2"
     again = replace(refused, number=2, idempotency_key=f"{KEY}:2")
     assert next_idempotency_key(KEY, [refused, again]) == f"{KEY}:3"
+
+
+@pytest.mark.parametrize("result", [Result.ACCEPTED, Result.DUPLICATE])
+def test_a_key_under_which_it_was_taken_is_not_used_again(result: Result) -> None:
+    """It goes again because that did not count: a replay of the answer would be taken for a new one."""
+    assert next_idempotency_key(KEY, [attempt(1, result, answered=True)]) == f"{KEY}:2"
+    after_nothing = [attempt(1, Result.UNKNOWN), attempt(2, result, answered=True)]
+    assert next_idempotency_key(KEY, after_nothing) == f"{KEY}:2"
+
+
+@pytest.mark.parametrize("since", [Result.NOT_SENT, Result.UNKNOWN])
+@pytest.mark.parametrize("taken", [Result.ACCEPTED, Result.DUPLICATE])
+@pytest.mark.parametrize("result", [Result.ACCEPTED, Result.DUPLICATE])
+def test_what_was_taken_and_did_not_count_guards_its_identifier_for_a_day(
+    result: Result, taken: Result, since: Result
+) -> None:
+    """Until then a duplicate, or the stream's 200, may only mean the attempt that a report denied."""
+    earlier = (attempt(1, taken), attempt(2, since, at=T0 + HOUR))
+    answer = Outcome(result=result, at=T0 + 2 * HOUR)
+    judged = verdict(earlier, T0 + IDENTIFIER_KEPT - 1, answer)
+    assert judged == Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.IDENTIFIER_TAKEN)
+
+
+def test_after_a_day_the_streams_answer_means_this_attempt() -> None:
+    """The identifier of what did not count is free again by then, so that a 200 says that it is in."""
+    at = T0 + IDENTIFIER_KEPT
+    judged = verdict((attempt(1, Result.ACCEPTED),), at, Outcome(result=Result.ACCEPTED, at=at))
+    assert judged == Verdict(state=State.ACCEPTED, accepted_at=at, accepted_from=at, accepted_by=at)
+
+
+def test_a_200_that_names_its_event_is_one_of_this_attempt() -> None:
+    """v1 and v2 refuse duplicates: what they take under another key is counted now."""
+    answer = Outcome(result=Result.ACCEPTED, at=T0 + HOUR, created=T0 + HOUR)
+    assert verdict((attempt(1, Result.ACCEPTED),), T0 + HOUR, answer).state is State.ACCEPTED
 
 
 def test_no_key_goes_two_ways() -> None:

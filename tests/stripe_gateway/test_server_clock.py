@@ -79,6 +79,14 @@ def test_a_server_clock_never_goes_back() -> None:
         assert clock() == expected
 
 
+def test_an_answer_from_before_a_silence_does_not_end_it() -> None:
+    """A process that was held reads what had come by then, and still asks for the time that it is now."""
+    seconds = iter((0.0, 30.0, 30.0, 30.1, 30.1, 30.2)).__next__
+    clock = ServerClock(NOW, lambda: NOW + 9, seconds)
+    clock.note(NOW)
+    assert clock() == NOW + 9
+
+
 @pytest.mark.parametrize(
     ("text", "instant"),
     [

@@ -16,11 +16,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from support.arrivals import Arrivals, WatchedServer
 from support.independent_documents import (
     Document,
     Reply,
@@ -81,6 +82,7 @@ class IndependentStripe:
     struck: Counter[str] = field(default_factory=Counter)
     refused_later: set[str] = field(default_factory=set)
     reports: list[Document] = field(default_factory=list)
+    arrivals: Arrivals = field(default_factory=Arrivals)
     most_open: Counter[tuple[str, str]] = field(default_factory=Counter)
     _open: Counter[tuple[str, str]] = field(default_factory=Counter)
     _known: dict[tuple[str, str], float] = field(default_factory=dict)
@@ -89,7 +91,7 @@ class IndependentStripe:
     _sessions: dict[str, float] = field(default_factory=dict)
     _late: list[threading.Timer] = field(default_factory=list)
     _lock: threading.RLock = field(default_factory=threading.RLock)
-    _server: ThreadingHTTPServer | None = None
+    _server: WatchedServer | None = None
 
     @property
     def url(self) -> str:
@@ -99,7 +101,7 @@ class IndependentStripe:
 
     def __enter__(self) -> Self:
         """Listen, in a thread of its own."""
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = WatchedServer(_handler(self), self.arrivals)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -114,14 +116,14 @@ class IndependentStripe:
 
     def settle(self) -> None:
         """Let arrive what is still on its way."""
-        for timer in self._late:
-            timer.join()
-        self._late.clear()
+        while self._late:
+            self._late.pop().join()
 
     def advance(self, seconds: float) -> None:
         """Let time pass; what was on its way has arrived by then."""
         self.settle()
-        with self._lock:
+        assert self._server is not None
+        with self.arrivals.all_noted(self._server.socket):
             self.now += seconds
 
     # What is asked, below the locks.
@@ -248,8 +250,8 @@ class IndependentStripe:
         timer = threading.Timer(
             self.chance.random() * 0.3, self.post, (way, key, text, events, Mishap.ANSWER_LOST, arrived)
         )
-        self._late.append(timer)
         timer.start()
+        self._late.append(timer)
 
     def _carried_out(
         self, way: str, key: str, text: str, events: list[Document], mishap: Mishap | None, arrived: float
@@ -307,14 +309,6 @@ class IndependentStripe:
         )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: whom it talks to is killed again and again."""
-
-
 def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa: C901 # a class in it
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -327,6 +321,15 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa
             """Tell its own time."""
             return formatdate(stripe.now if timestamp is None else timestamp, usegmt=True)
 
+        def handle_one_request(self) -> None:
+            """Read and answer a request."""
+            with stripe.arrivals.reading(self.connection):
+                super().handle_one_request()
+
+        def finish(self) -> None:
+            """Leave, before the socket is closed."""
+            stripe.arrivals.left(self.connection, super().finish)
+
         def do_GET(self) -> None:
             mishap = stripe.mishap()
             # The first read of all brings the time alone, and its client gives up at once.
@@ -337,7 +340,9 @@ def _handler(stripe: IndependentStripe) -> type[BaseHTTPRequestHandler]:  # noqa
             self._answer(stripe.read(path.path, dict(parse_qsl(path.query))), None)
 
         def do_POST(self) -> None:
-            arrived = stripe.now
+            with stripe.arrivals.lock:
+                arrived = stripe.now
+                stripe.arrivals.note(self.connection)
             text = self.rfile.read(int(self.headers["Content-Length"])).decode()
             path = urlsplit(self.path).path
             if path == "/v2/billing/meter_event_session":

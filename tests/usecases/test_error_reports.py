@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from meterledger.domain.delivery import State
+from meterledger.domain.way import Way
 from meterledger.errors import LedgerError, StripeError
 from meterledger.usecases import error_reports
 from meterledger.usecases.explain import explain
@@ -166,6 +167,27 @@ def test_an_unknown_code_is_doubt_and_stays_open(world: World) -> None:
     ]
     assert world.resolve_by_truth() == 1
     assert world.states() == {"accepted": 3}
+
+
+@pytest.mark.parametrize("way", Way)
+def test_what_was_taken_and_not_counted_is_not_accepted_by_an_old_answer(tmp_path: Path, way: Way) -> None:
+    """Sent again within the day, a replay or a duplicate says nothing new of it: a day later it counts."""
+    world = World(tmp_path / "w", way=way)
+    world.import_rows([Row(key="a")])
+    world.reports = Reporter(world.time.clock)
+    assert world.push().tally.accepted == 1
+    world.time.advance(MINUTE)
+    (identifier,) = world.identifiers("accepted")
+    reporter(world).report(identifier, code="brand_new")
+    world.reconcile()
+    for hours, state, counted in ((1, "in_doubt", 1), (25, "accepted", 2)):
+        world.time.advance(hours * HOUR)
+        with world.ledger() as ledger:
+            ledger.outbox.resolve(identifier, sent=False, note="not counted", now=world.time.clock())
+        world.push()
+        assert world.states() == {state: 1}
+        assert world.stripe.counts()[identifier] == counted
+    assert whole(world)
 
 
 @pytest.mark.parametrize(("code", "state"), [("brand_new", "in_doubt"), (CODE, "rejected")])

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -167,9 +168,20 @@ def _in_our_words(error: TyperException) -> UsageError:
     return UsageError(message, hint=f"see `{path} --help`")
 
 
+def end_as_by_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """
+    Let SIGTERM end as Ctrl-C does: progress is kept, and the exit code says so.
+
+    Whatever handles Ctrl-C handles it: an event loop cancels its task then, instead of being broken into.
+    """
+    at_ctrl_c = signal.getsignal(signal.SIGINT)
+    if not callable(at_ctrl_c):  # ignored, as in the background of a shell
+        raise KeyboardInterrupt
+    at_ctrl_c(number, frame)
+
+
 def main() -> NoReturn:
     """Run the program as a command."""
-    # SIGTERM ends as Ctrl-C does: progress is kept, and the exit code says so.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end_as_by_ctrl_c)
     prepare_streams()
     sys.exit(run(sys.argv[1:]))

@@ -18,6 +18,9 @@ from meterledger.domain.way import Way
 RESEND_HORIZON = 23 * HOUR
 """Stripe promises that an identifier is unique for at least 24 h; an hour is kept for clocks and queues."""
 
+IDENTIFIER_KEPT = 25 * HOUR
+"""For so long after an attempt Stripe may know its identifier: 24 h, and an hour for clocks and queues."""
+
 MAX_ATTEMPTS_PER_RUN = 5
 MIN_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
@@ -108,12 +111,17 @@ class Attempt:
     settled: bool = False
     way: Way = Way.V1
     spent_key: bool = False
-    """Stripe answered for good what may change: it may keep to that answer under this key for 24 h."""
+    """Stripe answered for good what may change: it may keep to that answer under this key."""
 
     @property
     def may_have_reached(self) -> bool:
         """Tell whether Stripe may have taken this attempt without our knowing."""
         return self.result in (None, Result.UNKNOWN) and not self.settled
+
+    @property
+    def was_taken(self) -> bool:
+        """Tell whether Stripe said that it has the identifier; sent again, a report or a person denied it."""
+        return self.result in (Result.ACCEPTED, Result.DUPLICATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +143,11 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
     """Return what an attempt that began at ``started_at`` means, given the attempts before it."""
     unknown = [attempt for attempt in earlier if attempt.may_have_reached]
     match outcome.result:
-        case Result.ACCEPTED:
+        case Result.ACCEPTED if not _may_mean_another(earlier, started_at, outcome):
             return _after_acceptance(unknown, outcome)
-        case Result.DUPLICATE:
+        case Result.DUPLICATE if not _may_mean_another(earlier, started_at, outcome):
             return _after_duplicate(unknown, started_at)
-        case Result.TAKEN:
+        case Result.ACCEPTED | Result.DUPLICATE | Result.TAKEN:
             return Verdict(state=State.IN_DOUBT, in_doubt_reason=InDoubtReason.IDENTIFIER_TAKEN)
         case Result.REJECTED:
             return _after_rejection(unknown, outcome)
@@ -149,6 +157,19 @@ def verdict(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -
             return Verdict(state=State.SENDING, retry=not outcome.stops_run)
         case _:
             assert_never(outcome.result)
+
+
+def _may_mean_another(earlier: Sequence[Attempt], started_at: Instant, outcome: Outcome) -> bool:
+    """
+    Tell whether an answer may only mean that Stripe knows the identifier of an attempt it did not count.
+
+    That one was taken, a report or a person denied that it counts, and it is sent again. A duplicate, and
+    the stream's 200, which drops duplicates without a word, then prove nothing until the identifier is free.
+    """
+    is_proof = outcome.result is Result.ACCEPTED and outcome.created is not None
+    return not is_proof and any(
+        attempt.was_taken and attempt.started_at > started_at - IDENTIFIER_KEPT for attempt in earlier
+    )
 
 
 def _after_acceptance(unknown: Sequence[Attempt], outcome: Outcome) -> Verdict:
@@ -214,12 +235,13 @@ def next_idempotency_key(identifier: str, earlier: Sequence[Attempt], way: Way =
 
     The identifier at first, and as long as no answer comes. After two complete retryable answers under
     one key ``:2``, then ``:3``: Stripe stores answers under a key, failures included. After one that no
-    retry would change it is so at once. No key goes two ways: there it would be another request.
+    retry would change it is so at once, and after one that took it: its replay would prove nothing. No key
+    goes two ways: there it would be another request.
     """
     last = next((attempt for attempt in reversed(earlier) if attempt.way is way), None)
     if last is None and all(attempt.idempotency_key != identifier for attempt in earlier):
         return identifier
-    if last is not None and not last.spent_key:
+    if last is not None and not (last.spent_key or last.was_taken):
         key = last.idempotency_key
         answers = sum(1 for attempt in earlier if attempt.idempotency_key == key and attempt.answered)
         if answers < ANSWERS_PER_KEY:

@@ -46,10 +46,14 @@ class ServerClock:
         return self._now
 
     def note(self, date: Instant) -> None:
-        """Take over the time of an answer."""
+        """
+        Take over the time of an answer.
+
+        After a silence it does not end it: whoever was held reads answers from before when it wakes up.
+        """
         self._now = max(self._now, date)
-        if self._monotonic:
-            self._heard = self._monotonic()
+        if self._monotonic and (now := self._monotonic()) - self._heard <= _SILENCE_SECONDS:
+            self._heard = now
 
 
 def read_server_clock(base: str, monotonic: Callable[[], float] | None = None) -> ServerClock:
