@@ -16,6 +16,12 @@ NOW = parse_instant("2026-11-22T12:00:00Z")
 MONTH = 30 * DAY
 
 
+@pytest.fixture(autouse=True)
+def _terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the width of a usual terminal, whatever that of the tests is."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 def entry(
     deadline: Instant, *, landed: int = 0, missed: int = 0, at_risk: int = 0, waiting: int = 0
 ) -> Entry:

@@ -186,7 +186,7 @@ def _extend(
 def _ask(format_: Format) -> "Callable[[Sequence[Line]], bool]":
     def ask(lines: "Sequence[Line]") -> bool:
         if format_ is Format.TABLE:
-            _print_lines(lines)
+            print_lines(lines)
         planned = [line for line in lines if line.result == "planned"]
         say(_WHAT_ELSE)
         return confirmed(lambda: f"Move the deadline of {count_text(len(planned))} drafts?")
@@ -232,7 +232,7 @@ def _print_extended(
         case Format.TABLE if not rows:
             say("No draft is open for them: nothing to move." if options.customer else "No draft is behind.")
         case Format.TABLE if not report.declined:
-            _print_lines(report.lines)
+            print_lines(report.lines)
             if options.dry_run:
                 say(_WHAT_ELSE)
                 say("Nothing was moved: this was a dry run.")
@@ -337,7 +337,8 @@ def _print_deadlines(found: "Sequence[Deadline]") -> None:
     )
 
 
-def _print_lines(lines: "Sequence[Line]") -> None:
+def print_lines(lines: "Sequence[Line]") -> None:
+    """Print what became of drafts, or is to become of them: first those that need a person."""
     from collections import Counter
 
     from meterledger.domain.instant import to_text
