@@ -10,34 +10,19 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 import stripe
 
 from meterledger.cli.main import run
 from meterledger.errors import ExitCode
-from support.commands import OF_OUR_OWN
+from support.commands import OF_OUR_OWN, Ended
 from support.sdk_billing import Billed, billed
 from support.sdk_desk import KEY, SdkDesk
 
 CONFIG = '[meters.api_requests]\nfeatures = ["calls"]\n[invoicing]\ngrace_period = "1h"\n'
 LIVE_KEY = "sk_live_meterledgertestlive"
 WAIT_SECONDS = 20.0
-
-
-@dataclass(slots=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The JSON document on stdout."""
-        return json.loads(self.out)
 
 
 @dataclass(slots=True)
@@ -64,15 +49,15 @@ class MonthsEnd:
             text=True,
         )
 
-    def run(self, *arguments: str) -> Ran:
+    def run(self, *arguments: str) -> Ended:
         """Run a command to its end; the key never shows."""
         code = run(arguments)
         out, err = self.capsys.readouterr()
         assert KEY not in out + err
         assert "this is a bug" not in err, err
-        return Ran(code, out, err)
+        return Ended(code=code, out=out, err=err)
 
-    def done(self, *arguments: str) -> Ran:
+    def done(self, *arguments: str) -> Ended:
         """Run a command that ends with 0."""
         ran = self.run(*arguments)
         assert ran.code == ExitCode.DONE, ran.err + ran.out
@@ -90,7 +75,7 @@ class MonthsEnd:
         (self.folder / f"{name}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
         self.done("import", f"{name}.jsonl")
 
-    def extend(self, *arguments: str) -> Ran:
+    def extend(self, *arguments: str) -> Ended:
         """Give every draft that is behind six hours more."""
         return self.run("deadline", "extend", "--all-at-risk", "--by", "6h", "--format", "json", *arguments)
 

@@ -16,7 +16,7 @@ import stripe
 
 from meterledger.cli.main import run
 from meterledger.domain.instant import DAY, HOUR, MINUTE, Instant, parse_instant, to_text
-from support.commands import OF_OUR_OWN
+from support.commands import OF_OUR_OWN, Ended
 from support.sdk_billing import metered_price
 from support.sdk_desk import KEY, SdkDesk
 
@@ -92,20 +92,6 @@ def every_hour(customers: Sequence[str], quantity: Callable[[int], int], *, days
     ]
 
 
-@dataclass(slots=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The JSON document on stdout."""
-        return json.loads(self.out)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
     """What a report told at an instant."""
@@ -151,19 +137,21 @@ class PlayedMonth:
         ]
         return client.subscriptions.create({"customer": customer, "items": items})
 
-    def run(self, *arguments: str, as_process: bool = False) -> Ran:
+    def run(self, *arguments: str, as_process: bool = False) -> Ended:
         """Run a command to its end; the key never shows."""
         if as_process:
             command = [sys.executable, "-m", "meterledger", *arguments]
             ended = subprocess.run(command, capture_output=True, text=True, check=False)
-            ran = Ran(ended.returncode, ended.stdout, ended.stderr)
+            ran = Ended(code=ended.returncode, out=ended.stdout, err=ended.stderr)
         else:
-            ran = Ran(run(arguments), *self.capsys.readouterr())
+            code = run(arguments)
+            out, err = self.capsys.readouterr()
+            ran = Ended(code=code, out=out, err=err)
         assert KEY not in ran.out + ran.err
         assert "this is a bug" not in ran.err, ran.err
         return ran
 
-    def done(self, *arguments: str) -> Ran:
+    def done(self, *arguments: str) -> Ended:
         """Run a command that ends with 0."""
         ran = self.run(*arguments)
         assert ran.code == 0, ran.err + ran.out

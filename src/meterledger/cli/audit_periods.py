@@ -86,22 +86,9 @@ def _print_unlanded(entries: "Sequence[Entry]", now: "Instant") -> None:
     unlanded = [one for one in entries if any(one.amounts[where].events for where in LANDINGS[1:])]
     landed = len(entries) - len(unlanded)
     more = f"{count_text(len(unlanded) - _SHOWN)} more have not, " if len(unlanded) > _SHOWN else ""
-    print_table(
-        [
-            ("customer", "left"),
-            ("meter", "left"),
-            ("deadline", "left"),
-            *((where.replace("_", " "), "right") for where in LANDINGS),
-        ],
-        [
-            [
-                one.customer_id,
-                one.event_name or NO_METER,
-                deadline_text(one.deadline) or "held open",
-                *(amount_cell(one.amounts[where]) for where in LANDINGS),
-            ]
-            for one in worst(unlanded, now, most=_SHOWN)
-        ],
+    _print_customers(
+        worst(unlanded, now, most=_SHOWN),
+        LANDINGS,
         title="Customers' periods that have not landed whole: usage events, their quantity below",
         caption=f"{more}{count_text(landed)} have; --format csv has all",
     )
@@ -117,25 +104,35 @@ def print_customers_at_risk(customers: "Sequence[CustomerAtRisk]", *, now: "Inst
         sum(one.amounts[Landing.MISSED].events > 0 for one in some) for some in (customers, named)
     )
     of_which = f", {count_text(missed - shown)} of them with missed usage" if missed > shown else ""
+    _print_customers(
+        named,
+        (Landing.AT_RISK, Landing.MISSED),
+        title="Customers with usage at risk or missed: usage events, their quantity below",
+        caption=f"and {count_text(more)} more{of_which}; --format json has all" if more > 0 else "",
+    )
+
+
+def _print_customers(
+    some: "Sequence[Entry | CustomerAtRisk]", landings: "Sequence[Landing]", *, title: str, caption: str
+) -> None:
     print_table(
         [
             ("customer", "left"),
             ("meter", "left"),
             ("deadline", "left"),
-            ("at risk", "right"),
-            ("missed", "right"),
+            *((where.replace("_", " "), "right") for where in landings),
         ],
         [
             [
                 one.customer_id,
                 one.event_name or NO_METER,
                 deadline_text(one.deadline) or "held open",
-                *(amount_cell(one.amounts[where]) for where in (Landing.AT_RISK, Landing.MISSED)),
+                *(amount_cell(one.amounts[where]) for where in landings),
             ]
-            for one in named
+            for one in some
         ],
-        title="Customers with usage at risk or missed: usage events, their quantity below",
-        caption=f"and {count_text(more)} more{of_which}; --format json has all" if more > 0 else "",
+        title=title,
+        caption=caption,
     )
 
 

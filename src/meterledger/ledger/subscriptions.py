@@ -213,9 +213,9 @@ class SubscriptionStore:
 
     def answers_of(self, invoice_id: str, from_deadline: Instant, to_deadline: Instant) -> int:
         """
-        Return how often this very change was answered, and not made.
+        Return how many answers this very change has had; one that made it counts for as many as use a key up.
 
-        Where it was made, and somebody has moved the deadline back, that alone uses its key up.
+        It was made, and somebody has moved the deadline back: its key would only bring that answer again.
         """
         row = self._database.row(
             "answered_deadline_extensions",
